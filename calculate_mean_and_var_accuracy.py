@@ -1,0 +1,67 @@
+"""Tabulate the accuracy of experiments over their seeds: mean, standard deviation, maximum, number of seeds."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from errors import UserError
+from experiment import records
+from experiment.command import run_script
+from experiment.run import expand, open_run
+from experiment.schema import differences
+from reporting.tables import FORMATS, Records, duplicates, summarise
+
+
+def main() -> None:
+    arguments = parse()
+    folders = expand(arguments.runs)
+    rows = [row for folder in folders for row in records.read(folder)]
+    warn_of_mixture(folders, arguments.pool)
+    table = summarise(rows, arguments.pool)
+    if not table:
+        raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py on these runs first")
+    check_unique(rows)
+    text = FORMATS[arguments.format](table)
+    if arguments.out:
+        try:
+            Path(arguments.out).write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"--out {arguments.out}: cannot be written: {error.strerror}") from None
+    else:
+        print(text, end="")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser.add_argument("--format", choices=FORMATS, default="terminal")
+    parser.add_argument("--out", metavar="FILE", help="write the table to a file")
+    parser.add_argument("--pool", action="store_true",
+                        help="take the factors of a dataset (cars left out in turn) as one test set")
+    return parser.parse_args()
+
+
+def check_unique(rows: Records) -> None:
+    """Refuse to average several runs of the same seed, which would count one seed twice."""
+    repeated = duplicates(rows)
+    if repeated:
+        raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
+                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
+
+
+def warn_of_mixture(folders: list[Path], pool: bool) -> None:
+    """Say on stderr when runs of one experiment differ in more than seed and place."""
+    first = {}
+    ignore = ("training.seed", "training.device", "training.gpu", "dataset.root", "dataset.cache")
+    for folder in folders:
+        run = open_run(folder)
+        reference = first.setdefault(run.experiment, run)
+        keys = differences(reference.config, run.config, (*ignore, *(("dataset.factor", "evaluation.datasets")
+                                                                     if pool else ())))
+        if keys:
+            print(f"warning: runs of {run.experiment} differ in {', '.join(keys)} ({reference.folder}, {run.folder})",
+                  file=sys.stderr)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,184 @@
+"""What a model is fed: sceneries with variants and labels, and batches drawn from them by index arithmetic."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from errors import UserError
+from experiment.schema import TargetDataset
+from pairing import Pairing
+from readers import create_reader
+from readers.prepare import Prepared, prepare
+from utils import mix_seed
+
+# Labels are packed into one integer with this base: up to 256 classes per seat and seven seats fit in 63 bits.
+LABEL_BASE = 256
+
+
+def label_codes(labels: np.ndarray) -> np.ndarray:
+    """Pack label tuples (n, seats) into one int64 each, the same for every dataset."""
+    if labels.shape[1] > 7 or labels.min() < 0 or labels.max() >= LABEL_BASE:
+        raise UserError(f"labels: found {labels.shape[1]} seats with values {labels.min()}..{labels.max()}; "
+                        f"allowed: up to 7 seats with values 0..{LABEL_BASE - 1}")
+    return labels @ (LABEL_BASE ** np.arange(labels.shape[1], dtype=np.int64))
+
+
+class Scenes:
+    """A prepared dataset, its images on the device where they fit there, else memory-mapped.
+
+    images: uint8 (images, channels, size, size); first, count: (sceneries,) where a scenery's variants lie;
+    labels: (sceneries, seats) NumPy; name, title, split: for records and pictures; classes: names of the labels;
+    mirrors, empty: see `readers.base.Reader`; key: changes with the content.
+    """
+
+    def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
+        """Prepare and open the dataset that a config section names."""
+        reader = create_reader(section.name, section.root, section.factor, section.split)
+        self._open(prepare(reader, size, Path(cache), section.limit), device)
+        self.name, self.title, self.split = section.name, section.title, reader.split
+        self.factor = ", ".join(section.factor)
+        self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes
+
+    def _open(self, prepared: Prepared, device: torch.device) -> None:
+        self.images = to_device_if_it_fits(prepared.images, device)
+        self.first = torch.from_numpy(prepared.first).to(device)
+        self.count = torch.from_numpy(prepared.count).to(device)
+        self.labels, self.names, self.key, self.dropped = prepared.labels, prepared.names, prepared.key, prepared.dropped
+        self.device = device
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """Return what records say of a dataset: name, factor and split."""
+        return {"dataset": self.name, "factor": self.factor, "split": self.split}
+
+    @property
+    def file_name(self) -> str:
+        """Return name, factor and split for use in file names."""
+        return "_".join(part.replace(", ", "_").replace("/", "_") for part in self.identity.values() if part)
+
+    @property
+    def channels(self) -> int:
+        return self.images.shape[1]
+
+    def label_text(self, scenery: int) -> str:
+        """Return a scenery's label for people: the class name, or the seats as in `3_0_2`."""
+        label = self.labels[scenery]
+        return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
+
+    @property
+    def flips(self) -> int:
+        """Return how many views an image has: itself, and its mirror image where labels mirror."""
+        return 2 if self.mirrors else 1
+
+    def gather(self, index: Tensor, flip: Tensor) -> Tensor:
+        """Return images by index (n,), mirrored where `flip` (n,) says so, as float32 (n, C, H, W) in [0, 1]."""
+        picked = self.images[index.to(self.images.device)].to(self.device, non_blocking=True)
+        if self.mirrors:
+            picked = torch.where(flip[:, None, None, None], picked.flip(-1), picked)
+        return picked.float() / 255
+
+    def views(self, mirrored: bool, seed: int = 0, every_variant: bool = False) -> tuple[Tensor, Tensor, np.ndarray]:
+        """Return image index (n,), flip (n,) and label code (n,) of what an evaluation embeds.
+
+        One variant per scenery, drawn from the seed (or every variant), and with `mirrored` the mirror images after
+        them where labels mirror.
+        """
+        if every_variant:
+            scenery = np.repeat(np.arange(len(self)), self.count.cpu().numpy())
+            index = torch.arange(len(self.images), device=self.device)
+        else:
+            scenery = np.arange(len(self))
+            draw = torch.from_numpy(np.random.default_rng(seed).random(len(self))).to(self.device)
+            index = self.first + (draw * self.count).long()
+        flip = torch.zeros(len(index), dtype=torch.bool, device=self.device)
+        codes = label_codes(self.labels)[scenery]
+        if mirrored and self.mirrors:
+            mirror_codes = label_codes(self.labels[:, ::-1])[scenery]
+            return index.repeat(2), torch.cat([flip, ~flip]), np.concatenate([codes, mirror_codes])
+        return index, flip, codes
+
+
+def to_device_if_it_fits(array: np.ndarray, device: torch.device) -> Tensor:
+    """Return an array as a tensor on a GPU that has room for it twice over, else where it is (memory-mapped)."""
+    tensor = torch.from_numpy(array)
+    if device.type == "cuda" and tensor.nbytes * 2 < torch.cuda.mem_get_info(device)[0]:
+        return tensor.to(device)
+    return tensor
+
+
+@dataclass
+class Batch:
+    """One step's worth of data, on the device.
+
+    inputs: what the network encodes, the anchors' first, then (for triplets) the positives' and the negatives';
+    targets: images float32 in [0, 1] in the same order, or None where nothing is reconstructed;
+    labels: class numbers of the anchors (batch,); in_triplet: bool (batch,), False where a scenery has no positive
+    or no negative; None without triplets.
+    """
+
+    inputs: Tensor
+    targets: Tensor | None
+    labels: Tensor
+    in_triplet: Tensor | None
+
+
+class Batches:
+    """Draws an epoch's batches: every scenery once, in random order, under a random variant, mirrored at random.
+
+    All numbers come from the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does.
+    `inputs` turns image index (n,) and flip (n,) into what the network encodes (images or cached features).
+    """
+
+    def __init__(
+        self,
+        scenes: Scenes,
+        inputs: Callable[[Tensor, Tensor], Tensor],
+        batch_size: int,
+        seed: int,
+        triplet: bool = False,
+        impossible: Literal["none", "scene", "instance"] = "none",
+        reconstruct: bool = True,
+    ):
+        self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed
+        self.triplet, self.impossible, self.reconstruct = triplet, impossible, reconstruct
+        self.pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
+        if impossible == "scene" and int(scenes.count.max()) == 1:
+            raise UserError(f"training.make_scene_impossible: {scenes.title} has one variant per scenery, so there is "
+                            "no other one to reconstruct; allowed: false, or make_instance_impossible")
+        if triplet:
+            self.pairing.check_triplets(scenes.title)
+
+    def __len__(self) -> int:
+        return -(-len(self.scenes) // self.batch_size)
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        generator = torch.Generator(self.scenes.device).manual_seed(mix_seed("epoch", self.seed, number))
+        order = torch.randperm(len(self.scenes), generator=generator, device=self.scenes.device)
+        for anchors in order.split(self.batch_size):
+            yield self.draw(anchors, generator)
+
+    def draw(self, sceneries: Tensor, generator: torch.Generator) -> Batch:
+        """Draw the batch that has these sceneries as anchors."""
+        pairing = self.pairing
+        anchor = pairing.anchors(sceneries, generator)
+        picks, in_triplet = [anchor], None
+        if self.triplet:
+            positive, has_positive = pairing.positives(anchor, generator)
+            negative, has_negative = pairing.negatives(anchor, generator)
+            picks, in_triplet = [anchor, positive, negative], has_positive & has_negative
+        targets = None
+        if self.reconstruct:
+            wanted = torch.cat([pairing.targets(pick, self.impossible, generator) for pick in picks], dim=1)
+            targets = self.scenes.gather(wanted[0], pairing.is_flipped(wanted[1]))
+        drawn = torch.cat(picks, dim=1)
+        inputs = self.inputs(drawn[0], pairing.is_flipped(drawn[1]))
+        return Batch(inputs, targets, pairing.class_of[anchor[1]], in_triplet)

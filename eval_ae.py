@@ -1,0 +1,84 @@
+"""Evaluate trained autoencoders: fit classifiers on the training latents, score them on the target datasets."""
+
+import argparse
+from typing import Any
+
+from tqdm import tqdm
+
+from dataset import Scenes
+from errors import UserError
+from experiment import records
+from experiment.checkpoint import load
+from experiment.command import run_script
+from experiment.run import Run, expand, open_run
+from latent.evaluate import LatentEvaluation
+from model import Autoencoder, create_autoencoder
+from training.features import create_inputs
+from training.journal import selection
+from utils import choose_device
+
+
+def main() -> None:
+    arguments = parse()
+    for folder in tqdm(expand(arguments.runs), desc="runs", unit="run", disable=None):
+        run = open_run(folder, arguments.set)
+        rows = evaluate(run, arguments.checkpoint, arguments.classifiers)
+        records.append(run.folder, rows)
+        for row in rows:
+            tqdm.write(f"{folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {row['epoch']})  "
+                       f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser.add_argument("--classifiers", nargs="+", choices=("knn", "forest", "svm"),
+                        help="default: evaluation.classifiers of the run's config")
+    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"), default=["last", "best"],
+                        help="weights of the last epoch, or those with the best test accuracy (an oracle)")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override config keys, for example "
+                             "--set 'evaluation.datasets=[{name=\"sviro\", factor=\"x5\"}]'")
+    return parser.parse_args()
+
+
+def evaluate(run: Run, checkpoints: list[str], classifiers: list[str] | None) -> list[dict[str, Any]]:
+    """Return the records of a run's checkpoints on the datasets of its config."""
+    config = run.config
+    if not config.evaluation.datasets:
+        raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
+                        "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
+    device = choose_device(config.training.device, config.training.gpu)
+    size, cache = config.dataset.image_size, config.dataset.cache
+    scenes = [Scenes(section, size, cache, device) for section in (config.dataset, *config.targets())]
+    # The checkpoint holds the frozen extractor as well, so its weights need not be found again.
+    model = create_autoencoder(config.model.model_copy(update={"weights": "none"}), size, scenes[0].channels).to(device)
+    rows = []
+    for checkpoint in checkpoints:
+        epoch = restore(model, run, checkpoint)
+        model.eval()
+        feeds = [(each, create_inputs(model, each, cache)) for each in scenes]
+        evaluation = LatentEvaluation(feeds[0], feeds[1:], config.model.knn, config.training.seed)
+        for row in evaluation.accuracies(model, classifiers or config.evaluation.classifiers):
+            rows.append(records.record(experiment=run.experiment, seed=config.training.seed, checkpoint=checkpoint,
+                                       selection=selection(run, checkpoint), epoch=epoch, **row))
+    return rows
+
+
+def restore(model: Autoencoder, run: Run, checkpoint: str) -> int:
+    """Load a checkpoint's weights and return the epoch they come from."""
+    path = run.checkpoints / f"{checkpoint}_model.pth"
+    if not run.done:
+        raise UserError(f"{run.folder}: not finished; continue it with train_ae.py --resume {run.folder}")
+    state = load(path)
+    try:
+        model.load_state_dict(state)
+    except (RuntimeError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: "
+                        f"{str(error).splitlines()[-1].strip()}") from None
+    progress = load(run.checkpoints / "last.pth")["progress"]
+    return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,22 @@
+"""What all scripts share on the command line: one line for a user's mistake, exit code 2."""
+
+import sys
+from collections.abc import Callable
+
+from errors import UserError
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main function; a UserError becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) went away; Python would complain once more when it flushes stdout.
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,69 @@
+"""The results store of a run: `records.jsonl`, append-only, one JSON object per line."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from errors import UserError
+
+FILE_NAME = "records.jsonl"
+
+# A later row with the same identity replaces an earlier one when records are read, so that an evaluation that is
+# repeated, or an epoch that is trained again after a kill, counts once.
+IDENTITY = ("experiment", "seed", "dataset", "factor", "split", "classifier", "checkpoint", "epoch", "metric")
+FIELDS = (*IDENTITY, "selection", "value", "n")
+
+
+def record(**values: Any) -> dict[str, Any]:
+    """Return one row with exactly the fields of the store.
+
+    experiment: str; seed: int; dataset, factor, split: what was measured on; classifier: knn, forest, svm, network or
+    "" (losses); checkpoint: `last`, `best`, or `epoch` for the curve during training; selection: how the checkpoint
+    was chosen; epoch: int; metric: accuracy (in [0, 1]) or a loss's name; value: float; n: samples behind the value.
+    """
+    if set(values) != set(FIELDS):
+        raise ValueError(f"a record has the fields {FIELDS}, not {tuple(values)}")
+    return {name: values[name] for name in FIELDS}
+
+
+def append(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
+    """Append rows in one write; a line left unfinished by a kill is closed first, so that it spoils nothing."""
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path = folder / FILE_NAME
+    with path.open("ab") as file:
+        if file.tell() and not _ends_with_newline(path):
+            text = "\n" + text
+        file.write(text.encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(folder: Path) -> list[dict[str, Any]]:
+    """Return a run's rows, the latest of each identity, in the order of their first appearance.
+
+    Only a line that a kill left unfinished is skipped; any other line that is no record raises UserError.
+    """
+    path = folder / FILE_NAME
+    if not path.is_file():
+        return []
+    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+        if not line.startswith("{") or not line.endswith("}"):
+            if line and not line.startswith("{"):
+                raise UserError(f"{path}: line {number} is no record")
+            continue
+        try:
+            row = json.loads(line)
+            identity = tuple(row[name] for name in IDENTITY)
+        except (ValueError, KeyError):
+            raise UserError(f"{path}: line {number} is no record") from None
+        rows[identity] = row
+    return list(rows.values())
+
+
+def _ends_with_newline(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"

@@ -1,0 +1,167 @@
+"""The run folder: made once, never shared, locked while in use, closed by a `done` marker."""
+
+import fcntl
+import glob
+import json
+import os
+import platform
+import secrets
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import IO
+
+from errors import UserError
+from experiment.schema import Config, dump_config, load_config
+
+PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
+
+
+class Run:
+    """A run folder and the lock on it; use `create`, `open_run` or `resume`.
+
+    experiment: name of the experiment, the same for all its seeds; config: the resolved config;
+    folder: holds cfg.toml, environment.json, checkpoints/, records.jsonl, logs/ and images/.
+    """
+
+    def __init__(self, folder: Path, experiment: str, config: Config):
+        self.folder, self.experiment, self.config = folder, experiment, config
+        self._lock: IO[str] | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def images(self) -> Path:
+        return self.folder / "images"
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "done").exists()
+
+    def finish(self) -> None:
+        """Write the marker that closes the run."""
+        (self.folder / "done").write_text(datetime.now(UTC).isoformat(timespec="seconds") + "\n", encoding="utf-8")
+
+    def lock(self) -> None:
+        """Keep other processes from training in this folder until this one ends; raises UserError when one does."""
+        self._lock = (self.folder / "lock").open("a", encoding="utf-8")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise UserError(f"{self.folder}: another process is training this run") from None
+
+    def release(self) -> None:
+        if self._lock:
+            self._lock.close()
+
+
+def create(config: Config, experiment: str, device: str, out: Path | None = None) -> Run:
+    """Make a new, locked run folder, `results/<experiment>/<seed>-<id>` or `out`.
+
+    Raises UserError when `out` exists and is not an empty folder.
+    """
+    if out is None:
+        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        folder = Path("results") / experiment / f"{config.training.seed}-{stamp}"
+    else:
+        check_free(out)
+        folder = out
+    try:
+        for name in ("checkpoints", "logs", "images"):
+            (folder / name).mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
+    run = Run(folder, experiment, config)
+    run.lock()
+    (folder / "environment.json").write_text(json.dumps(_environment(experiment, device), indent=2) + "\n",
+                                             encoding="utf-8")
+    # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
+    temporary = folder / "cfg.toml.tmp"
+    temporary.write_text(dump_config(config), encoding="utf-8")
+    os.replace(temporary, folder / "cfg.toml")
+    return run
+
+
+def check_free(out: Path) -> None:
+    """Raise UserError when `out` cannot become a new run folder."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out}: output folder is taken; name another, or continue it with --resume {out}")
+
+
+def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
+    """Open an existing run; `overrides` change its config for this process only. Raises UserError when it is none."""
+    if not (folder / "cfg.toml").is_file():
+        raise UserError(f"{folder}: not a run folder (looked for {folder / 'cfg.toml'})")
+    return Run(folder, _experiment_name(folder), load_config(folder / "cfg.toml", overrides))
+
+
+def find_runs(parent: Path) -> list[Run]:
+    """Return the runs directly below a folder, sorted by name."""
+    return [open_run(path.parent) for path in sorted(parent.glob("*/cfg.toml"))]
+
+
+def expand(patterns: list[str]) -> list[Path]:
+    """Turn run folders, experiment folders (their runs) and globs into run folders; UserError where nothing fits."""
+    folders: list[Path] = []
+    for pattern in patterns:
+        matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
+        runs = [run for match in matches for run in _runs_at(Path(match))]
+        if not runs:
+            raise UserError(f"{pattern}: no run folder here (looked for cfg.toml in it and in the folders below it)")
+        folders += [run for run in runs if run not in folders]
+    return folders
+
+
+def _runs_at(folder: Path) -> list[Path]:
+    if (folder / "cfg.toml").is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.rglob("cfg.toml"))
+
+
+def _experiment_name(folder: Path) -> str:
+    """Return the name kept in environment.json, or the parent folder's where there is none."""
+    try:
+        name = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["experiment"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = folder.resolve().parent.name
+    return str(name)
+
+
+def _environment(experiment: str, device: str) -> dict[str, object]:
+    packages = {}
+    for name in PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "missing"
+    return {
+        "experiment": experiment,
+        "command": sys.argv,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu_count": os.cpu_count(),
+        "device": device,
+        "packages": packages,
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
+    }
+
+
+def _git(*arguments: str) -> str | None:
+    """Return git's answer about the project's own folder, or None where it is no checkout."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True,
+                              timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

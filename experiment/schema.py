@@ -1,0 +1,258 @@
+"""The typed, strict config: one TOML file, four sections."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import toml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from errors import UserError, choice_error
+
+DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _zero_one(value: Any) -> Any:
+    """Accept 0 and 1 for a switch, as older config files write them."""
+    return bool(value) if type(value) is int and value in (0, 1) else value
+
+
+def _as_list(value: Any) -> Any:
+    """Accept one factor, several, or the empty string for 'no factor'."""
+    if isinstance(value, str):
+        return [value] if value else []
+    return value
+
+
+def _canonical_dataset(value: Any) -> Any:
+    value = _lower(value)
+    return DATASET_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+Switch = Annotated[bool, BeforeValidator(_zero_one)]
+DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
+Factor = Annotated[list[str], BeforeValidator(_as_list)]
+Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
+Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
+
+
+class Section(BaseModel):
+    """Base of all sections: unknown keys fail, values are not coerced, nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TargetDataset(Section):
+    """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`."""
+
+    name: DatasetName
+    factor: Factor = []
+    split: Split | None = None
+    root: str | None = None
+    limit: Annotated[int, Field(gt=0)] | None = None
+
+    @property
+    def title(self) -> str:
+        """Name and factor as tables and pictures print them, for example `sviro (x5)`."""
+        return f"{self.name} ({', '.join(self.factor)})" if self.factor else self.name
+
+
+class Dataset(TargetDataset):
+    """The dataset to train on: `[dataset]`.
+
+    name: reader; factor: part of the dataset (a car, or several); split: train, test, all, or the reader's default;
+    limit: use at most so many sceneries, drawn at random with a fixed seed; image_size: pixels, a multiple of 16;
+    root: folder of the downloaded datasets; cache: folder for prepared images and frozen features.
+    """
+
+    root: str = "data"
+    cache: str = "cache"
+    image_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
+
+
+class Model(Section):
+    """The network: `[model]`.
+
+    type: `conv` (Table S1), `extractor` (Tables S3, S4) or `classifier`; variation: `ae`, `tae` (adds the triplet
+    loss) or, for classifiers, `scratch`, `pretrained`; extractor: torchvision name or `small_cnn`; layer: cut as in
+    `children()[0:layer]`; weights: `imagenet`, `none`, a file, or the run folder of a classifier;
+    dimension: latent size; knn: neighbours of the k-nearest-neighbour evaluation.
+    """
+
+    type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
+    variation: Annotated[Literal["ae", "tae", "scratch", "pretrained"], BeforeValidator(_lower)]
+    extractor: str = "vgg11"
+    layer: Annotated[int, Field(lt=0)] = -3
+    weights: str = "imagenet"
+    dimension: Annotated[int, Field(gt=0)] = 64
+    knn: Annotated[int, Field(gt=0)] = 115
+    activation: Annotated[Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], BeforeValidator(_lower)] = "relu"
+
+    @model_validator(mode="after")
+    def _variation_fits_type(self) -> "Model":
+        allowed = ("scratch", "pretrained") if self.type == "classifier" else ("ae", "tae")
+        if self.variation not in allowed:
+            raise ValueError(f"variation '{self.variation}' does not go with type '{self.type}'; "
+                             f"allowed: {', '.join(allowed)}")
+        return self
+
+
+class Training(Section):
+    """How it is trained: `[training]`.
+
+    loss: reconstruction loss; frequency: epochs between evaluations; augment: photometric changes of the input
+    beside the mirror images; make_scene_impossible: target under another variant (I-); make_instance_impossible:
+    target is another scenery of the class, under another variant (II-, which wins where both are set);
+    kl_weight, tc_weight: beta of the VAE and gamma of the FactorVAE;
+    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: bits.
+    """
+
+    batch_size: Annotated[int, Field(gt=0)] = 64
+    optimizer: Annotated[Literal["adamw", "adam", "sgd"], BeforeValidator(_lower)] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-5
+    epochs: Annotated[int, Field(gt=0)]
+    frequency: Annotated[int, Field(gt=0)] = 1
+    loss: Annotated[Literal["ssim", "bce", "mse", "l1"], BeforeValidator(_lower)] = "ssim"
+    augment: Switch = False
+    make_scene_impossible: Switch = False
+    make_instance_impossible: Switch = False
+    kl_weight: Annotated[float, Field(ge=0)] = 1.0
+    tc_weight: Annotated[float, Field(ge=0)] = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    gpu: Annotated[int, Field(ge=0)] = 0
+    precision: Literal["32", "bf16", "16"] = "32"
+
+    @property
+    def impossible(self) -> Literal["none", "scene", "instance"]:
+        """Which partially impossible target is asked for: none, I (`scene`) or II (`instance`)."""
+        if self.make_instance_impossible:
+            return "instance"
+        return "scene" if self.make_scene_impossible else "none"
+
+
+class Evaluation(Section):
+    """What a model is judged by: `[evaluation]`. The first dataset's kNN accuracy chooses the best checkpoint."""
+
+    classifiers: Annotated[list[Classifier], Field(min_length=1)] = ["knn", "forest", "svm"]
+    datasets: list[TargetDataset] = []
+
+
+class Config(Section):
+    """A whole experiment."""
+
+    dataset: Dataset
+    model: Model
+    training: Training
+    evaluation: Evaluation = Evaluation()
+
+    def targets(self) -> list[TargetDataset]:
+        """Return the evaluation datasets with `root` filled in."""
+        return [target if target.root else target.model_copy(update={"root": self.dataset.root})
+                for target in self.evaluation.datasets]
+
+
+def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), seed: int | None = None) -> Config:
+    """Read a TOML file, apply `section.key=value` overrides and the seed, and check everything.
+
+    Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
+    """
+    path = Path(path)
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise choice_error("config file", path, near) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: not readable as TOML: {error}") from None
+    for override in overrides:
+        _apply(raw, override)
+    if seed is not None:
+        _apply(raw, f"training.seed={seed}")
+    return parse_config(raw, str(path))
+
+
+def parse_config(raw: dict[str, Any], source: str) -> Config:
+    """Check a plain dictionary; `source` names it in errors."""
+    try:
+        return Config.model_validate(_move_gpu(raw))
+    except ValidationError as error:
+        raise _one_line(error, source) from None
+
+
+def dump_config(config: Config) -> str:
+    """Return the resolved config as TOML that `load_config` reads back to an equal config."""
+    return toml.dumps(config.model_dump(exclude_none=True))
+
+
+def differences(first: Config, second: Config, ignore: tuple[str, ...] = ()) -> list[str]:
+    """Return the dotted keys in which two configs differ, less those that are or lie below a name in `ignore`."""
+    a, b = _flatten(first.model_dump()), _flatten(second.model_dump())
+    keys = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
+    return [key for key in keys if not any(key == name or key.startswith(name + ".") for name in ignore)]
+
+
+def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+    return flat
+
+
+def _move_gpu(raw: dict[str, Any]) -> dict[str, Any]:
+    """Move a `gpu` key at the top or in a section of its own to `training.gpu`."""
+    device = raw.get("device")
+    gpu = raw.get("gpu", device.get("gpu") if isinstance(device, dict) else None)
+    if gpu is None or not isinstance(raw.get("training"), dict):
+        return raw
+    rest = {key: value for key, value in raw.items() if key != "gpu" and not (key == "device" and value == {"gpu": gpu})}
+    return rest | {"training": {"gpu": gpu} | raw["training"]}
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    """Set one `section.key=value`; the value is TOML, or plain text where it is not valid TOML."""
+    key, equals, text = override.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise UserError(f"--set {override}: expected section.key=value")
+    try:
+        value = tomllib.loads(f"value = {text.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    table = raw
+    for part in parts[:-1]:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise UserError(f"--set {override}: '{part}' is not a section")
+    table[parts[-1]] = value
+
+
+def _one_line(error: ValidationError, source: str) -> UserError:
+    """Turn pydantic's first complaint into one line."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return UserError(f"{choice_error(f'{source}: key {key}', first['loc'][-1], _fields_at(first['loc'][:-1]))}{more}")
+    if first["type"] == "missing":
+        return UserError(f"{source}: key {key} is missing{more}")
+    if first["type"] == "literal_error":
+        allowed = [name.strip().strip("'") for name in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
+        return UserError(f"{choice_error(f'{source}: {key}', first['input'], allowed)}{more}")
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] == "value_error" else f" (found {first['input']!r})"
+    return UserError(f"{source}: {key}: {message}{found}{more}")
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys allowed at a place in the config."""
+    if not location:
+        return list(Config.model_fields)
+    if tuple(location[:2]) == ("evaluation", "datasets"):
+        return list(TargetDataset.model_fields)
+    return list(Config.model_fields[str(location[0])].annotation.model_fields)

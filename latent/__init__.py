@@ -1,0 +1,1 @@
+"""The latent space: extracting it, and classifying in it."""

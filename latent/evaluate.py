@@ -1,0 +1,66 @@
+"""Accuracy on the target datasets of classifiers that were fitted on the training latents."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dataset import Scenes
+from latent.classify import accuracy, check_neighbours, fit
+from latent.extract import embed
+from model import Autoencoder
+
+Inputs = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class _Views:
+    """What an evaluation embeds of a dataset; see `Scenes.views`."""
+
+    scenes: Scenes
+    inputs: Inputs
+    index: Tensor
+    flip: Tensor
+    codes: np.ndarray
+
+    def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
+        return embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+
+
+class LatentEvaluation:
+    """Fits classifiers on the latents of the training sceneries and their mirror images, scores them on the targets.
+
+    One variant per training scenery, drawn from the seed; every image of the targets, not mirrored.
+    """
+
+    def __init__(self, train: tuple[Scenes, Inputs], targets: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
+        self.train = _Views(*train, *train[0].views(mirrored=True, seed=seed))
+        self.targets = [_Views(*target, *target[0].views(mirrored=False, every_variant=True)) for target in targets]
+        self.neighbours, self.seed = neighbours, seed
+
+    def rehearse(self, model: Autoencoder, classifiers: list[str]) -> None:
+        """Embed one image of each dataset and check the sizes, to find what cannot work before a run is made."""
+        if "knn" in classifiers:
+            check_neighbours(self.neighbours, len(self.train.codes))
+        for views in (self.train, *self.targets):
+            views.embed(model, most=1)
+
+    def accuracies(self, model: Autoencoder, classifiers: list[str]) -> list[dict[str, Any]]:
+        """Return one row per target and classifier: dataset, factor, split, classifier, metric, value, n.
+
+        The model must be in evaluation mode.
+        """
+        if not self.targets:
+            return []
+        latents = self.train.embed(model)
+        fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed) for name in classifiers}
+        rows = []
+        for views in self.targets:
+            latents = views.embed(model)
+            for name, classifier in fitted.items():
+                value = accuracy(classifier, latents, views.codes)
+                rows.append({**views.scenes.identity, "classifier": name, "metric": "accuracy", "value": value,
+                             "n": len(latents)})
+        return rows

@@ -1,0 +1,37 @@
+"""Accuracy of a classification network itself, on the target datasets."""
+
+from typing import Any
+
+import numpy as np
+
+from dataset import Scenes, label_codes
+from latent.extract import embed
+from pretrained_model import Classifier
+from training.features import LiveInputs
+
+
+class NetworkEvaluation:
+    """Scores a classifier's own predictions on every image of the targets; `classes` (k, seats) names its outputs."""
+
+    def __init__(self, classes: np.ndarray, targets: list[Scenes]):
+        self.codes, self.targets = label_codes(classes), targets
+
+    def predict(self, model: Classifier, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
+        index, flip, codes = scenes.views(mirrored=False, every_variant=True)
+        logits = embed(model, LiveInputs(None, scenes), index[:most], flip[:most])
+        return self.codes[logits.argmax(axis=1)], codes[:most]
+
+    def rehearse(self, model: Classifier) -> None:
+        """Predict one image of each target, to find what cannot work before a run is made."""
+        for scenes in self.targets:
+            self.predict(model, scenes, most=1)
+
+    def accuracies(self, model: Classifier) -> list[dict[str, Any]]:
+        """Return one row per target: dataset, factor, split, classifier, metric, value, n."""
+        rows = []
+        for scenes in self.targets:
+            predicted, codes = self.predict(model, scenes)
+            rows.append({**scenes.identity, "classifier": "network", "metric": "accuracy",
+                         "value": float(np.mean(predicted == codes)), "n": len(codes)})
+        return rows

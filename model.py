@@ -1,0 +1,114 @@
+"""Autoencoders: convolutional (Table S1) and with a frozen extractor (Tables S3 and S4)."""
+
+import torch
+from torch import Tensor, nn
+
+from errors import UserError
+from pretrained_model import build_extractor, scale_to_network
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh,
+}  # fmt: skip
+HIDDEN = 256
+
+
+class Autoencoder(nn.Module):
+    """What all autoencoders share: the decoder, and the three steps that training and evaluation call.
+
+    extract: images (n, C, H, W) in [0, 1] -> what is encoded (frozen features, or the images themselves);
+    encode: that -> latents (n, d); decode: latents -> images (n, C, H, W) in (0, 1).
+    """
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
+        super().__init__()
+        if image_size % 16:
+            raise UserError(f"dataset.image_size: found {image_size}; allowed: multiples of 16")
+        self.grid = image_size // 16
+        act = ACTIVATIONS[activation]
+        self.decoder_fc = nn.Sequential(
+            nn.Linear(dimension, HIDDEN), act(), nn.Linear(HIDDEN, 64 * self.grid**2), act(),
+        )  # fmt: skip
+        self.decoder_conv = nn.Sequential(
+            nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1), act(),
+            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), act(),
+            nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1), act(),
+            nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1), nn.Sigmoid(),
+        )  # fmt: skip
+
+    def extract(self, images: Tensor) -> Tensor:
+        return images
+
+    def encode(self, features: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.decoder_conv(self.decoder_fc(latents).view(-1, 64, self.grid, self.grid))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return reconstructions (n, C, H, W) and latents (n, d) of images (n, C, H, W) in [0, 1]."""
+        latents = self.encode(self.extract(images))
+        return self.decode(latents), latents
+
+
+class ConvAE(Autoencoder):
+    """The convolutional autoencoder of Table S1."""
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
+        super().__init__(image_size, channels, dimension, activation)
+        act = ACTIVATIONS[activation]
+        self.encoder = nn.Sequential(
+            nn.Conv2d(channels, 32, 4, stride=2, padding=1), act(),
+            nn.Conv2d(32, 32, 4, stride=2, padding=1), act(),
+            nn.Conv2d(32, 64, 4, stride=2, padding=1), act(),
+            nn.Conv2d(64, 64, 4, stride=2, padding=1), act(),
+            nn.Flatten(), nn.Linear(64 * self.grid**2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
+        )  # fmt: skip
+
+    def encode(self, features: Tensor) -> Tensor:
+        return self.encoder(features)
+
+
+class ExtractorAE(Autoencoder):
+    """The extractor autoencoder of Tables S3 and S4: frozen backbone, summariser, encoder, decoder.
+
+    The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm with stored statistics.
+    """
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
+                 weights: str):
+        super().__init__(image_size, channels, dimension, activation)
+        act = ACTIVATIONS[activation]
+        backbone = build_extractor(extractor, layer, weights, image_size)
+        self.extractor, self.input_size = backbone.layers, backbone.input_size
+        side = backbone.size // 2 - 3
+        self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(backbone.channels, HIDDEN, 4))
+        self.encoder = nn.Sequential(
+            act(), nn.Flatten(), nn.Linear(HIDDEN * side**2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
+        )  # fmt: skip
+
+    def train(self, mode: bool = True) -> "ExtractorAE":
+        super().train(mode)
+        self.extractor.eval()
+        return self
+
+    @torch.no_grad()
+    def extract(self, images: Tensor) -> Tensor:
+        """Return the pooled frozen features (n, c, h, w) of images (n, C, H, W) in [0, 1]."""
+        return self.conv[0](self.extractor(scale_to_network(images, self.input_size)))
+
+    def encode(self, features: Tensor) -> Tensor:
+        return self.encoder(self.conv[1](features))
+
+
+def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
+    """Return the autoencoder that the config's `[model]` section describes; UserError for one that cannot be."""
+    shared = (image_size, channels, section.dimension, section.activation)
+    if section.type == "conv":
+        model = ConvAE(*shared)
+    elif section.type == "extractor":
+        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
+    else:
+        raise UserError(f"model.type: '{section.type}' is no autoencoder; allowed: conv, extractor "
+                        "(classifiers are trained with train_classifier.py)")
+    # Channels-last convolutions take a third less time at 128 pixels, and lose nothing at 64.
+    return model.to(memory_format=torch.channels_last)

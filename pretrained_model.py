@@ -1,0 +1,228 @@
+"""Backbones: networks by name, the part below a cut, weights, freezing; and the classifier built on them."""
+
+import hashlib
+import tomllib
+from pathlib import Path
+from typing import NamedTuple
+from urllib.error import URLError
+
+import torch
+import torchvision.models as tv
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from errors import UserError, choice_error
+from experiment.checkpoint import load
+
+SMALL_CNN = "small_cnn"
+TORCHVISION_SIZE = 224
+CLASSIFIER_PREFIX = "pre_trained_model."
+# The summariser pools by two and then needs four by four positions.
+SMALLEST_FEATURES = 8
+
+
+class SmallCnn(nn.Module):
+    """A small classifier for small images (64x64 and thereabouts), fast on a CPU; input (n, 3, H, W) in [0, 1]."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 32, 5, stride=2, padding=2), nn.BatchNorm2d(32), nn.ReLU(),
+            nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(64, 96, 3, padding=1), nn.BatchNorm2d(96), nn.ReLU(),
+            nn.MaxPool2d(2), nn.Conv2d(96, 128, 3, padding=1), nn.ReLU(),
+        )  # fmt: skip
+        self.classifier = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(128 * 4 * 4, num_classes))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.classifier(self.features(images))
+
+
+class Extractor(NamedTuple):
+    """A backbone's part below the cut; `input_size` is what images are scaled to, None for their own size."""
+
+    layers: nn.Sequential
+    channels: int
+    size: int
+    input_size: int | None
+
+
+def build_network(name: str, num_classes: int) -> nn.Module:
+    """Return a classification network with random weights; UserError for an unknown name."""
+    if name == SMALL_CNN:
+        return SmallCnn(num_classes)
+    known = tv.list_models(module=tv)
+    if name not in known:
+        raise choice_error("model.extractor", name, [SMALL_CNN, *known])
+    options = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
+    return tv.get_model(name, weights=None, num_classes=num_classes, **options)
+
+
+def input_size(name: str) -> int | None:
+    """Return the side length that a network's images are scaled to, None where it takes them as they are."""
+    return None if name == SMALL_CNN else TORCHVISION_SIZE
+
+
+def stages(network: nn.Module) -> list[nn.Module]:
+    """Return the children that `layer` counts: those of `features` (or `layers`) where there is such, else its own."""
+    for name in ("features", "layers"):
+        chain = getattr(network, name, None)
+        if isinstance(chain, nn.Sequential):
+            return list(chain.children())
+    return list(network.children())
+
+
+def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Extractor:
+    """Return a backbone cut as `children()[0:layer]`, with its weights, frozen.
+
+    Raises UserError for an unknown backbone, a cut that leaves no usable feature map, and weights that do not fit.
+    """
+    network = build_network(name, num_classes=1000)
+    size = input_size(name)
+    parts = stages(network)
+    shapes = _feature_shapes(parts, size or image_size)
+    valid = {cut: shape for cut, shape in shapes.items() if min(shape[1:]) >= SMALLEST_FEATURES and shape[1] == shape[2]}
+    if layer not in valid:
+        named = ", ".join(f"{cut} ({shape[0]}x{shape[1]}x{shape[2]})" for cut, shape in sorted(valid.items()))
+        raise UserError(f"model.layer: {name} cannot be cut at {layer} for images of {size or image_size} pixels; "
+                        f"allowed: {named or 'none, the images are too small or the network is no chain of layers'}")
+    layers = nn.Sequential(*parts[:layer])
+    load_weights(network, layers, name, weights)
+    layers.requires_grad_(False).eval()
+    return Extractor(layers, valid[layer][0], valid[layer][1], size)
+
+
+@torch.no_grad()
+def _feature_shapes(parts: list[nn.Module], size: int) -> dict[int, tuple[int, int, int]]:
+    """Return cut -> (channels, height, width) for all cuts after which there is still a feature map."""
+    shapes: dict[int, tuple[int, int, int]] = {}
+    features = torch.zeros(1, 3, size, size)
+    for i, part in enumerate(parts[:-1]):
+        try:
+            features = part.eval()(features)
+        except (RuntimeError, TypeError, ValueError, AssertionError):
+            break
+        if not isinstance(features, Tensor) or features.ndim != 4:
+            break
+        shapes[i + 1 - len(parts)] = tuple(features.shape[1:])
+    return shapes
+
+
+def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str) -> None:
+    """Fill a network with weights that must cover `needed`, a part of it; the rest is filled where they fit.
+
+    weights: `imagenet` (downloaded by torchvision), `none`, a file of a state dict, or a run folder of a classifier.
+    Raises UserError when they cannot be had or do not fit.
+    """
+    if weights == "none":
+        return
+    if weights == "imagenet":
+        source, state = f"ImageNet weights of {name}", _imagenet(name)
+    elif Path(weights).is_dir():
+        source, state = weights, _classifier_run(Path(weights), name)
+    else:
+        source, state = weights, load(Path(weights))
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"model.weights: {source} holds no state dict of tensors")
+    _fill(network, needed, name, state, source)
+
+
+def _fill(network: nn.Module, needed: nn.Module, name: str, state: dict[str, Tensor], source: str) -> None:
+    own = network.state_dict(keep_vars=True)
+    inside = {id(tensor) for tensor in needed.state_dict(keep_vars=True).values()}
+    for key, tensor in own.items():
+        if id(tensor) not in inside or key.endswith("num_batches_tracked"):
+            continue
+        if key not in state:
+            raise UserError(f"model.weights: {source} does not fit {name}: {key} is missing")
+        if state[key].shape != tensor.shape:
+            raise UserError(f"model.weights: {source} does not fit {name}: {key} has shape {tuple(state[key].shape)}, "
+                            f"expected {tuple(tensor.shape)}")
+    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+    network.load_state_dict(fitting, strict=False)
+
+
+def _imagenet(name: str) -> dict[str, Tensor]:
+    """Download (or take from torch's cache) the weights that the paper's torchvision offered, or the newer default."""
+    if name == SMALL_CNN:
+        raise UserError(f"model.weights: there are no ImageNet weights of {name}; "
+                        "allowed: none, a file, or the run folder of a classifier")
+    choices = tv.get_model_weights(name)
+    chosen = getattr(choices, "IMAGENET1K_V1", choices.DEFAULT)
+    try:
+        return chosen.get_state_dict(progress=True, check_hash=True)
+    except (URLError, OSError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"model.weights: ImageNet weights of {name} cannot be downloaded ({reason}); fetch {chosen.url} "
+                        "elsewhere and set model.weights to the file") from None
+
+
+def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
+    """Return the network's state dict from a classifier's run folder."""
+    try:
+        trained = tomllib.loads((folder / "cfg.toml").read_text(encoding="utf-8"))["model"]
+        kind, extractor = trained["type"], trained["extractor"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        raise UserError(f"model.weights: {folder} is no run folder (looked for cfg.toml with model.extractor)") from None
+    if kind != "classifier" or extractor != name:
+        raise UserError(f"model.weights: {folder} holds a {kind} with {extractor}; expected a classifier with {name}")
+    state = load(folder / "checkpoints" / "last_model.pth")
+    return {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
+
+
+def fingerprint(module: nn.Module) -> str:
+    """Return a hash of all weights and statistics of a module."""
+    return _hash(module.state_dict())
+
+
+def frozen_fingerprint(model: nn.Module) -> str:
+    """Return a hash of the weights of a model that do not train."""
+    return _hash({key: tensor for key, tensor in model.named_parameters() if not tensor.requires_grad})
+
+
+def _hash(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for key, tensor in tensors.items():
+        digest.update(key.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def scale_to_network(images: Tensor, size: int | None) -> Tensor:
+    """Repeat grey images to three channels and scale them (bilinear) to (n, 3, size, size); no mean/std normalisation."""
+    if size is not None and size != images.shape[-1]:
+        images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
+    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+
+
+class Classifier(nn.Module):
+    """A backbone with a new last layer, trained with cross-entropy (Table S6, scratch and pre-trained).
+
+    `scratch` trains everything from random weights; `pretrained` loads weights and freezes what lies below the cut,
+    BatchNorm statistics included. Input: images float32 (n, 1 or 3, H, W) in [0, 1]; output: logits (n, classes).
+    """
+
+    def __init__(self, name: str, num_classes: int, variation: str, layer: int, weights: str):
+        super().__init__()
+        self.pre_trained_model = build_network(name, num_classes)
+        self.input_size = input_size(name)
+        self._frozen: list[nn.Module] = []
+        if variation == "pretrained":
+            parts = stages(self.pre_trained_model)
+            if not len(parts) + layer > 0:
+                raise UserError(f"model.layer: {name} has {len(parts)} layers; allowed: {1 - len(parts)} to -1")
+            below = nn.Sequential(*parts[:layer])
+            load_weights(self.pre_trained_model, below, name, weights)
+            below.requires_grad_(False)
+            self._frozen = list(below)
+        self.train()
+
+    def train(self, mode: bool = True) -> "Classifier":
+        """Switch to training mode, in which the frozen layers stay in evaluation mode."""
+        super().train(mode)
+        for part in self._frozen:
+            part.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.pre_trained_model(scale_to_network(images, self.input_size))

@@ -1,0 +1,24 @@
+"""Dataset readers, one per dataset; a new one is registered here."""
+
+from pathlib import Path
+
+from errors import choice_error
+from readers.base import Listing, Reader
+from readers.digit_photos import DigitPhotos
+from readers.glyphs import Glyphs, Letters
+from readers.handwritten import Handwritten
+from readers.mnist import Mnist
+from readers.sviro import Sviro
+
+READERS: dict[str, type[Reader]] = {
+    reader.name: reader for reader in (Sviro, Mnist, DigitPhotos, Glyphs, Letters, Handwritten)
+}
+
+__all__ = ["READERS", "Listing", "Reader", "create_reader"]
+
+
+def create_reader(name: str, root: str | Path, factor: list[str], split: str | None) -> Reader:
+    """Return the reader of a dataset; UserError for an unknown name."""
+    if name not in READERS:
+        raise choice_error("dataset.name", name, READERS)
+    return READERS[name](Path(root), factor, split)

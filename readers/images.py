@@ -1,0 +1,67 @@
+"""Image files: found in folders and decoded to 8-bit grey or colour, whatever they are stored as."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from errors import UserError
+from readers.base import IMAGE_SUFFIXES
+
+# Single-channel modes whose values go beyond 8 bits.
+_DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+
+
+def scan(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the image files directly in a folder, sorted by name."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def stamp(entry: os.DirEntry[str]) -> str:
+    """Return what changes when the file's content does: its size and modification time."""
+    status = entry.stat()
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+def open_grey(path: str | Path) -> Image.Image:
+    """Decode an image file to 8-bit grey (Pillow mode L). Raises UserError naming a file that cannot be decoded."""
+    image = _decode(path)
+    if image.mode in _DEEP_MODES:
+        # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
+        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+    return _on_black(image).convert("L")
+
+
+def centre_square(image: Image.Image) -> Image.Image:
+    """Crop to the central square of the shorter side."""
+    side = min(image.size)
+    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
+    return image.crop((left, top, left + side, top + side))
+
+
+def to_array(image: Image.Image, size: int) -> np.ndarray:
+    """Resize a grey image (bilinear, antialiased) to uint8 (1, size, size)."""
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
+
+
+def _decode(path: str | Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise UserError(f"{path}: image is gone") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path}: image cannot be read: {reason}") from None
+
+
+def _on_black(image: Image.Image) -> Image.Image:
+    """Lay an image with transparency over black, so that invisible pixels do not show through."""
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        return image
+    rgba = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")

@@ -1,0 +1,65 @@
+"""MNIST: the handwritten digits in the files that torchvision reads."""
+
+import gzip
+import struct
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from errors import UserError
+from readers.base import Listing, Reader, find_folder
+from readers.images import to_array
+
+DIGITS = tuple("0123456789")
+_PREFIX = {"train": "train", "test": "t10k"}
+
+
+class Mnist(Reader):
+    """`MNIST/raw/{train,t10k}-{images-idx3,labels-idx1}-ubyte`, plain or `.gz`; no factor."""
+
+    name = "mnist"
+    classes = DIGITS
+    default_split = "train"
+
+    def listing(self) -> Listing:
+        self.no_factor()
+        folder = find_folder(self, [self.root / "MNIST" / "raw", self.root / "raw", self.root / "mnist" / "raw"])
+        listing = Listing()
+        for split in self.splits():
+            images, labels = (_find(folder, f"{_PREFIX[split]}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+            values = read_idx(labels)
+            if len(values) != len(read_idx(images)):
+                raise UserError(f"{labels}: {len(values)} labels for {len(read_idx(images))} images")
+            status = images.stat()
+            file_stamp = f"{status.st_size}:{status.st_mtime_ns}"
+            for i, digit in enumerate(values.tolist()):
+                listing.add(f"{split}-{i}", (digit,), [f"{images}#{i}"], [file_stamp])
+        return listing
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        path, _, index = source.rpartition("#")
+        return to_array(Image.fromarray(read_idx(Path(path))[int(index)]), size)
+
+
+def _find(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    raise UserError(f"dataset.root: mnist lacks {folder / name} (or the same with .gz)")
+
+
+@lru_cache(maxsize=4)
+def read_idx(path: Path) -> np.ndarray:
+    """Read an IDX file of unsigned bytes; UserError when it is damaged or of another type."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        zero, kind, dimensions = struct.unpack_from(">HBB", content)
+        shape = struct.unpack_from(f">{dimensions}I", content, 4)
+    except (OSError, EOFError, struct.error) as error:
+        raise UserError(f"{path}: cannot be read as an IDX file: {error}") from None
+    start = 4 + 4 * dimensions
+    if zero != 0 or kind != 8 or len(content) - start != int(np.prod(shape)):
+        raise UserError(f"{path}: not a whole IDX file of bytes (found {len(content)} bytes for shape {shape})")
+    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)

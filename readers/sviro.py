@@ -1,0 +1,57 @@
+"""SVIRO: rendered vehicle interiors, one image per scenery, three seats."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+from readers.base import Listing, Reader, choose_parts, find_folder
+from readers.images import centre_square, open_grey, scan, stamp, to_array
+
+SEATS = ("empty", "infant seat", "child seat", "adult")
+LABEL_PATTERN = re.compile(r"_GT_(\d+)_(\d+)_(\d+)$")
+OBJECT, EMPTY_INFANT_SEAT, EMPTY_CHILD_SEAT = 4, 5, 6
+
+
+class Sviro(Reader):
+    """`SVIRO/<car>/{train,test}/grayscale_wholeImage/<...>_GT_<left>_<middle>_<right>.png`; factor: car or cars."""
+
+    name = "sviro"
+    mirrors = True
+    empty = 0
+    classes = SEATS
+    default_split = "train"
+
+    def listing(self) -> Listing:
+        base = find_folder(self, [self.root / "SVIRO", *([self.root] if self.root.name == "SVIRO" else [])])
+        listing = Listing()
+        for car in choose_parts(self, base, "car"):
+            for split in self.splits():
+                folder = base / car / split / "grayscale_wholeImage"
+                for entry in scan(find_folder(self, [folder])):
+                    self._add(listing, Path(entry.path), stamp(entry))
+        return listing
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        return to_array(centre_square(open_grey(source)), size)
+
+    @staticmethod
+    def _add(listing: Listing, path: Path, file_stamp: str) -> None:
+        label = raw_label(path.stem, path)
+        if EMPTY_INFANT_SEAT in label or EMPTY_CHILD_SEAT in label:
+            listing.drop("an empty infant or child seat (raw label 5 or 6)")
+            return
+        seats = tuple(0 if seat == OBJECT else seat for seat in label)
+        listing.add(path.stem, seats, [str(path)], [file_stamp])
+
+
+def raw_label(name: str, path: Path) -> tuple[int, int, int]:
+    """Read the three raw labels (0..6) at the end of a name; UserError names the path when they are not there."""
+    match = LABEL_PATTERN.search(name)
+    if match is None:
+        raise UserError(f"{path}: no label in the name; expected it to end with _GT_<left>_<middle>_<right>")
+    label = tuple(int(group) for group in match.groups())
+    if max(label) > EMPTY_CHILD_SEAT:
+        raise UserError(f"{path}: label {max(label)} in the name; allowed: 0 to {EMPTY_CHILD_SEAT}")
+    return label

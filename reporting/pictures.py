@@ -1,0 +1,70 @@
+"""Sheets of images with labels: what is trained on, and what is reconstructed."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from reporting.style import PAGE_INCHES, new_figure, save_figure
+
+
+def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title: str) -> None:
+    """Draw one row per scenery with its variants side by side.
+
+    images: per scenery (variants, C, H, W), values in 0..255 or [0, 1]; labels: text at the left of each row.
+    """
+    columns = max(len(variants) for variants in images)
+    figure = new_figure(min(PAGE_INCHES, 0.6 * columns + 0.9), 0.6 * len(images) + 0.5)
+    grid = figure.subplots(len(images), columns, squeeze=False)
+    for row, variants, label in zip(grid, images, labels, strict=True):
+        for ax in row:
+            ax.axis("off")
+        for ax, image in zip(row, variants, strict=False):
+            _show(ax, image)
+        row[0].text(-0.15, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
+    if columns > 1:
+        for number, ax in enumerate(grid[0], 1):
+            ax.set_title(str(number), pad=2)
+        title = f"{title}; one scenery per row (class at the left), one variant per column"
+    else:
+        title = f"{title}; class at the left"
+    figure.suptitle(title, fontsize=8, wrap=True)
+    save_figure(figure, path)
+
+
+def sample_sheet(path: Path, images: np.ndarray, labels: list[str], title: str, columns: int = 10) -> None:
+    """Draw images (n, C, H, W) in rows of `columns`, each with its class above it."""
+    rows = -(-len(images) // columns)
+    figure = new_figure(PAGE_INCHES, 0.85 * rows + 0.35)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax in grid:
+        ax.axis("off")
+    for ax, image, label in zip(grid, images, labels, strict=False):
+        _show(ax, image)
+        ax.set_title(label, pad=2)
+    figure.suptitle(title, fontsize=8)
+    save_figure(figure, path)
+
+
+def reconstruction_sheet(path: Path, inputs: np.ndarray, outputs: np.ndarray, labels: list[str], title: str) -> None:
+    """Draw inputs (n, C, H, W) above their reconstructions, with the classes at the top."""
+    figure = new_figure(min(PAGE_INCHES, 0.6 * len(inputs) + 0.9), 1.75)
+    grid = figure.subplots(2, len(inputs), squeeze=False)
+    for row, images, name in zip(grid, (inputs, outputs), ("input", "reconstruction"), strict=True):
+        for ax, image in zip(row, images, strict=True):
+            _show(ax, image)
+            ax.axis("off")
+        row[0].text(-0.1, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
+    for ax, label in zip(grid[0], labels, strict=True):
+        ax.set_title(label, pad=2)
+    figure.suptitle(title, fontsize=8)
+    save_figure(figure, path)
+
+
+def _show(ax: Axes, image: np.ndarray) -> None:
+    """Show an image (C, H, W), uint8 or float in [0, 1], grey or colour."""
+    top = 255 if image.dtype == np.uint8 else 1
+    if image.shape[0] == 1:
+        ax.imshow(image[0], cmap="gray", vmin=0, vmax=top)
+    else:
+        ax.imshow(image.transpose(1, 2, 0))

@@ -1,0 +1,166 @@
+"""Accuracy tables over seeds, from records."""
+
+import csv
+import io
+import math
+import textwrap
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+Records = list[dict[str, Any]]
+
+
+@dataclass
+class Row:
+    """Accuracies in percent over the seeds of one experiment on one dataset with one classifier.
+
+    std is the sample standard deviation (n - 1 in the denominator), NaN for a single seed; samples: test images.
+    """
+
+    experiment: str
+    dataset: str
+    classifier: str
+    checkpoint: str
+    selection: str
+    mean: float
+    std: float
+    best: float
+    seeds: int
+    samples: int
+
+
+def summarise(records: Records, pool: bool = False) -> list[Row]:
+    """Group accuracy records of last and best checkpoints into rows, sorted.
+
+    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set: per seed, the right
+    ones of all factors over their samples.
+    """
+    groups: dict[tuple[str, ...], dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    for row in records:
+        if row["metric"] != "accuracy" or row["checkpoint"] not in ("last", "best"):
+            continue
+        factor = "" if pool else row["factor"]
+        key = (row["experiment"], row["dataset"], factor, row["split"], row["classifier"], row["checkpoint"])
+        groups[key][row["seed"]].append(row)
+    return [_row(key, seeds, pool) for key, seeds in sorted(groups.items(), key=lambda item: _order(item[0]))]
+
+
+def duplicates(records: Records) -> list[str]:
+    """Describe cells in which one seed of an experiment has several values, which no table should average away."""
+    seen: dict[tuple[Any, ...], set[float]] = defaultdict(set)
+    for row in records:
+        if row["metric"] == "accuracy" and row["checkpoint"] in ("last", "best"):
+            names = ("experiment", "seed", "dataset", "factor", "split", "classifier", "checkpoint")
+            seen[tuple(row[name] for name in names)].add((row["epoch"], row["value"]))
+    return [f"{key[0]}, seed {key[1]}, {key[2]} {key[3]}, {key[5]}, {key[6]}" for key, values in seen.items()
+            if len(values) > 1]
+
+
+def _order(key: tuple[str, ...]) -> tuple[Any, ...]:
+    experiment, dataset, factor, split, classifier, checkpoint = key
+    return dataset, factor, split, classifier, checkpoint != "last", experiment
+
+
+def _row(key: tuple[str, ...], seeds: dict[int, Records], pool: bool) -> Row:
+    experiment, dataset, factor, split, classifier, checkpoint = key
+    values = [100 * sum(row["value"] * row["n"] for row in rows) / sum(row["n"] for row in rows)
+              for rows in seeds.values()]
+    mean = sum(values) / len(values)
+    spread = sum((value - mean) ** 2 for value in values)
+    std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else math.nan
+    first = next(iter(seeds.values()))
+    title = dataset + (" (pooled)" if pool and len(first) > 1 else f" ({factor})" if factor else "") + f", {split}"
+    return Row(experiment, title, classifier, checkpoint, first[0]["selection"], mean, std, max(values), len(values),
+               sum(row["n"] for row in first))
+
+
+HEADER = ("dataset", "classifier", "experiment", "last epoch: mean ± std", "max", "oracle: mean ± std", "max", "seeds",
+          "test images")
+FOOTNOTE = ("Accuracy in %. ± is the sample standard deviation over seeds (n - 1). Last epoch: weights after the last "
+            "epoch. Oracle: weights of the epoch with the best test accuracy, chosen on the test data itself")
+
+
+def grid(rows: list[Row]) -> list[tuple[str, ...]]:
+    """Arrange rows as text cells under HEADER: last epoch and oracle side by side, `-` where there is none."""
+    pairs: dict[tuple[str, str, str], dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        pairs[(row.dataset, row.classifier, row.experiment)][row.checkpoint] = row
+    lines = []
+    for key, found in pairs.items():
+        cells = [cell for name in ("last", "best") for cell in _cells(found.get(name))]
+        counts = sorted({row.seeds for row in found.values()})
+        samples = next(iter(found.values())).samples
+        lines.append((*key, *cells, "/".join(map(str, counts)), str(samples)))
+    return lines
+
+
+def footnote(rows: list[Row]) -> str:
+    """Explain the columns, with the data that the oracle looked at."""
+    oracles = sorted({row.selection.partition(": ")[2] for row in rows if row.checkpoint == "best"})
+    return f"{FOOTNOTE} ({'; '.join(oracles)})." if oracles else f"{FOOTNOTE}."
+
+
+def _cells(row: Row | None) -> tuple[str, str]:
+    if row is None:
+        return "-", "-"
+    spread = "" if math.isnan(row.std) else f" ± {row.std:.1f}"
+    return f"{row.mean:.1f}{spread}", f"{row.best:.1f}"
+
+
+def to_terminal(rows: list[Row]) -> str:
+    """Render for a terminal, in the table's own width: a terminal that is narrower wraps rather than loses text."""
+    table = Table(*HEADER, box=box.SIMPLE_HEAD)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[3:]:
+        column.justify = "right"
+    for line in grid(rows):
+        table.add_row(*line)
+    text = io.StringIO()
+    Console(file=text, width=500).print(table)
+    lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    return "\n".join([*lines, *textwrap.wrap(footnote(rows), 110), ""])
+
+
+def to_markdown(rows: list[Row]) -> str:
+    lines = [_markdown_line(HEADER), _markdown_line(["---"] * 3 + ["---:"] * 6)]
+    return "\n".join([*lines, *map(_markdown_line, grid(rows)), "", footnote(rows), ""])
+
+
+def to_csv(rows: list[Row]) -> str:
+    """Render one line per row with full precision, for other programs."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("experiment", "dataset", "classifier", "checkpoint", "selection", "mean", "std", "best", "seeds", "samples")
+    writer.writerow(names)
+    writer.writerows([getattr(row, name) for name in names] for row in rows)
+    return text.getvalue()
+
+
+def to_latex(rows: list[Row]) -> str:
+    """Render a booktabs tabular."""
+    lines = [" & ".join(map(_latex, line)) + r" \\" for line in (HEADER, *grid(rows))]
+    body = [r"\begin{tabular}{lll rr rr rr}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule",
+            r"\end{tabular}"]
+    return "\n".join([*body, "% " + footnote(rows), ""])
+
+
+def _markdown_line(cells: Any) -> str:
+    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+
+
+def _latex(text: str) -> str:
+    for character in ("\\", "&", "%", "_", "#", "$"):
+        text = text.replace(character, r"\textbackslash{}" if character == "\\" else "\\" + character)
+    return text.replace("±", r"$\pm$")
+
+
+FORMATS: dict[str, Callable[[list[Row]], str]] = {
+    "terminal": to_terminal, "markdown": to_markdown, "csv": to_csv, "latex": to_latex,
+}  # fmt: skip

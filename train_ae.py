@@ -1,0 +1,54 @@
+"""Train an autoencoder: one config, one run."""
+
+from pathlib import Path
+
+import numpy as np
+from lightning_fabric import Fabric
+
+from dataset import Batches, Scenes
+from experiment.command import run_script
+from experiment.schema import Config
+from latent.evaluate import LatentEvaluation
+from latent.extract import reconstruct
+from model import Autoencoder, create_autoencoder
+from reporting.pictures import reconstruction_sheet
+from training.command import Job, train_command
+from training.features import create_inputs
+from training.sheets import draw_data, pick
+from training.steps import AutoencoderStep
+
+
+def build(config: Config, fabric: Fabric) -> Job:
+    """Build data, model, step and evaluation from a config."""
+    size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
+    scenes = Scenes(config.dataset, size, cache, fabric.device)
+    targets = [Scenes(target, size, cache, fabric.device) for target in config.targets()]
+    model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
+    inputs = create_inputs(model, scenes, cache, training.augment)
+    batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
+                      impossible=training.impossible)
+    plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
+    evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+
+    def draw(folder: Path) -> None:
+        for each, feed in plain:
+            draw_data(each, folder)
+            draw_reconstructions(model, each, feed, folder)
+
+    return Job(scenes, AutoencoderStep(model, training, fabric), batches,
+               evaluate=lambda: evaluation.accuracies(model, ["knn"]),
+               rehearse=lambda: evaluation.rehearse(model, ["knn"]), draw=draw)
+
+
+def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:
+    """Write a sheet of images of a dataset and of what the model makes of them."""
+    chosen = pick(scenes, 10)
+    index = scenes.first[chosen]
+    images = np.asarray(scenes.images[index.to(scenes.images.device)].cpu())
+    labels = [scenes.label_text(i) for i in chosen.tolist()]
+    reconstruction_sheet(folder / f"reconstruction_{scenes.file_name}.png", images, reconstruct(model, inputs, index),
+                         labels, f"Reconstruction of {scenes.title}, {scenes.split}; class above")
+
+
+if __name__ == "__main__":
+    run_script(lambda: train_command(__doc__, build))

@@ -1,0 +1,44 @@
+"""Train a classifier: one config, one run. A finished run can serve as extractor (`model.weights`)."""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from dataset import Batches, Scenes
+from errors import UserError
+from experiment.command import run_script
+from experiment.schema import Config
+from latent.network import NetworkEvaluation
+from pretrained_model import Classifier
+from training.command import Job, train_command
+from training.features import LiveInputs
+from training.sheets import draw_data
+from training.steps import ClassifierStep
+
+
+def build(config: Config, fabric: Fabric) -> Job:
+    """Build data, model, step and evaluation from a config."""
+    section, training = config.model, config.training
+    if section.type != "classifier":
+        raise UserError(f"model.type: found '{section.type}'; allowed here: classifier "
+                        "(autoencoders are trained with train_ae.py)")
+    size, cache = config.dataset.image_size, config.dataset.cache
+    scenes = Scenes(config.dataset, size, cache, fabric.device)
+    targets = [Scenes(target, size, cache, fabric.device) for target in config.targets()]
+    inputs = LiveInputs(None, scenes, training.augment)
+    batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False)
+    classes = batches.pairing.classes
+    model = Classifier(section.extractor, len(classes), section.variation, section.layer, section.weights)
+    model = model.to(fabric.device)
+    evaluation = NetworkEvaluation(classes, targets)
+
+    def draw(folder: Path) -> None:
+        for each in (scenes, *targets):
+            draw_data(each, folder)
+
+    return Job(scenes, ClassifierStep(model, training, fabric), batches,
+               evaluate=lambda: evaluation.accuracies(model), rehearse=lambda: evaluation.rehearse(model), draw=draw)
+
+
+if __name__ == "__main__":
+    run_script(lambda: train_command(__doc__, build))

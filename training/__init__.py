@@ -1,0 +1,1 @@
+"""Training: the loop, one step per kind of model, losses, and what the network is fed."""

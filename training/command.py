@@ -1,0 +1,134 @@
+"""The command line and the course of a training script, from the config to the closed run folder."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from dataset import Batches, Scenes
+from errors import UserError
+from experiment.run import Run, check_free, create, open_run
+from experiment.schema import Config, load_config
+from pretrained_model import frozen_fingerprint
+from training.journal import Journal
+from training.loop import Loop
+from training.steps import Step
+from utils import choose_device, seed_everything
+
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+
+
+@dataclass
+class Job:
+    """What a training script makes of a config.
+
+    evaluate: rows of accuracies, the first of which chooses the best weights; rehearse: checks that evaluation can
+    work, cheaply; draw: writes pictures of data and results to a folder.
+    """
+
+    scenes: Scenes
+    step: Step
+    batches: Batches
+    evaluate: Callable[[], list[dict[str, Any]]]
+    rehearse: Callable[[], None]
+    draw: Callable[[Path], None]
+
+
+def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> None:
+    """Run a training script: parse the command line, build the job, rehearse it, train, close the run."""
+    arguments = _parse(description)
+    run = None
+    if arguments.resume:
+        run = open_run(Path(arguments.resume))
+        if run.done:
+            print(f"{run.folder} is finished; nothing to resume")
+            return
+        run.lock()
+        config = run.config
+    else:
+        config = load_config(arguments.config, arguments.set, arguments.seed)
+        if arguments.out:
+            check_free(Path(arguments.out))
+    device = choose_device(config.training.device, config.training.gpu)
+    seed_everything("model", config.training.seed)
+    fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
+                    precision=PRECISIONS[config.training.precision])
+    job = build(config, fabric)
+    _rehearse(job)
+    if arguments.dry_run:
+        print(_summary(config, job, device))
+        return
+    if run is None:
+        name = arguments.name or Path(arguments.config).stem
+        run = create(config, name, str(device), Path(arguments.out) if arguments.out else None)
+    _train(run, job)
+
+
+def _parse(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("config", nargs="?", help="TOML file of the experiment, for example cfg/demo_e_tae.toml")
+    parser.add_argument("--seed", type=int, help="seed of this run (training.seed)")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override config keys, for example --set training.epochs=10 dataset.root=/data")
+    parser.add_argument("--name", help="name of the experiment; default: the config file's name")
+    parser.add_argument("--out", metavar="DIR", help="run folder; default: results/<experiment>/<seed>-<id>")
+    parser.add_argument("--resume", metavar="RUN", help="continue a run that was stopped, with the config it has")
+    parser.add_argument("--dry-run", action="store_true", help="check config, data and one batch, then stop")
+    arguments = parser.parse_args()
+    if bool(arguments.config) == bool(arguments.resume):
+        parser.error("give either a config file or --resume RUN")
+    if arguments.resume and (arguments.set or arguments.seed is not None or arguments.out or arguments.name):
+        parser.error("--resume takes everything from the run folder; leave out --set, --seed, --name and --out")
+    return arguments
+
+
+def _rehearse(job: Job) -> None:
+    """Send one batch forward and backward and one image of each dataset through evaluation; nothing is kept."""
+    generator = torch.Generator(job.scenes.device).manual_seed(0)
+    count = min(job.batches.batch_size, len(job.scenes))
+    job.step.model.train()
+    job.step.rehearse(job.batches.draw(torch.arange(count, device=job.scenes.device), generator))
+    job.step.model.eval()
+    job.rehearse()
+
+
+def _summary(config: Config, job: Job, device: torch.device) -> str:
+    model, scenes = job.step.model, job.scenes
+    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
+    return (f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images of {config.dataset.image_size} pixels, "
+            f"{len(job.batches.pairing.classes)} classes\n"
+            f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}\n"
+            f"{config.training.epochs} epochs of {len(job.batches)} batches; config, data, one batch and evaluation work")
+
+
+def _train(run: Run, job: Job) -> None:
+    training = run.config.training
+
+    def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
+        rows = job.evaluate() if due else []
+        journal.epoch(epoch, losses, rows)
+        return rows[0]["value"] if rows else None
+
+    loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,
+                seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
+                finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model))
+    progress = loop.resume()
+    journal = Journal(run, job.scenes.identity, len(job.scenes), progress.epoch)
+    journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
+    try:
+        with logging_redirect_tqdm([journal.log]):
+            loop.run(progress)
+    except UserError as error:
+        journal.log.info(str(error))
+        raise UserError(f"{run.folder}: {error}") from None
+    job.step.model.eval()
+    job.draw(run.images)
+    journal.close(progress.epoch, progress.best_epoch)
+    run.finish()
+    journal.log.info(f"{run.folder}: finished")

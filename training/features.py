@@ -1,0 +1,102 @@
+"""What a network is fed: images as they come, or frozen features that were computed once and kept."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dataset import Scenes, to_device_if_it_fits
+from errors import UserError
+from model import Autoencoder, ExtractorAE
+from pretrained_model import fingerprint
+from readers.prepare import build_once
+
+CHUNK = 64
+
+
+class LiveInputs:
+    """Images from the array, through the frozen part of the network (if it has one) at every call.
+
+    `augment` changes brightness, contrast and noise of the images, drawn from torch's global generator.
+    """
+
+    def __init__(self, model: Autoencoder | None, scenes: Scenes, augment: bool = False):
+        self.model, self.scenes, self.augment = model, scenes, augment
+
+    def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
+        """Return network inputs for image index (n,) and flip (n,)."""
+        images = self.scenes.gather(index, flip)
+        if self.augment:
+            images = photometric(images)
+        return self.model.extract(images) if self.model else images
+
+
+class CachedInputs:
+    """Pooled frozen features of every image and its mirror image, float16, memory-mapped or on the device."""
+
+    def __init__(self, features: np.ndarray, scenes: Scenes):
+        self.features, self.device = to_device_if_it_fits(features, scenes.device), scenes.device
+
+    def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
+        """Return features float32 (n, c, h, w) for image index (n,) and flip (n,)."""
+        where = index * self.features.shape[1] + flip if self.features.shape[1] == 2 else index
+        picked = self.features.flatten(0, 1)[where.to(self.features.device)]
+        return picked.to(self.device, non_blocking=True).float()
+
+
+def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False):
+    """Return what feeds a model from a dataset: cached features where the frozen part sees only images and their mirrors.
+
+    Raises UserError when the cache cannot be written or has too little room.
+    """
+    if not isinstance(model, ExtractorAE) or augment:
+        return LiveInputs(model, scenes, augment)
+    return CachedInputs(_features(model, scenes, Path(cache)), scenes)
+
+
+def photometric(images: Tensor) -> Tensor:
+    """Return images (n, C, H, W) in [0, 1] under random brightness, contrast (each within 20 %) and noise (up to 0.05)."""
+    n = len(images)
+    contrast, brightness, noise = (torch.rand(3, n, 1, 1, 1, device=images.device) * 2 - 1).unbind()
+    mean = images.mean(dim=(1, 2, 3), keepdim=True)
+    changed = (images - mean) * (1 + 0.2 * contrast) + mean + 0.2 * brightness
+    return (changed + 0.05 * noise.abs() * torch.randn_like(images)).clamp(0, 1)
+
+
+def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> np.ndarray:
+    """Open the features of a dataset, computing them first where the cache does not hold them.
+
+    They are named after all that determines them: the frozen weights and statistics, the image scaling, the data.
+    """
+    identity = f"{fingerprint(model.extractor)} {model.extractor} {model.input_size} {scenes.key} {scenes.flips}"
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    folder = cache / "features" / f"{scenes.name}-{key}"
+    build_once(folder, lambda temporary: _compute(model, scenes, temporary))
+    try:
+        return np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None
+
+
+@torch.no_grad()
+def _compute(model: ExtractorAE, scenes: Scenes, folder: Path) -> None:
+    views = torch.arange(len(scenes.images) * scenes.flips, device=scenes.device)
+    live = LiveInputs(model, scenes)
+    shape = live(views[:1], views[:1] < 0).shape[1:]
+    needed, free = 2 * len(views) * shape.numel(), shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(f"dataset.cache: features of {scenes.title} need {needed / 2**30:.1f} GiB in {folder.parent}, "
+                        f"{free / 2**30:.1f} GiB are free")
+    features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float16,
+                                         shape=(len(scenes.images), scenes.flips, *shape))
+    flat = features.reshape(len(views), *shape)
+    with tqdm(total=len(views), desc=f"features of {scenes.title}", unit="image", disable=None) as bar:
+        for chunk in views.split(CHUNK):
+            index, flip = chunk // scenes.flips, chunk % scenes.flips == 1
+            flat[chunk[0] : chunk[-1] + 1] = live(index, flip).half().cpu().numpy()
+            bar.update(len(chunk))
+    features.flush()

@@ -1,0 +1,63 @@
+"""What a run leaves behind while it trains: log lines, records, TensorBoard."""
+
+import time
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from experiment import records
+from experiment.run import Run
+from utils import open_log
+
+
+class Journal:
+    """Writes each epoch's losses and accuracies to the log, `records.jsonl` and TensorBoard."""
+
+    def __init__(self, run: Run, source: dict[str, str], samples: int, epoch: int):
+        """`source`: identity of the training dataset, behind whose `samples` the losses stand; `epoch`: last finished."""
+        self.run, self.source, self.samples = run, source, samples
+        self.log = open_log(run.logs / "training.log")
+        # What a killed run wrote after its last checkpoint is written again.
+        self.board = SummaryWriter(run.logs, purge_step=epoch + 1)
+        self._since = time.perf_counter()
+
+    def epoch(self, number: int, losses: dict[str, float], accuracies: list[dict[str, Any]]) -> None:
+        """Write down an epoch: mean losses by name, and the rows of its evaluation, if there was one."""
+        common = {"checkpoint": "epoch", "selection": "every epoch", "epoch": number}
+        loss_rows = [{**self.source, "classifier": "", "metric": f"loss/{name}", "value": value, "n": self.samples}
+                     for name, value in losses.items()]
+        self._append([{**common, **row} for row in (*loss_rows, *accuracies)])
+        for name, value in losses.items():
+            self.board.add_scalar(f"loss/{name}", value, number)
+        for row in accuracies:
+            title = f"{row['dataset']} ({row['factor']})" if row["factor"] else row["dataset"]
+            self.board.add_scalar(f"accuracy/{row['classifier']} {title}", row["value"], number)
+        self.log.info(self._line(number, losses, accuracies))
+
+    def close(self, last_epoch: int, best_epoch: int) -> None:
+        """Write the accuracies of the last and of the best weights, known from their epochs, as rows of their own."""
+        for checkpoint, number in (("last", last_epoch), ("best", best_epoch)):
+            self._append([{**row, "checkpoint": checkpoint, "selection": selection(self.run, checkpoint)}
+                          for row in records.read(self.run.folder)
+                          if row["checkpoint"] == "epoch" and row["epoch"] == number and row["metric"] == "accuracy"])
+        self.board.close()
+
+    def _append(self, rows: list[dict[str, Any]]) -> None:
+        who = {"experiment": self.run.experiment, "seed": self.run.config.training.seed}
+        records.append(self.run.folder, [records.record(**{**row, **who}) for row in rows])
+
+    def _line(self, number: int, losses: dict[str, float], accuracies: list[dict[str, Any]]) -> str:
+        now = time.perf_counter()
+        seconds, self._since = now - self._since, now
+        parts = [f"{name} {value:.4g}" for name, value in losses.items()]
+        parts += [f"{row['classifier']} on {row['dataset']}{' ' + row['factor'] if row['factor'] else ''} "
+                  f"{100 * row['value']:.1f} %" for row in accuracies]
+        return f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)"
+
+
+def selection(run: Run, checkpoint: str) -> str:
+    """Say how a run's last or best weights were chosen, for the records."""
+    if checkpoint == "last":
+        return "last epoch"
+    judge = run.config.evaluation.datasets[0].title if run.config.evaluation.datasets else "nothing"
+    return f"oracle: highest accuracy on {judge}"

@@ -1,0 +1,111 @@
+"""The training loop: epochs, losses, evaluation, checkpoints, resume. It knows no model and no dataset."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from errors import UserError
+from experiment.checkpoint import load, save
+from training.steps import Step
+from utils import seed_everything
+
+
+@dataclass
+class Progress:
+    """Where a run stands: the last finished epoch, and the best score with its epoch (0 while there is none)."""
+
+    epoch: int = 0
+    best_epoch: int = 0
+    best_score: float = float("-inf")
+
+
+@dataclass
+class Loop:
+    """Trains a step for a number of epochs and keeps last and best weights.
+
+    batches: epoch -> its batches, `length` of them; finish_epoch: called with epoch, mean losses and whether an
+    evaluation is due (every `frequency` epochs and after the last), returns the score that chooses the best weights,
+    or None; checkpoints: folder; frozen: fingerprint of what does not train, so that a resumed run is sure to have
+    the same.
+    """
+
+    step: Step
+    batches: Callable[[int], Iterable[Any]]
+    length: int
+    epochs: int
+    seed: int
+    frequency: int
+    checkpoints: Path
+    finish_epoch: Callable[[int, dict[str, float], bool], float | None]
+    frozen: str
+
+    def run(self, progress: Progress) -> Progress:
+        """Train from where `progress` stands to the end. Raises UserError on a loss that is not finite."""
+        bar = tqdm(total=self.epochs * self.length, initial=progress.epoch * self.length, desc="training",
+                   unit="batch", disable=None)
+        with bar:
+            for epoch in range(progress.epoch + 1, self.epochs + 1):
+                losses = self._train(epoch, bar)
+                self.step.model.eval()
+                due = epoch % self.frequency == 0 or epoch == self.epochs
+                score = self.finish_epoch(epoch, losses, due)
+                progress.epoch = epoch
+                self._save(progress, score, due)
+        return progress
+
+    def resume(self) -> Progress:
+        """Restore weights, optimiser and progress from `last.pth`; a run that was killed before it starts anew."""
+        path = self.checkpoints / "last.pth"
+        if not path.exists():
+            return Progress()
+        # To the CPU: loading copies weights to where they belong, and optimisers move their state to the weights.
+        state = load(path)
+        if state["frozen"] != self.frozen:
+            raise UserError(f"{path}: the frozen weights are not those that the run began with (model.weights changed)")
+        self.step.model.load_state_dict(state["trainable"], strict=False)
+        self.step.restore(state["step"])
+        return Progress(**state["progress"])
+
+    def _train(self, epoch: int, bar: tqdm) -> dict[str, float]:
+        # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone.
+        seed_everything("training", self.seed, epoch)
+        self.step.model.train()
+        history: list[dict[str, Tensor]] = []
+        for batch in self.batches(epoch):
+            history.append(self.step.update(batch))
+            bar.update()
+        return self._mean(epoch, history)
+
+    @staticmethod
+    def _mean(epoch: int, history: list[dict[str, Tensor]]) -> dict[str, float]:
+        """Average the losses over the epoch; the only point of an epoch that waits for the device."""
+        table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double().cpu()
+        broken = (~torch.isfinite(table)).any(dim=1).nonzero()
+        if len(broken):
+            batch = int(broken[0])
+            names = [name for name, value in zip(history[0], table[batch], strict=True) if not value.isfinite()]
+            raise UserError(f"training stopped: loss '{names[-1]}' is not finite in epoch {epoch}, batch {batch + 1} "
+                            "(try a lower training.learning_rate)")
+        return dict(zip(history[0], table.mean(dim=0).tolist(), strict=True))
+
+    def _save(self, progress: Progress, score: float | None, due: bool) -> None:
+        """Write the state dicts that are due, and all that resume needs.
+
+        The latter leaves the frozen weights out: they are rebuilt, and checked by fingerprint. It comes last, so that a
+        kill in between only means that the epoch is trained again.
+        """
+        model = self.step.model
+        if due:
+            save(model.state_dict(), self.checkpoints / "last_model.pth")
+        if score is not None and score > progress.best_score:
+            progress.best_epoch, progress.best_score = progress.epoch, score
+            save(model.state_dict(), self.checkpoints / "best_model.pth")
+        fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        trainable = {name: value for name, value in model.state_dict().items() if name not in fixed}
+        save({"trainable": trainable, "step": self.step.state(), "progress": vars(progress), "frozen": self.frozen},
+             self.checkpoints / "last.pth")

@@ -1,0 +1,81 @@
+"""Losses with the scales of the published runs; pure functions of tensors."""
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from errors import UserError
+
+SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
+SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
+TRIPLET_MARGIN = 0.2
+
+
+def ssim(images: Tensor, targets: Tensor) -> Tensor:
+    """Return the structural similarity of each image (n,), averaged over channels and positions.
+
+    images, targets: (n, C, H, W) in [0, 1], at least 11x11. Gaussian window of 11 taps, sigma 1.5, data range 1, no
+    padding, as in pytorch-msssim. Filtering is separable, so it is two products with a banded matrix per map, which
+    beats a convolution with one channel by more than tenfold on a CPU, the gradient included.
+    """
+    height, width = images.shape[-2:]
+    if min(height, width) < SSIM_WINDOW:
+        raise UserError(f"training.loss 'ssim' needs images of at least {SSIM_WINDOW} pixels; found {height}x{width}")
+    rows = _band(height, images.device, images.dtype)
+    columns = _band(width, images.device, images.dtype).T
+    maps = torch.stack([images, targets, images * images, targets * targets, images * targets])
+    mean_x, mean_y, square_x, square_y, product = rows @ (maps @ columns)
+    variances = square_x - mean_x**2 + square_y - mean_y**2
+    covariance = product - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
+    contrast = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
+    return (luminance * contrast).mean(dim=(1, 2, 3))
+
+
+@lru_cache(maxsize=8)
+def _band(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return the matrix (size - 10, size) whose product with a column filters it with the Gaussian window."""
+    taps = [math.exp(-((i - SSIM_WINDOW // 2) ** 2) / (2 * SSIM_SIGMA**2)) for i in range(SSIM_WINDOW)]
+    window = torch.tensor(taps, dtype=torch.float64) / sum(taps)
+    band = torch.zeros(size - SSIM_WINDOW + 1, size, dtype=torch.float64)
+    for i, tap in enumerate(window):
+        band.diagonal(i)[:] = tap
+    return band.to(device, dtype)
+
+
+def ssim_loss(images: Tensor, targets: Tensor) -> Tensor:
+    """Return 1 - SSIM, averaged over the batch."""
+    return 1 - ssim(images, targets).mean()
+
+
+def bce_loss(images: Tensor, targets: Tensor) -> Tensor:
+    """Return the binary cross-entropy summed over pixels and batch."""
+    return F.binary_cross_entropy(images, targets, reduction="sum")
+
+
+def mse_loss(images: Tensor, targets: Tensor) -> Tensor:
+    """Return the squared error summed over pixels, divided by the batch size."""
+    return F.mse_loss(images, targets, reduction="sum") / len(images)
+
+
+def l1_loss(images: Tensor, targets: Tensor) -> Tensor:
+    """Return the absolute error summed over pixels, divided by the batch size."""
+    return F.l1_loss(images, targets, reduction="sum") / len(images)
+
+
+RECONSTRUCTION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "ssim": ssim_loss, "bce": bce_loss, "mse": mse_loss, "l1": l1_loss,
+}  # fmt: skip
+
+
+def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
+    """Return the triplet margin loss of latents (n, d): margin 0.2, Euclidean, distance swap, mean.
+
+    valid: bool (n,); samples without a positive or a negative take no part in the mean, which is 0 when none has both.
+    """
+    losses = F.triplet_margin_loss(anchor, positive, negative, margin=TRIPLET_MARGIN, p=2, swap=True, reduction="none")
+    return torch.where(valid, losses, 0).sum() / valid.sum().clamp(min=1)

@@ -1,0 +1,41 @@
+"""Choosing what the pictures of a dataset show."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dataset import Scenes
+from reporting.pictures import contact_sheet, sample_sheet
+
+MOST_VARIANTS = 10
+
+
+def pick(scenes: Scenes, count: int) -> Tensor:
+    """Choose sceneries for a picture, as many classes as possible, the same ones every time."""
+    _, group = np.unique(scenes.labels, axis=0, return_inverse=True)
+    order = np.random.default_rng(0).permutation(len(scenes))
+    group = group.reshape(-1)[order]
+    # A scenery's rank within its class: all first ones come before all second ones.
+    by_group = np.argsort(group, kind="stable")
+    sizes = np.bincount(group)
+    rank = np.empty(len(group), dtype=np.int64)
+    rank[by_group] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    chosen = order[np.lexsort((group, rank))[:count]]
+    return torch.from_numpy(chosen).to(scenes.device)
+
+
+def draw_data(scenes: Scenes, folder: Path) -> None:
+    """Write `data_<dataset>.png`: sceneries with their variants, or samples with their classes."""
+    path = folder / f"data_{scenes.file_name}.png"
+    title = f"{scenes.title}, {scenes.split}: {len(scenes)} sceneries, {len(scenes.images)} images"
+    if int(scenes.count.max()) == 1:
+        chosen = pick(scenes, 40)
+        images = scenes.images[scenes.first[chosen].to(scenes.images.device)].cpu().numpy()
+        sample_sheet(path, images, [scenes.label_text(i) for i in chosen.tolist()], f"{title}; class above each")
+        return
+    chosen = pick(scenes, 10).tolist()
+    spans = [(int(scenes.first[i]), min(int(scenes.count[i]), MOST_VARIANTS)) for i in chosen]
+    images = [scenes.images[first : first + count].cpu().numpy() for first, count in spans]
+    contact_sheet(path, images, [scenes.label_text(i) for i in chosen], title)

@@ -1,0 +1,51 @@
+"""Seeding, devices and the log: small things that every script needs."""
+
+import hashlib
+import logging
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from errors import UserError
+
+
+def mix_seed(*parts: object) -> int:
+    """Return one 63-bit seed from several values, so that neighbouring seeds and epochs share no random numbers."""
+    digest = hashlib.sha256("/".join(str(part) for part in parts).encode()).digest()
+    return int.from_bytes(digest[:8], "little") >> 1
+
+
+def seed_everything(*parts: object) -> None:
+    """Seed Python, NumPy's global state and torch from the same values."""
+    seed = mix_seed(*parts)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 (libraries that draw from the global state)
+    torch.manual_seed(seed)
+
+
+def choose_device(wish: str, gpu: int = 0) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UserError for a GPU that is not there."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if wish == "cpu" or (wish == "auto" and count == 0):
+        return torch.device("cpu")
+    index = int(wish.partition(":")[2] or gpu)
+    if index >= count:
+        raise UserError(f"training.device: GPU {index} is not there; found {count} GPU(s) (use 'cpu' or 'auto')")
+    return torch.device("cuda", index)
+
+
+def open_log(path: Path) -> logging.Logger:
+    """Return the project's logger writing to a file (appended) and, as plain lines, to the terminal."""
+    log = logging.getLogger("syn2real")
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()
+    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+    log.addHandler(to_file)
+    log.addHandler(logging.StreamHandler())
+    return log
