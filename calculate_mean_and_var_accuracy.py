@@ -8,7 +8,7 @@ from errors import UserError
 from experiment import records
 from experiment.command import run_script
 from experiment.run import expand, open_run
-from experiment.schema import differences
+from experiment.schema import PLACES, differences
 from reporting.tables import FORMATS, Records, duplicates, summarise
 
 
@@ -52,12 +52,11 @@ def check_unique(rows: Records) -> None:
 def warn_of_mixture(folders: list[Path], pool: bool) -> None:
     """Say on stderr when runs of one experiment differ in more than seed and place."""
     first = {}
-    ignore = ("training.seed", "training.device", "training.gpu", "dataset.root", "dataset.cache")
+    ignore = ("training.seed", *PLACES, *(("dataset.factor", "evaluation.datasets") if pool else ()))
     for folder in folders:
         run = open_run(folder)
         reference = first.setdefault(run.experiment, run)
-        keys = differences(reference.config, run.config, (*ignore, *(("dataset.factor", "evaluation.datasets")
-                                                                     if pool else ())))
+        keys = differences(reference.config, run.config, ignore)
         if keys:
             print(f"warning: runs of {run.experiment} differ in {', '.join(keys)} ({reference.folder}, {run.folder})",
                   file=sys.stderr)

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from errors import UserError
 from experiment.schema import TargetDataset
-from pairing import Pairing
+from pairing import Impossible, Pairing
 from readers import create_reader
 from readers.prepare import Prepared, prepare
 from utils import mix_seed
@@ -33,7 +32,7 @@ class Scenes:
 
     images: uint8 (images, channels, size, size); first, count: (sceneries,) where a scenery's variants lie;
     labels: (sceneries, seats) NumPy; name, title, split: for records and pictures; classes: names of the labels;
-    mirrors, empty: see `readers.base.Reader`; key: changes with the content.
+    mirrors, empty: see `readers.base.Reader`; key: changes with the content; dropped: reason -> images left out.
     """
 
     def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
@@ -48,7 +47,8 @@ class Scenes:
         self.images = to_device_if_it_fits(prepared.images, device)
         self.first = torch.from_numpy(prepared.first).to(device)
         self.count = torch.from_numpy(prepared.count).to(device)
-        self.labels, self.names, self.key, self.dropped = prepared.labels, prepared.names, prepared.key, prepared.dropped
+        self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
+        self.dropped = prepared.dropped
         self.device = device
 
     def __len__(self) -> int:
@@ -144,7 +144,7 @@ class Batches:
         batch_size: int,
         seed: int,
         triplet: bool = False,
-        impossible: Literal["none", "scene", "instance"] = "none",
+        impossible: Impossible = "none",
         reconstruct: bool = True,
     ):
         self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed

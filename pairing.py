@@ -13,6 +13,8 @@ from torch import Tensor
 
 from errors import UserError
 
+Impossible = Literal["none", "scene", "instance"]
+
 
 class Pairing:
     """Index from classes to views, built once, and the draws from it.
@@ -95,7 +97,7 @@ class Pairing:
         view = self.order[(self.start[chosen] + within).clamp_(0, len(self.order) - 1)]
         return torch.where(valid, self._any_variant(view, generator), anchor), valid
 
-    def targets(self, pick: Tensor, impossible: Literal["none", "scene", "instance"], generator: torch.Generator) -> Tensor:
+    def targets(self, pick: Tensor, impossible: Impossible, generator: torch.Generator) -> Tensor:
         """Pick what the reconstruction of each pick (2, n) is compared with.
 
         none: the input itself; scene (I): the same scenery under another variant, flipped alike; instance (II):

@@ -81,7 +81,7 @@ def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Ext
     size = input_size(name)
     parts = stages(network)
     shapes = _feature_shapes(parts, size or image_size)
-    valid = {cut: shape for cut, shape in shapes.items() if min(shape[1:]) >= SMALLEST_FEATURES and shape[1] == shape[2]}
+    valid = {cut: shape for cut, shape in shapes.items() if shape[1] == shape[2] >= SMALLEST_FEATURES}
     if layer not in valid:
         named = ", ".join(f"{cut} ({shape[0]}x{shape[1]}x{shape[2]})" for cut, shape in sorted(valid.items()))
         raise UserError(f"model.layer: {name} cannot be cut at {layer} for images of {size or image_size} pixels; "
@@ -153,8 +153,8 @@ def _imagenet(name: str) -> dict[str, Tensor]:
         return chosen.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"model.weights: ImageNet weights of {name} cannot be downloaded ({reason}); fetch {chosen.url} "
-                        "elsewhere and set model.weights to the file") from None
+        raise UserError(f"model.weights: ImageNet weights of {name} cannot be downloaded ({reason}); "
+                        f"fetch {chosen.url} elsewhere and set model.weights to the file") from None
 
 
 def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
@@ -163,7 +163,8 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
         trained = tomllib.loads((folder / "cfg.toml").read_text(encoding="utf-8"))["model"]
         kind, extractor = trained["type"], trained["extractor"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
-        raise UserError(f"model.weights: {folder} is no run folder (looked for cfg.toml with model.extractor)") from None
+        raise UserError(f"model.weights: {folder} is no run folder (looked for cfg.toml and in it model.extractor)"
+                        ) from None
     if kind != "classifier" or extractor != name:
         raise UserError(f"model.weights: {folder} holds a {kind} with {extractor}; expected a classifier with {name}")
     state = load(folder / "checkpoints" / "last_model.pth")
@@ -189,7 +190,7 @@ def _hash(tensors: dict[str, Tensor]) -> str:
 
 
 def scale_to_network(images: Tensor, size: int | None) -> Tensor:
-    """Repeat grey images to three channels and scale them (bilinear) to (n, 3, size, size); no mean/std normalisation."""
+    """Scale images (bilinear) to (n, 3, size, size), grey repeated to three channels; no mean/std normalisation."""
     if size is not None and size != images.shape[-1]:
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
     return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images

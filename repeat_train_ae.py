@@ -1,4 +1,4 @@
-"""Train an autoencoder experiment for many seeds, in parallel processes; finished seeds are skipped, stopped ones resumed."""
+"""Train an autoencoder for many seeds, in parallel processes; finished seeds are skipped, stopped ones resumed."""
 
 from experiment.command import run_script
 from experiment.repeat import repeat_command

@@ -10,10 +10,7 @@ from pathlib import Path
 
 from errors import UserError
 from experiment.run import Run, find_runs
-from experiment.schema import Config, differences, load_config
-
-# Keys in which a run may differ from the config it is compared with and still be the same experiment.
-PLACES = ("training.device", "training.gpu", "dataset.cache", "dataset.root")
+from experiment.schema import PLACES, Config, differences, load_config
 
 
 @dataclass

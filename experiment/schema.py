@@ -11,6 +11,9 @@ from errors import UserError, choice_error
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 
+# Keys that say where an experiment runs, not what it is.
+PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
+
 
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
@@ -37,6 +40,7 @@ Switch = Annotated[bool, BeforeValidator(_zero_one)]
 DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
+Activation = Annotated[Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], BeforeValidator(_lower)]
 Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
 
 
@@ -90,7 +94,7 @@ class Model(Section):
     weights: str = "imagenet"
     dimension: Annotated[int, Field(gt=0)] = 64
     knn: Annotated[int, Field(gt=0)] = 115
-    activation: Annotated[Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], BeforeValidator(_lower)] = "relu"
+    activation: Activation = "relu"
 
     @model_validator(mode="after")
     def _variation_fits_type(self) -> "Model":
@@ -108,7 +112,8 @@ class Training(Section):
     beside the mirror images; make_scene_impossible: target under another variant (I-); make_instance_impossible:
     target is another scenery of the class, under another variant (II-, which wins where both are set);
     kl_weight, tc_weight: beta of the VAE and gamma of the FactorVAE;
-    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: bits.
+    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: `32`
+    bits, or `bf16` for mixed precision.
     """
 
     batch_size: Annotated[int, Field(gt=0)] = 64
@@ -126,7 +131,7 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["32", "bf16", "16"] = "32"
+    precision: Literal["32", "bf16"] = "32"
 
     @property
     def impossible(self) -> Literal["none", "scene", "instance"]:
@@ -210,7 +215,8 @@ def _move_gpu(raw: dict[str, Any]) -> dict[str, Any]:
     gpu = raw.get("gpu", device.get("gpu") if isinstance(device, dict) else None)
     if gpu is None or not isinstance(raw.get("training"), dict):
         return raw
-    rest = {key: value for key, value in raw.items() if key != "gpu" and not (key == "device" and value == {"gpu": gpu})}
+    alone = {"gpu": gpu}
+    rest = {key: value for key, value in raw.items() if key != "gpu" and not (key == "device" and value == alone)}
     return rest | {"training": {"gpu": gpu} | raw["training"]}
 
 
@@ -238,7 +244,7 @@ def _one_line(error: ValidationError, source: str) -> UserError:
     key = ".".join(str(part) for part in first["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        return UserError(f"{choice_error(f'{source}: key {key}', first['loc'][-1], _fields_at(first['loc'][:-1]))}{more}")
+        return UserError(f"{choice_error(f'{source}: key', key, _keys_beside(first['loc']))}{more}")
     if first["type"] == "missing":
         return UserError(f"{source}: key {key} is missing{more}")
     if first["type"] == "literal_error":
@@ -249,10 +255,10 @@ def _one_line(error: ValidationError, source: str) -> UserError:
     return UserError(f"{source}: {key}: {message}{found}{more}")
 
 
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys allowed at a place in the config."""
-    if not location:
+def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+    """Return the dotted keys allowed where an unknown one was found."""
+    if len(location) == 1:
         return list(Config.model_fields)
-    if tuple(location[:2]) == ("evaluation", "datasets"):
-        return list(TargetDataset.model_fields)
-    return list(Config.model_fields[str(location[0])].annotation.model_fields)
+    below = TargetDataset if location[:2] == ("evaluation", "datasets") else Config.model_fields[location[0]].annotation
+    prefix = ".".join(str(part) for part in location[:-1])
+    return [f"{prefix}.{name}" for name in below.model_fields]

@@ -28,7 +28,8 @@ class Mnist(Reader):
         folder = find_folder(self, [self.root / "MNIST" / "raw", self.root / "raw", self.root / "mnist" / "raw"])
         listing = Listing()
         for split in self.splits():
-            images, labels = (_find(folder, f"{_PREFIX[split]}-{kind}-ubyte") for kind in ("images-idx3", "labels-idx1"))
+            images = _find(folder, f"{_PREFIX[split]}-images-idx3-ubyte")
+            labels = _find(folder, f"{_PREFIX[split]}-labels-idx1-ubyte")
             values = read_idx(labels)
             if len(values) != len(read_idx(images)):
                 raise UserError(f"{labels}: {len(values)} labels for {len(read_idx(images))} images")

@@ -111,7 +111,7 @@ def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
         try:
             for _ in tqdm(jobs, total=len(sources), desc=f"preparing {reader.name}", unit="image", disable=None):
                 pass
-        except UserError:
+        except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     images.flush()
@@ -124,4 +124,4 @@ def _open(path: Path) -> np.ndarray:
         # Copy-on-write: the file never changes, and torch takes the array without a warning about read-only memory.
         return np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: prepared images are damaged ({error}); delete the folder to make them again") from None
+        raise UserError(f"{path}: prepared images are damaged ({error}); delete the folder to remake them") from None

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.16
@@ -24,7 +25,7 @@ matplotlib.rcParams.update({
 
 def new_figure(width: float, height: float) -> Figure:
     """Return a figure of a size in inches that needs no display and keeps no global state."""
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(h_pad=0.02, w_pad=0.02, hspace=0, wspace=0))
     FigureCanvasAgg(figure)
     return figure
 

@@ -6,7 +6,7 @@ import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from rich import box
@@ -137,7 +137,7 @@ def to_csv(rows: list[Row]) -> str:
     """Render one line per row with full precision, for other programs."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = ("experiment", "dataset", "classifier", "checkpoint", "selection", "mean", "std", "best", "seeds", "samples")
+    names = [field.name for field in fields(Row)]
     writer.writerow(names)
     writer.writerows([getattr(row, name) for name in names] for row in rows)
     return text.getvalue()

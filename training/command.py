@@ -20,7 +20,7 @@ from training.loop import Loop
 from training.steps import Step
 from utils import choose_device, seed_everything
 
-PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass
@@ -101,10 +101,12 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
     model, scenes = job.step.model, job.scenes
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
-    return (f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images of {config.dataset.image_size} pixels, "
-            f"{len(job.batches.pairing.classes)} classes\n"
+    left_out = [f"; {count} images left out: {reason}" for reason, count in scenes.dropped.items()]
+    return (f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
+            f"{len(job.batches.pairing.classes)} classes{''.join(left_out)}\n"
             f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}\n"
-            f"{config.training.epochs} epochs of {len(job.batches)} batches; config, data, one batch and evaluation work")
+            f"{config.training.epochs} epochs of {len(job.batches)} batches\n"
+            "config, data, one batch and evaluation work")
 
 
 def _train(run: Run, job: Job) -> None:

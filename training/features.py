@@ -49,7 +49,7 @@ class CachedInputs:
 
 
 def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False):
-    """Return what feeds a model from a dataset: cached features where the frozen part sees only images and their mirrors.
+    """Return what feeds a model: cached features where its frozen part sees only images and their mirror images.
 
     Raises UserError when the cache cannot be written or has too little room.
     """
@@ -59,7 +59,7 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
 
 
 def photometric(images: Tensor) -> Tensor:
-    """Return images (n, C, H, W) in [0, 1] under random brightness, contrast (each within 20 %) and noise (up to 0.05)."""
+    """Return images (n, C, H, W) in [0, 1] under random brightness and contrast (20 %) and noise (sigma up to 0.05)."""
     n = len(images)
     contrast, brightness, noise = (torch.rand(3, n, 1, 1, 1, device=images.device) * 2 - 1).unbind()
     mean = images.mean(dim=(1, 2, 3), keepdim=True)

@@ -14,7 +14,7 @@ class Journal:
     """Writes each epoch's losses and accuracies to the log, `records.jsonl` and TensorBoard."""
 
     def __init__(self, run: Run, source: dict[str, str], samples: int, epoch: int):
-        """`source`: identity of the training dataset, behind whose `samples` the losses stand; `epoch`: last finished."""
+        """`source`: identity of the training dataset, of `samples` sceneries; `epoch`: the last finished one."""
         self.run, self.source, self.samples = run, source, samples
         self.log = open_log(run.logs / "training.log")
         # What a killed run wrote after its last checkpoint is written again.

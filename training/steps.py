@@ -50,9 +50,12 @@ class SingleOptimizerStep:
         return {name: loss.detach() for name, loss in losses.items()}
 
     def rehearse(self, batch: Batch) -> None:
-        """Go forward and backward without changing a weight, to find what cannot work before a run is made."""
+        """Go forward and backward without changing anything, to find what cannot work before a run is made."""
+        before = [buffer.clone() for buffer in self.model.buffers()]
         self.fabric.backward(self.losses(batch)["total"])
         self.optimizer.zero_grad(set_to_none=True)
+        for buffer, value in zip(self.model.buffers(), before, strict=True):
+            buffer.copy_(value)
 
     def state(self) -> dict[str, Any]:
         return {"optimizer": self.optimizer.state_dict()}

@@ -1,0 +1,35 @@
+# make env: environment in .venv; make demo: the main job on an embedded default; make test: all tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := results/demo
+RUN := $(BIN)/python
+
+.PHONY: env demo test clean
+
+env: .venv/installed
+
+.venv/installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: Python 3.11 or newer is needed; found $$($(PYTHON) --version) (set PYTHON=python3.12, say)"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@
+
+demo: env
+	rm -rf $(DEMO)
+	$(RUN) train_classifier.py cfg/demo_letters.toml --out $(DEMO)/letters
+	$(RUN) repeat_train_ae.py cfg/demo_ae.toml --seeds 1-2 --jobs 2 --out $(DEMO)/ae
+	$(RUN) repeat_train_ae.py cfg/demo_e_tae.toml --seeds 1-2 --jobs 2 --out $(DEMO)/e_tae
+	$(RUN) eval_ae.py $(DEMO)/ae $(DEMO)/e_tae
+	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae --format markdown --out $(DEMO)/table.md
+	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae
+	@echo "table: $(DEMO)/table.md"
+	@find $(DEMO) -name '*.png' | sort | sed 's/^/picture: /'
+
+test: env
+	$(BIN)/ruff check .
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf .venv cache results

@@ -1,0 +1,71 @@
+"""Who may import whom: scripts import rooms, never each other; see docs/overview.md."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+ROOMS = {"readers", "experiment", "training", "latent", "reporting"}
+SHARED = {"dataset", "pairing", "model", "pretrained_model", "utils", "errors"}
+SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
+
+
+def imports(path: Path) -> set[str]:
+    """Return the project's modules that a file imports, `room.module` or the name of a root module."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+    return {name for name in found if name.split(".")[0] in ROOMS | SHARED | SCRIPTS}
+
+
+def roots(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports(path)}
+
+
+def files(room: str) -> list[Path]:
+    return sorted((PROJECT / room).glob("*.py"))
+
+
+@pytest.mark.parametrize("script", sorted(SCRIPTS))
+def test_scripts_are_imported_by_nothing(script):
+    sources = [path for path in PROJECT.rglob("*.py") if not {".venv", "tests"} & set(path.relative_to(PROJECT).parts)]
+    assert len(sources) > 30
+    assert [path for path in sources if script in roots(path)] == []
+
+
+@pytest.mark.parametrize("room", ["experiment", "readers"])
+def test_experiment_and_readers_import_no_room(room):
+    assert files(room)
+    for path in files(room):
+        assert roots(path) <= {room, "errors"}, path
+
+
+def test_reporting_imports_nothing_of_the_project_but_itself():
+    for path in files("reporting"):
+        assert roots(path) <= {"reporting", "errors"}, path
+
+
+@pytest.mark.parametrize("module", ["reporting.tables", "reporting.pictures", "readers", "experiment.schema",
+                                    "experiment.records", "experiment.run", "calculate_mean_and_var_accuracy"])
+def test_tables_readers_and_configs_come_without_torch(module):
+    import subprocess
+
+    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+
+def test_the_loop_knows_no_model_and_no_dataset():
+    assert roots(PROJECT / "training" / "loop.py") <= {"errors", "experiment", "training", "utils"}
+    assert not imports(PROJECT / "training" / "loop.py") & {"training.features", "training.losses", "training.command"}
+
+
+def test_every_file_has_its_line_in_the_overview():
+    overview = (PROJECT / "docs" / "overview.md").read_text(encoding="utf-8")
+    for path in [*PROJECT.glob("*.py"), *(file for room in ROOMS for file in files(room))]:
+        if path.name != "__init__.py":
+            assert f"`{path.relative_to(PROJECT)}`" in overview, path

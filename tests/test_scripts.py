@@ -1,0 +1,338 @@
+"""The scripts as a user runs them, on experiments of seconds."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiment import records
+from experiment.schema import load_config
+
+PROJECT = Path(__file__).parent.parent
+
+
+def weights(run: Path, name: str = "last_model.pth") -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def assert_same_run(run: Path, other: Path):
+    """Check that two runs ended with the same weights, bit for bit, and the same records."""
+    for name in ("last_model.pth", "best_model.pth"):
+        ours, theirs = weights(run, name), weights(other, name)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    assert records.read(run) == records.read(other)
+
+
+@pytest.fixture
+def trained(script, config_file, tmp_path):
+    """A finished tiny E-TAE run."""
+    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "results" / "tiny" / "run")
+    assert code == 0, err
+    return tmp_path / "results" / "tiny" / "run"
+
+
+def test_a_run_leaves_all_that_it_should(trained, config_file):
+    assert {path.name for path in trained.iterdir()} == {
+        "cfg.toml", "environment.json", "checkpoints", "records.jsonl", "logs", "images", "done", "lock"}
+    assert {path.name for path in (trained / "checkpoints").iterdir()} == {
+        "last.pth", "last_model.pth", "best_model.pth"}
+    assert load_config(trained / "cfg.toml") == load_config(config_file())
+    environment = json.loads((trained / "environment.json").read_text())
+    assert environment["packages"]["torch"].startswith(torch.__version__.split("+")[0])
+    assert environment["device"] == "cpu"
+    assert {path.name for path in (trained / "images").iterdir()} == {
+        f"{kind}_{data}.png" for kind in ("data", "reconstruction") for data in ("glyphs_train", "handwritten_all")}
+    log = (trained / "logs" / "training.log").read_text()
+    assert [f"epoch {n}/3" in log for n in (1, 2, 3, 4)] == [True, True, True, False]
+    assert list((trained / "logs").glob("events.out.tfevents*"))
+
+
+def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoints(trained):
+    rows = records.read(trained)
+    losses = [(row["epoch"], row["metric"]) for row in rows if row["metric"].startswith("loss/")]
+    assert losses == [(epoch, f"loss/{name}") for epoch in (1, 2, 3) for name in ("total", "reconstruction", "triplet")]
+    scores = {(row["checkpoint"], row["epoch"]): row for row in rows if row["metric"] == "accuracy"}
+    best = max(("epoch", epoch) for epoch in (1, 2, 3))
+    by_epoch = {epoch: scores["epoch", epoch]["value"] for epoch in (1, 2, 3)}
+    first_best = min(epoch for epoch in by_epoch if by_epoch[epoch] == max(by_epoch.values()))
+    assert set(scores) == {("epoch", 1), ("epoch", 2), best, ("last", 3), ("best", first_best)}
+    assert scores["last", 3]["value"] == by_epoch[3]
+    assert scores["best", first_best]["value"] == max(by_epoch.values())
+    assert scores["best", first_best]["selection"] == "oracle: highest accuracy on handwritten"
+    assert scores["last", 3]["n"] == 60
+
+
+def kill_after_epoch(command: list[str], log: Path, epoch: int):
+    """Start a training process and kill it, as a power cut would, once its log shows an epoch."""
+    process = subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (log.exists() and f"epoch {epoch}/" in log.read_text()):
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+@pytest.mark.parametrize(("name", "kind", "variation"), [("train_ae.py", "extractor", "tae"),
+                                                         ("train_ae.py", "conv", "ae"),
+                                                         ("train_classifier.py", "classifier", "scratch")])
+def test_a_killed_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
+        script, config_file, tmp_path, name, kind, variation):
+    config = config_file(kind, variation)
+    options = ["--name", "tiny", "--set", "training.epochs=12", "training.augment=true"]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert script(name, config, "--out", whole, *options)[0] == 0
+    kill_after_epoch([name, str(config), "--out", str(broken), *options], broken / "logs" / "training.log", 3)
+    assert not (broken / "done").exists()
+    code, _, err = script(name, "--resume", broken)
+    assert code == 0, err
+    assert "resumed after epoch" in (broken / "logs" / "training.log").read_text()
+    assert_same_run(whole, broken)
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(script, config_file, trained, tmp_path):
+    early = tmp_path / "early"
+    shutil.copytree(trained, early)
+    (early / "done").unlink()
+    (early / "records.jsonl").unlink()
+    shutil.rmtree(early / "checkpoints")
+    (early / "checkpoints").mkdir()
+    assert script("train_ae.py", "--resume", early)[0] == 0
+    assert_same_run(trained, early)
+
+
+def test_resuming_a_finished_run_changes_nothing(script, trained):
+    before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
+    code, out, _ = script("train_ae.py", "--resume", trained)
+    assert code == 0
+    assert "finished" in out
+    assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
+
+
+def test_resuming_with_other_frozen_weights_is_refused(script, trained):
+    (trained / "done").unlink()
+    state = torch.load(trained / "checkpoints" / "last.pth", weights_only=True)
+    torch.save({**state, "frozen": "other"}, trained / "checkpoints" / "last.pth")
+    code, _, err = script("train_ae.py", "--resume", trained)
+    assert code == 2
+    assert "model.weights changed" in err
+
+
+def test_seeds_make_runs_differ_and_repeat(script, config_file, trained, tmp_path):
+    for name, seed in (("again", 1), ("other", 2)):
+        assert script("train_ae.py", config_file(), "--seed", seed, "--name", "tiny", "--out", tmp_path / name)[0] == 0
+    again, other, first = (weights(run) for run in (tmp_path / "again", tmp_path / "other", trained))
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not any(torch.equal(first[key], other[key]) for key in first if key.startswith("encoder"))
+
+
+def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, trained, tmp_path):
+    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "bf16", "--set", 'training.precision="bf16"')
+    assert code == 0, err
+    full, mixed = ([row["value"] for row in records.read(run) if row["metric"] == "loss/total"]
+                   for run in (trained, tmp_path / "bf16"))
+    assert mixed == pytest.approx(full, rel=0.02)
+    assert mixed != full
+
+
+def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_file, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = script("train_ae.py", config_file(), "--dry-run")
+    assert code == 0
+    assert "40 sceneries, 400 images, 10 classes" in out
+    assert "3 epochs of 3 batches" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_classifier_run_serves_as_extractor_weights(script, config_file, tmp_path):
+    classifier = tmp_path / "classifier"
+    assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", classifier)[0] == 0
+    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "ae",
+                          "--set", f"model.weights={classifier}")
+    assert code == 0, err
+    trained, used = weights(classifier), weights(tmp_path / "ae")
+    pairs = [(f"pre_trained_model.features.{key.removeprefix('extractor.')}", key) for key in used
+             if key.startswith("extractor.")]
+    assert pairs
+    assert all(torch.equal(trained[theirs], used[ours]) for theirs, ours in pairs)
+
+
+MISTAKES = [
+    pytest.param(["training.epoch=3"], ["training.epoch", "did you mean 'training.epochs'"], id="unknown key"),
+    pytest.param(["training.epochs=many"], ["training.epochs", "many"], id="mistyped value"),
+    pytest.param(["training.loss=sim"], ["training.loss", "'sim'", "did you mean 'ssim'"], id="unknown loss"),
+    pytest.param(["dataset.name=glyph"], ["dataset.name", "did you mean 'glyphs'"], id="unknown dataset"),
+    pytest.param(["dataset.name=sviro", "dataset.root=/nowhere"], ["/nowhere", "/nowhere/SVIRO", "does not exist"],
+                 id="absent dataset"),
+    pytest.param(["dataset.image_size=40"], ["dataset.image_size", "40", "multiple of 16"], id="image size"),
+    pytest.param(["model.extractor=small_cmm"], ["model.extractor", "did you mean 'small_cnn'"], id="extractor"),
+    pytest.param(["model.layer=-40"], ["model.layer", "-40", "allowed: "], id="layer"),
+    pytest.param(["model.weights=/nowhere/w.pth"], ["/nowhere/w.pth"], id="absent weights"),
+    pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
+    pytest.param(["model.type=classifier"], ["variation 'tae' does not go with type 'classifier'"], id="variation"),
+    pytest.param(["training.device=cuda:7"], ["training.device", "GPU 7"], id="absent GPU"),
+    pytest.param(["epochs"], ["--set epochs", "section.key=value"], id="override without a value"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "pieces"), MISTAKES)
+def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(
+        script, config_file, tmp_path, monkeypatch, overrides, pieces):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = script("train_ae.py", config_file(), "--set", *overrides)
+    lines = [line for line in err.splitlines() if line.strip()]
+    assert code == 2
+    assert len(lines) == 1, err
+    assert all(piece in lines[0] for piece in pieces), lines[0]
+    assert out == ""
+    assert not (tmp_path / "results").exists()
+
+
+def test_an_output_folder_that_is_taken_is_refused_before_any_work(script, config_file, tmp_path):
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("mine")
+    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "taken")
+    assert code == 2
+    assert "output folder is taken" in err
+    assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
+
+
+def test_a_truncated_image_is_named_and_nothing_is_kept(script, config_file, tmp_path, monkeypatch):
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data" / "digit_photos"
+    for digit in range(10):
+        (folder / str(digit)).mkdir(parents=True)
+        for i in range(2):
+            Image.effect_noise((40, 40), 50).save(folder / str(digit) / f"{i}.png")
+    bad = folder / "7" / "1.png"
+    bad.write_bytes(bad.read_bytes()[:300])
+    code, _, err = script("train_ae.py", config_file("conv", "ae"), "--set", "dataset.name=digit_photos",
+                          f"dataset.root={tmp_path / 'data'}", f"dataset.cache={tmp_path / 'own'}")
+    assert code == 2
+    assert str(bad) in err
+    assert not (tmp_path / "results").exists()
+    assert not [path for path in (tmp_path / "own" / "images").iterdir() if path.is_dir()]
+
+
+def test_eval_adds_rows_for_every_classifier_and_checkpoint(script, trained):
+    before = records.read(trained)
+    code, out, err = script("eval_ae.py", trained)
+    assert code == 0, err
+    rows = records.read(trained)
+    final = {(row["checkpoint"], row["classifier"]): row for row in rows
+             if row["metric"] == "accuracy" and row["checkpoint"] != "epoch"}
+    assert set(final) == {(c, k) for c in ("last", "best") for k in ("knn", "forest", "svm")}
+    told = {(row["checkpoint"], row["classifier"]): row for row in before if row["checkpoint"] in ("last", "best")}
+    for key, row in told.items():
+        assert final[key] == row, "the value known from training and the one evaluated anew differ"
+    assert len(out.splitlines()) == 6
+
+
+def test_eval_on_other_datasets_by_override(script, trained):
+    target = 'evaluation.datasets=[{name="glyphs", split="test", limit=30}]'
+    code, _, err = script("eval_ae.py", trained, "--classifiers", "knn", "--checkpoint", "last", "--set", target)
+    assert code == 0, err
+    row = records.read(trained)[-1]
+    assert (row["dataset"], row["split"], row["classifier"], row["checkpoint"], row["n"]) == (
+        "glyphs", "test", "knn", "last", 300)
+    assert row["seed"] == 1
+    assert row["experiment"] == "tiny_extractor_tae"
+
+
+def test_eval_refuses_a_run_that_is_not_finished_and_weights_that_do_not_fit(script, trained):
+    (trained / "done").unlink()
+    code, _, err = script("eval_ae.py", trained)
+    assert (code, "not finished" in err) == (2, True)
+    (trained / "done").touch()
+    torch.save({"encoder.2.weight": torch.zeros(1)}, trained / "checkpoints" / "last_model.pth")
+    code, _, err = script("eval_ae.py", trained)
+    assert code == 2
+    assert "does not fit" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, config_file, tmp_path):
+    config, out = config_file(), tmp_path / "runs"
+    command = ("repeat_train_ae.py", config, "--seeds", "1-2", "--jobs", "2", "--out", out)
+    code, text, err = script(*command)
+    assert code == 0, err
+    assert "all 2 seeds are finished" in text
+    runs = {load_config(path).training.seed: path.parent for path in out.glob("*/cfg.toml")}
+    assert sorted(runs) == [1, 2]
+    (runs[2] / "done").unlink()
+    before = weights(runs[2])
+    code, text, _ = script(*command)
+    assert code == 0
+    assert "seed 1: finished earlier, skipped" in text
+    assert "seed 2: resumed" in text
+    assert all(torch.equal(before[key], value) for key, value in weights(runs[2]).items())
+    (runs[2] / "done").unlink()
+    (runs[2] / "checkpoints" / "last.pth").write_bytes(b"damaged")
+    code, text, err = script(*command)
+    assert code == 2
+    assert "seed 2: FAILED (exit code 2)" in text
+    assert "1 of 2 seeds failed: 2" in err
+    assert len(list(out.glob("*/cfg.toml"))) == 2
+
+
+def test_repeat_refuses_seeds_it_cannot_read(script, config_file, tmp_path):
+    for seeds in ("one", "3-1", "1,1", ""):
+        code, _, err = script("repeat_train_ae.py", config_file(), "--seeds", seeds, "--out", tmp_path / "runs")
+        assert (code, "--seeds" in err) == (2, True), seeds
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_table_is_made_from_records(script, trained, tmp_path):
+    accuracy = next(row for row in records.read(trained) if row["checkpoint"] == "last")["value"]
+    code, out, _ = script("calculate_mean_and_var_accuracy.py", trained.parent)
+    assert code == 0
+    assert f"{100 * accuracy:.1f}" in out
+    code, _, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "latex", "--out", tmp_path / "t.tex")
+    assert code == 0
+    assert r"\toprule" in (tmp_path / "t.tex").read_text()
+
+
+def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, config_file, trained):
+    twin = trained.parent / "twin"
+    assert script("train_ae.py", config_file(), "--out", twin, "--set", "training.learning_rate=0.5")[0] == 0
+    code, _, err = script("calculate_mean_and_var_accuracy.py", trained.parent)
+    assert "differ in training.learning_rate" in err
+    assert code == 2
+    assert "seed 1" in err
+
+
+def test_a_run_that_is_being_trained_cannot_be_resumed_twice(script, config_file, tmp_path):
+    run = tmp_path / "busy"
+    process = subprocess.Popen([sys.executable, "train_ae.py", str(config_file()), "--out", str(run), "--set",
+                                "training.epochs=100000"], cwd=PROJECT, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+    try:
+        while not (run / "cfg.toml").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        code, _, err = script("train_ae.py", "--resume", run)
+        assert code == 2
+        assert "another process" in err
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in PROJECT.glob("*.py")
+                                        if "run_script" in path.read_text(encoding="utf-8")))
+def test_help_is_complete(script, name):
+    code, out, _ = script(name, "--help")
+    assert code == 0
+    assert out.startswith("usage:")
+    assert "--" in out

@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+import torch
+
+from dataset import Scenes
+from errors import UserError
+from experiment.schema import Model, TargetDataset
+from model import create_autoencoder
+from readers import READERS
+from readers.glyphs import Glyphs
+from training.features import CachedInputs, LiveInputs, create_inputs, photometric
+
+
+class MirroredGlyphs(Glyphs):
+    """Glyphs whose mirror images count as samples, to have both views cached."""
+
+    name = "mirrored"
+    mirrors = True
+
+
+@pytest.fixture
+def scenes(monkeypatch, tmp_path):
+    monkeypatch.setitem(READERS, "mirrored", MirroredGlyphs)
+    section = TargetDataset(name="mirrored", root="x", limit=7)
+    return Scenes(section, 32, str(tmp_path), torch.device("cpu"))
+
+
+def make(type="extractor", layer=-3):
+    torch.manual_seed(0)
+    section = Model(type=type, variation="ae", extractor="small_cnn", weights="none", layer=layer, dimension=4)
+    return create_autoencoder(section, 32, 1)
+
+
+def views(scenes):
+    index = torch.arange(len(scenes.images)).repeat(2)
+    return index, torch.arange(len(index)) >= len(scenes.images)
+
+
+def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
+    model = make()
+    cached = create_inputs(model, scenes, tmp_path)
+    assert isinstance(cached, CachedInputs)
+    index, flip = views(scenes)
+    order = torch.randperm(len(index))
+    live = LiveInputs(model, scenes)(index[order], flip[order])
+    torch.testing.assert_close(cached(index[order], flip[order]), live, rtol=1e-3, atol=1e-3)
+    assert not torch.equal(cached(index, flip)[flip], cached(index, flip)[~flip])
+
+
+def test_the_cache_is_computed_once_and_shared(scenes, tmp_path, monkeypatch):
+    create_inputs(make(), scenes, tmp_path)
+    monkeypatch.setattr("training.features._compute", lambda *_: pytest.fail("computed again"))
+    create_inputs(make(), scenes, tmp_path)
+
+
+def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
+    create_inputs(make(), scenes, tmp_path)
+    other = make()
+    with torch.no_grad():
+        next(other.extractor.parameters()).mul_(1.01)
+    create_inputs(other, scenes, tmp_path)
+    create_inputs(make(layer=-4), scenes, tmp_path)
+    fewer = Scenes(TargetDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
+    create_inputs(make(), fewer, tmp_path)
+    assert len(list((tmp_path / "features").glob("mirrored-*"))) == 4
+
+
+def test_an_interrupted_computation_leaves_nothing_that_is_taken_for_whole(scenes, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("training.features.tqdm.update", stop, raising=False)
+    with pytest.raises(KeyboardInterrupt):
+        create_inputs(make(), scenes, tmp_path)
+    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+
+
+def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.features.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    with pytest.raises(UserError, match=r"need 0.0 GiB in .*, 0.0 GiB are free"):
+        create_inputs(make(), scenes, tmp_path)
+    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+
+
+def test_models_that_see_changed_images_run_uncached(scenes, tmp_path):
+    assert isinstance(create_inputs(make("conv"), scenes, tmp_path), LiveInputs)
+    assert isinstance(create_inputs(make(), scenes, tmp_path, augment=True), LiveInputs)
+    assert not (tmp_path / "features").exists()
+
+
+def test_augmentation_changes_inputs_by_seed_and_keeps_their_range(scenes):
+    index, flip = views(scenes)
+    inputs = LiveInputs(None, scenes, augment=True)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(inputs(index, flip))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert draws[0].min() >= 0
+    assert draws[0].max() <= 1
+
+
+def test_augmentation_differs_from_image_to_image_in_mean_and_contrast():
+    torch.manual_seed(0)
+    ramp = torch.linspace(0.4, 0.6, 64).expand(200, 1, 64, 64)
+    changed = photometric(ramp)
+    means = changed.mean(dim=(1, 2, 3)).numpy()
+    slopes = (changed[..., -8:].mean(dim=(1, 2, 3)) - changed[..., :8].mean(dim=(1, 2, 3))).numpy()
+    plain = float(ramp[0, 0, 0, -8:].mean() - ramp[0, 0, 0, :8].mean())
+    assert 0.3 - 0.01 < means.min() < 0.35 < 0.65 < means.max() < 0.7 + 0.01
+    assert 0.75 < slopes.min() / plain < 0.9
+    assert 1.1 < slopes.max() / plain < 1.25
+    assert abs(np.corrcoef(means, slopes)[0, 1]) < 0.3
