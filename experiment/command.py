@@ -1,5 +1,6 @@
 """What all scripts share on the command line: one line for a user's mistake, exit code 2."""
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -8,6 +9,8 @@ from errors import UserError
 
 def run_script(main: Callable[[], None]) -> None:
     """Run a script's main function; a UserError becomes one line on stderr and exit code 2."""
+    # A polite kill unwinds like Ctrl-C, so that child processes are ended and temporary files removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         main()
     except UserError as error:

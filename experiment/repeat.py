@@ -116,7 +116,7 @@ def _start(seed: int, command: list[str], logs: Path, environment: dict[str, str
     output = logs / f"seed-{seed}.log"
     how = "resumed" if "--resume" in command else "started"
     print(f"seed {seed}: {how}, output in {output}", flush=True)
-    with output.open("wb") as file:
+    with output.open("ab") as file:
         process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                    env=environment)
     return _Child(seed, process, output)

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from errors import UserError
 from experiment import records
+from experiment.run import open_run
 from experiment.schema import load_config
 
 PROJECT = Path(__file__).parent.parent
@@ -284,6 +286,27 @@ def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, 
     assert "seed 2: FAILED (exit code 2)" in text
     assert "1 of 2 seeds failed: 2" in err
     assert len(list(out.glob("*/cfg.toml"))) == 2
+
+
+def test_terminating_repeat_ends_its_children(config_file, tmp_path):
+    out = tmp_path / "runs"
+    process = subprocess.Popen([sys.executable, "repeat_train_ae.py", str(config_file()), "--seeds", "1", "--out",
+                                str(out), "--set", "training.epochs=100000"], cwd=PROJECT, stdout=subprocess.DEVNULL)
+    while not list(out.glob("*/cfg.toml")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    run = open_run(next(out.glob("*/cfg.toml")).parent)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            run.lock()
+            break
+        except UserError:
+            assert time.monotonic() < deadline, "the training process is still there"
+            time.sleep(0.1)
+    run.release()
 
 
 def test_repeat_refuses_seeds_it_cannot_read(script, config_file, tmp_path):

@@ -34,8 +34,7 @@ class SingleOptimizerStep:
         if section.optimizer == "sgd":
             options["momentum"] = 0.9
         self.fabric, self.model = fabric, model
-        # `wrapped` runs the same weights under the precision that was asked for; `model` keeps the published names.
-        self.wrapped, self.optimizer = fabric.setup(model, OPTIMIZERS[section.optimizer](trainable, **options))
+        _, self.optimizer = fabric.setup(model, OPTIMIZERS[section.optimizer](trainable, **options))
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return scalar losses by name; `total` is what is minimised."""
@@ -69,15 +68,14 @@ class AutoencoderStep(SingleOptimizerStep):
 
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         super().__init__(model, section, fabric)
-        for name in ("encode", "decode"):
-            self.wrapped.mark_forward_method(name)
         self.reconstruction = RECONSTRUCTION_LOSSES[section.loss]
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        latents = self.wrapped.encode(batch.inputs)
+        with self.fabric.autocast():
+            latents = self.model.encode(batch.inputs)
+            images = self.model.decode(latents)
         # In 32 bit whatever the precision: the losses sum over many pixels, and BCE is not safe in 16 bit.
-        images = self.wrapped.decode(latents).float()
-        latents = latents.float()
+        latents, images = latents.float(), images.float()
         parts = 1 if batch.in_triplet is None else 3
         pairs = zip(images.chunk(parts), batch.targets.chunk(parts), strict=True)
         losses = {"reconstruction": sum(self.reconstruction(image, target) for image, target in pairs)}
@@ -90,4 +88,6 @@ class ClassifierStep(SingleOptimizerStep):
     """Cross-entropy on the class of the whole image."""
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        return {"total": F.cross_entropy(self.wrapped(batch.inputs).float(), batch.labels)}
+        with self.fabric.autocast():
+            logits = self.model(batch.inputs)
+        return {"total": F.cross_entropy(logits.float(), batch.labels)}
