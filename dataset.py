@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from errors import UserError
-from experiment.schema import TargetDataset
+from experiment.schema import Config, TargetDataset
 from pairing import Impossible, Pairing
 from readers import create_reader
 from readers.prepare import Prepared, prepare
@@ -104,6 +104,27 @@ class Scenes:
             mirror_codes = label_codes(self.labels[:, ::-1])[scenery]
             return index.repeat(2), torch.cat([flip, ~flip]), np.concatenate([codes, mirror_codes])
         return index, flip, codes
+
+
+def open_targets(config: Config, train: Scenes) -> list[Scenes]:
+    """Open the evaluation datasets of a config; UserError for one that a model of `train` cannot be judged on."""
+    targets = []
+    for section in config.targets():
+        scenes = Scenes(section, config.dataset.image_size, config.dataset.cache, train.device)
+        if scenes.classes != train.classes or scenes.labels.shape[1] != train.labels.shape[1]:
+            raise UserError(f"evaluation.datasets: {scenes.title} has other classes ({_shortened(scenes)}) than "
+                            f"{train.title} ({_shortened(train)}), so accuracies would mean nothing")
+        if scenes.channels != train.channels:
+            raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
+                            f"{train.title} {train.channels}")
+        targets.append(scenes)
+    return targets
+
+
+def _shortened(scenes: Scenes) -> str:
+    more = ", ..." if len(scenes.classes) > 4 else ""
+    seats = scenes.labels.shape[1]
+    return f"{', '.join(scenes.classes[:4])}{more}{f' on {seats} seats' if seats > 1 else ''}"
 
 
 def to_device_if_it_fits(array: np.ndarray, device: torch.device) -> Tensor:

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 class UserError(Exception):
     """A mistake in a config, a path or the data; its text is one line and the scripts end with exit code 2."""
 
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))
+
 
 def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserError:
     """Build the error for `found` not being among `allowed`: what it is, what is allowed, and the nearest match."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from dataset import Scenes
+from dataset import Scenes, open_targets
 from errors import UserError
 from experiment import records
 from experiment.checkpoint import load
@@ -50,9 +50,10 @@ def evaluate(run: Run, checkpoints: list[str], classifiers: list[str] | None) ->
                         "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
     device = choose_device(config.training.device, config.training.gpu)
     size, cache = config.dataset.image_size, config.dataset.cache
-    scenes = [Scenes(section, size, cache, device) for section in (config.dataset, *config.targets())]
+    train = Scenes(config.dataset, size, cache, device)
+    scenes = [train, *open_targets(config, train)]
     # The checkpoint holds the frozen extractor as well, so its weights need not be found again.
-    model = create_autoencoder(config.model.model_copy(update={"weights": "none"}), size, scenes[0].channels).to(device)
+    model = create_autoencoder(config.model.model_copy(update={"weights": "none"}), size, train.channels).to(device)
     rows = []
     for checkpoint in checkpoints:
         epoch = restore(model, run, checkpoint)

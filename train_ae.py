@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from lightning_fabric import Fabric
 
-from dataset import Batches, Scenes
+from dataset import Batches, Scenes, open_targets
 from experiment.command import run_script
 from experiment.schema import Config
 from latent.evaluate import LatentEvaluation
@@ -22,7 +22,7 @@ def build(config: Config, fabric: Fabric) -> Job:
     """Build data, model, step and evaluation from a config."""
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = [Scenes(target, size, cache, fabric.device) for target in config.targets()]
+    targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     inputs = create_inputs(model, scenes, cache, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",

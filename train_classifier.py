@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from dataset import Batches, Scenes
+from dataset import Batches, Scenes, open_targets
 from errors import UserError
 from experiment.command import run_script
 from experiment.schema import Config
@@ -22,9 +22,8 @@ def build(config: Config, fabric: Fabric) -> Job:
     if section.type != "classifier":
         raise UserError(f"model.type: found '{section.type}'; allowed here: classifier "
                         "(autoencoders are trained with train_ae.py)")
-    size, cache = config.dataset.image_size, config.dataset.cache
-    scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = [Scenes(target, size, cache, fabric.device) for target in config.targets()]
+    scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
+    targets = open_targets(config, scenes)
     inputs = LiveInputs(None, scenes, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False)
     classes = batches.pairing.classes

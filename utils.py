@@ -32,7 +32,8 @@ def choose_device(wish: str, gpu: int = 0) -> torch.device:
         return torch.device("cpu")
     index = int(wish.partition(":")[2] or gpu)
     if index >= count:
-        raise UserError(f"training.device: GPU {index} is not there; found {count} GPU(s) (use 'cpu' or 'auto')")
+        key = "training.gpu" if wish == "auto" else "training.device"
+        raise UserError(f"{key}: GPU {index} is not there; found {count} GPU(s)")
     return torch.device("cuda", index)
 
 

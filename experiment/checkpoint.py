@@ -13,8 +13,12 @@ from errors import UserError
 def save(content: Any, path: Path) -> None:
     """Write tensors and plain values so that `path` is either the old file or the whole new one."""
     temporary = path.with_name(path.name + ".tmp")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    try:
+        torch.save(content, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> Any:
@@ -25,6 +29,8 @@ def load(path: Path, device: torch.device | str = "cpu") -> Any:
         raise UserError(f"{path}: no such weights file") from None
     except pickle.UnpicklingError:
         raise UserError(f"{path}: refused: not a plain file of tensors") from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as a weights file: {reason}") from None
+    except OSError as error:
+        raise UserError(f"{path}: weights file cannot be read: {error.strerror or error}") from None
+    except Exception:
+        # A damaged or foreign file makes torch raise nearly anything, with advice that would not be safe to follow.
+        raise UserError(f"{path}: not a weights file, or a damaged one (expected what torch.save writes)") from None

@@ -30,7 +30,7 @@ def record(**values: Any) -> dict[str, Any]:
 
 def append(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append rows in one write; a line left unfinished by a kill is closed first, so that it spoils nothing."""
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
     path = folder / FILE_NAME
     with path.open("ab") as file:
         if file.tell() and not _ends_with_newline(path):
@@ -43,24 +43,29 @@ def append(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
 def read(folder: Path) -> list[dict[str, Any]]:
     """Return a run's rows, the latest of each identity, in the order of their first appearance.
 
-    Only a line that a kill left unfinished is skipped; any other line that is no record raises UserError.
+    A line that a kill left unfinished is skipped; any other line that is no record raises UserError.
     """
     path = folder / FILE_NAME
     if not path.is_file():
         return []
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
-        if not line.startswith("{") or not line.endswith("}"):
-            if line and not line.startswith("{"):
-                raise UserError(f"{path}: line {number} is no record")
+        if not line:
             continue
         try:
             row = json.loads(line)
-            identity = tuple(row[name] for name in IDENTITY)
-        except (ValueError, KeyError):
+        except ValueError:
+            if line.startswith("{"):
+                continue
             raise UserError(f"{path}: line {number} is no record") from None
-        rows[identity] = row
+        if not isinstance(row, dict) or set(row) != set(FIELDS) or any(map(_nested, row.values())):
+            raise UserError(f"{path}: line {number} is no record")
+        rows[tuple(row[name] for name in IDENTITY)] = row
     return list(rows.values())
+
+
+def _nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
 
 
 def _ends_with_newline(path: Path) -> bool:

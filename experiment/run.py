@@ -94,7 +94,8 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
 def check_free(out: Path) -> None:
     """Raise UserError when `out` cannot become a new run folder."""
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out}: output folder is taken; name another, or continue it with --resume {out}")
+        hint = f", or continue it with --resume {out}" if (out / "cfg.toml").exists() else ""
+        raise UserError(f"{out}: output folder is taken; name another{hint}")
 
 
 def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
@@ -117,8 +118,9 @@ def expand(patterns: list[str]) -> list[Path]:
         runs = [run for match in matches for run in _runs_at(Path(match))]
         if not runs:
             raise UserError(f"{pattern}: no run folder here (looked for cfg.toml in it and in the folders below it)")
-        folders += [run for run in runs if run not in folders]
-    return folders
+        folders += runs
+    # A run counts once, however it is spelled.
+    return list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
 
 
 def _runs_at(folder: Path) -> list[Path]:

@@ -1,5 +1,7 @@
 """The typed, strict config: one TOML file, four sections."""
 
+import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +24,17 @@ def _lower(value: Any) -> Any:
 def _zero_one(value: Any) -> Any:
     """Accept 0 and 1 for a switch, as older config files write them."""
     return bool(value) if type(value) is int and value in (0, 1) else value
+
+
+def _bits(value: Any) -> Any:
+    return str(value) if type(value) is int else _lower(value)
+
+
+def _device(value: Any) -> Any:
+    value = _lower(value)
+    if isinstance(value, str) and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
+        raise ValueError(f"allowed: auto, cpu, cuda, cuda:N (found '{value}')")
+    return value
 
 
 def _as_list(value: Any) -> Any:
@@ -47,7 +60,7 @@ Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
 class Section(BaseModel):
     """Base of all sections: unknown keys fail, values are not coerced, nothing changes after loading."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class TargetDataset(Section):
@@ -129,9 +142,9 @@ class Training(Section):
     kl_weight: Annotated[float, Field(ge=0)] = 1.0
     tc_weight: Annotated[float, Field(ge=0)] = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
-    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    device: Annotated[str, BeforeValidator(_device)] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
-    precision: Literal["32", "bf16"] = "32"
+    precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
 
     @property
     def impossible(self) -> Literal["none", "scene", "instance"]:
@@ -175,24 +188,25 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
         raise choice_error("config file", path, near) from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"{path}: not readable as TOML: {error}") from None
-    for override in overrides:
-        _apply(raw, override)
-    if seed is not None:
-        _apply(raw, f"training.seed={seed}")
-    return parse_config(raw, str(path))
-
-
-def parse_config(raw: dict[str, Any], source: str) -> Config:
-    """Check a plain dictionary; `source` names it in errors."""
+    changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
+    changed = [_apply(raw, change) for change in changes]
     try:
         return Config.model_validate(_move_gpu(raw))
     except ValidationError as error:
-        raise _one_line(error, source) from None
+        raise _one_line(error, str(path), changed) from None
 
 
 def dump_config(config: Config) -> str:
     """Return the resolved config as TOML that `load_config` reads back to an equal config."""
-    return toml.dumps(config.model_dump(exclude_none=True))
+    encoder = toml.TomlEncoder()
+    encoder.dump_funcs[str] = _toml_string
+    return toml.dumps(config.model_dump(exclude_none=True), encoder)
+
+
+def _toml_string(text: str) -> str:
+    """Quote a text for TOML; the toml package's own quoting damages backslashes and control characters."""
+    # JSON escapes all that TOML wants escaped, but for one character.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def differences(first: Config, second: Config, ignore: tuple[str, ...] = ()) -> list[str]:
@@ -220,8 +234,8 @@ def _move_gpu(raw: dict[str, Any]) -> dict[str, Any]:
     return rest | {"training": {"gpu": gpu} | raw["training"]}
 
 
-def _apply(raw: dict[str, Any], override: str) -> None:
-    """Set one `section.key=value`; the value is TOML, or plain text where it is not valid TOML."""
+def _apply(raw: dict[str, Any], override: str) -> str:
+    """Set one `section.key=value` and return the key; the value is TOML, or plain text where it is not valid TOML."""
     key, equals, text = override.partition("=")
     parts = key.strip().split(".")
     if not equals or not all(parts):
@@ -236,17 +250,22 @@ def _apply(raw: dict[str, Any], override: str) -> None:
         if not isinstance(table, dict):
             raise UserError(f"--set {override}: '{part}' is not a section")
     table[parts[-1]] = value
+    return ".".join(parts)
 
 
-def _one_line(error: ValidationError, source: str) -> UserError:
-    """Turn pydantic's first complaint into one line."""
-    first = error.errors()[0]
+def _one_line(error: ValidationError, path: str, changed: list[str]) -> UserError:
+    """Turn pydantic's most telling complaint into one line; `changed`: keys that --set gave."""
+    # An unknown key is the likely reason for a missing one, so it goes first.
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
+    source = f"{path} (--set)" if any(key == name or key.startswith(name + ".") for name in changed) else path
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
         return UserError(f"{choice_error(f'{source}: key', key, _keys_beside(first['loc']))}{more}")
     if first["type"] == "missing":
         return UserError(f"{source}: key {key} is missing{more}")
+    if first["type"] == "model_type":
+        return UserError(f"{source}: {key}: expected a section (found {first['input']!r}){more}")
     if first["type"] == "literal_error":
         allowed = [name.strip().strip("'") for name in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return UserError(f"{choice_error(f'{source}: {key}', first['input'], allowed)}{more}")

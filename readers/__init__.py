@@ -21,4 +21,5 @@ def create_reader(name: str, root: str | Path, factor: list[str], split: str | N
     """Return the reader of a dataset; UserError for an unknown name."""
     if name not in READERS:
         raise choice_error("dataset.name", name, READERS)
-    return READERS[name](Path(root), factor, split)
+    # Resolved, so that the same data is prepared once however its place is spelled.
+    return READERS[name](Path(root).resolve(), factor, split)

@@ -112,4 +112,4 @@ def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:
     for factor in reader.factor:
         if factor not in present:
             raise choice_error(f"dataset.factor: {what} in {folder}", factor, present)
-    return reader.factor or present
+    return list(dict.fromkeys(reader.factor)) or present

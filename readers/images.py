@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from errors import UserError
 from readers.base import IMAGE_SUFFIXES
@@ -32,6 +32,8 @@ def open_grey(path: str | Path) -> Image.Image:
     if image.mode in _DEEP_MODES:
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+    if image.mode == "F":
+        raise UserError(f"{path}: image holds floating-point values; allowed: 8 or 16 bit")
     return _on_black(image).convert("L")
 
 
@@ -55,7 +57,7 @@ def _decode(path: str | Path) -> Image.Image:
     except FileNotFoundError:
         raise UserError(f"{path}: image is gone") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = "not an image file" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
         raise UserError(f"{path}: image cannot be read: {reason}") from None
 
 

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -72,20 +71,34 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> None:
     """
     if folder.is_dir():
         return
-    temporary = None
+    temporary = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with (folder.parent / f".{folder.name}.lock").open("w", encoding="utf-8") as lock:
+        with folder.with_name(f".{folder.name}.lock").open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.is_dir():
-                temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            if folder.is_dir():
+                return
+            # What lies there is left from a process that was killed: this one holds the lock.
+            shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            try:
                 write(temporary)
                 os.rename(temporary, folder)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
-        raise UserError(f"dataset.cache: {folder} cannot be written: {error.strerror}") from None
-    finally:
-        if temporary:
-            shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(f"dataset.cache: {folder} cannot be written: {error.strerror or error}") from None
+
+
+def new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:
+    """Create a memory-mapped .npy file with all its room taken on the disk.
+
+    Raises OSError when there is too little: writing to a mapped file that outgrows the disk would kill the process.
+    """
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with path.open("r+b") as file:
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _key(reader: Reader, listing: Listing, size: int) -> str:
@@ -100,7 +113,7 @@ def _key(reader: Reader, listing: Listing, size: int) -> str:
 def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
     sources = [source for variants in listing.sources for source in variants]
     shape = (len(sources), reader.channels, size, size)
-    images = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape)
+    images = new_array(folder / "images.npy", np.uint8, shape)
 
     def fill(i: int) -> None:
         images[i] = reader.prepare(sources[i], size)

@@ -13,6 +13,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from errors import UserError
+
 Records = list[dict[str, Any]]
 
 
@@ -69,15 +71,20 @@ def _order(key: tuple[str, ...]) -> tuple[Any, ...]:
 
 def _row(key: tuple[str, ...], seeds: dict[int, Records], pool: bool) -> Row:
     experiment, dataset, factor, split, classifier, checkpoint = key
-    values = [100 * sum(row["value"] * row["n"] for row in rows) / sum(row["n"] for row in rows)
-              for rows in seeds.values()]
+    by_factor = {seed: {row["factor"]: row for row in rows} for seed, rows in seeds.items()}
+    first = next(iter(by_factor.values()))
+    for seed, rows in by_factor.items():
+        if rows.keys() != first.keys():
+            raise UserError(f"{experiment}: seed {seed} was evaluated on other factors of {dataset} "
+                            f"({'; '.join(rows)}) than the first seed ({'; '.join(first)}), so they cannot be pooled")
+    samples = sum(row["n"] for row in first.values())
+    values = [100 * sum(row["value"] * row["n"] for row in rows.values()) / samples for rows in by_factor.values()]
     mean = sum(values) / len(values)
     spread = sum((value - mean) ** 2 for value in values)
     std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else math.nan
-    first = next(iter(seeds.values()))
     title = dataset + (" (pooled)" if pool and len(first) > 1 else f" ({factor})" if factor else "") + f", {split}"
-    return Row(experiment, title, classifier, checkpoint, first[0]["selection"], mean, std, max(values), len(values),
-               sum(row["n"] for row in first))
+    return Row(experiment, title, classifier, checkpoint, next(iter(first.values()))["selection"], mean, std,
+               max(values), len(values), samples)
 
 
 HEADER = ("dataset", "classifier", "experiment", "last epoch: mean ± std", "max", "oracle: mean ± std", "max", "seeds",
@@ -123,7 +130,7 @@ def to_terminal(rows: list[Row]) -> str:
     for line in grid(rows):
         table.add_row(*line)
     text = io.StringIO()
-    Console(file=text, width=500).print(table)
+    Console(file=text, width=500, markup=False, emoji=False, highlight=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     return "\n".join([*lines, *textwrap.wrap(footnote(rows), 110), ""])
 
@@ -156,10 +163,11 @@ def _markdown_line(cells: Any) -> str:
 
 
 def _latex(text: str) -> str:
-    for character in ("\\", "&", "%", "_", "#", "$"):
-        text = text.replace(character, r"\textbackslash{}" if character == "\\" else "\\" + character)
-    return text.replace("±", r"$\pm$")
+    return "".join(_LATEX.get(character, character) for character in text)
 
+
+_LATEX = {character: "\\" + character for character in "&%_#${}"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
 
 FORMATS: dict[str, Callable[[list[Row]], str]] = {
     "terminal": to_terminal, "markdown": to_markdown, "csv": to_csv, "latex": to_latex,

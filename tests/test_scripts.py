@@ -138,7 +138,8 @@ def test_seeds_make_runs_differ_and_repeat(script, config_file, trained, tmp_pat
 
 
 def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, trained, tmp_path):
-    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "bf16", "--set", 'training.precision="bf16"')
+    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "bf16",
+                          "--set", 'training.precision="bf16"')
     assert code == 0, err
     full, mixed = ([row["value"] for row in records.read(run) if row["metric"] == "loss/total"]
                    for run in (trained, tmp_path / "bf16"))
@@ -182,6 +183,8 @@ MISTAKES = [
     pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
     pytest.param(["model.type=classifier"], ["variation 'tae' does not go with type 'classifier'"], id="variation"),
     pytest.param(["training.device=cuda:7"], ["training.device", "GPU 7"], id="absent GPU"),
+    pytest.param(['evaluation.datasets=[{name="letters"}]'], ["letters has other classes (A, B, C, D, ...)"],
+                 id="target with other classes"),
     pytest.param(["epochs"], ["--set epochs", "section.key=value"], id="override without a value"),
 ]
 

@@ -13,7 +13,7 @@ from dataset import Scenes, to_device_if_it_fits
 from errors import UserError
 from model import Autoencoder, ExtractorAE
 from pretrained_model import fingerprint
-from readers.prepare import build_once
+from readers.prepare import build_once, new_array
 
 CHUNK = 64
 
@@ -91,8 +91,7 @@ def _compute(model: ExtractorAE, scenes: Scenes, folder: Path) -> None:
     if needed > free:
         raise UserError(f"dataset.cache: features of {scenes.title} need {needed / 2**30:.1f} GiB in {folder.parent}, "
                         f"{free / 2**30:.1f} GiB are free")
-    features = np.lib.format.open_memmap(folder / "features.npy", mode="w+", dtype=np.float16,
-                                         shape=(len(scenes.images), scenes.flips, *shape))
+    features = new_array(folder / "features.npy", np.float16, (len(scenes.images), scenes.flips, *shape))
     flat = features.reshape(len(views), *shape)
     with tqdm(total=len(views), desc=f"features of {scenes.title}", unit="image", disable=None) as bar:
         for chunk in views.split(CHUNK):

@@ -1,0 +1,130 @@
+import json
+
+import pytest
+
+from errors import UserError
+from experiment.records import FIELDS, FILE_NAME, IDENTITY, append, read, record
+
+BASE = {
+    "experiment": "e_tae", "seed": 1, "dataset": "sviro", "factor": "x5", "split": "all", "classifier": "knn",
+    "checkpoint": "last", "epoch": 30, "metric": "accuracy", "selection": "last epoch", "value": 0.75, "n": 400,
+}  # fmt: skip
+
+
+def row(**changes):
+    return record(**{**BASE, **changes})
+
+
+def put(folder, content):
+    (folder / FILE_NAME).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def refusal(folder):
+    with pytest.raises(UserError) as caught:
+        read(folder)
+    assert str(folder / FILE_NAME) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_rows_come_back_as_they_were_appended(tmp_path):
+    rows = [row(seed=1), row(seed=2, value=0.1 + 0.2), row(metric="loss/ssim", classifier="", value=1e-7)]
+    append(tmp_path, rows[:2])
+    append(tmp_path, rows[2:])
+    assert read(tmp_path) == rows
+
+
+def test_the_file_is_one_json_object_per_line(tmp_path):
+    rows = [row(seed=seed) for seed in range(3)]
+    append(tmp_path, rows)
+    assert [json.loads(line) for line in (tmp_path / FILE_NAME).read_text().splitlines()] == rows
+
+
+def test_a_run_without_records_has_none(tmp_path):
+    assert read(tmp_path) == []
+
+
+def test_appending_nothing_changes_nothing_that_is_read(tmp_path):
+    append(tmp_path, [row()])
+    append(tmp_path, [])
+    assert read(tmp_path) == [row()]
+
+
+def test_the_last_row_of_an_identity_wins_at_the_place_of_the_first(tmp_path):
+    append(tmp_path, [row(seed=1, value=0.1), row(seed=2), row(seed=1, value=0.2, n=5, selection="anew")])
+    append(tmp_path, [row(seed=1, value=0.3)])
+    assert read(tmp_path) == [row(seed=1, value=0.3), row(seed=2)]
+
+
+@pytest.mark.parametrize("name", IDENTITY)
+def test_rows_that_differ_in_any_part_of_the_identity_are_both_kept(tmp_path, name):
+    rows = [row(), row(**{name: 99 if isinstance(BASE[name], int) else "another"})]
+    append(tmp_path, rows)
+    assert read(tmp_path) == rows
+
+
+def test_earlier_lines_are_never_touched(tmp_path):
+    append(tmp_path, [row(value=0.1)])
+    before = (tmp_path / FILE_NAME).read_bytes()
+    append(tmp_path, [row(value=0.2)])
+    assert (tmp_path / FILE_NAME).read_bytes().startswith(before)
+
+
+LAST = row(experiment="größe {1}", seed=2)
+UNFINISHED = json.dumps(LAST, ensure_ascii=False).encode()
+
+
+def test_a_line_cut_anywhere_by_a_kill_is_skipped_and_spoils_no_later_one(tmp_path):
+    whole = json.dumps(row(seed=1)).encode() + b"\n"
+    for length in range(1, len(UNFINISHED)):
+        put(tmp_path, whole + UNFINISHED[:length])
+        assert read(tmp_path) == [row(seed=1)], UNFINISHED[:length]
+        append(tmp_path, [row(seed=3), row(seed=4)])
+        assert read(tmp_path) == [row(seed=1), row(seed=3), row(seed=4)], UNFINISHED[:length]
+
+
+def test_a_whole_last_line_without_its_newline_counts(tmp_path):
+    put(tmp_path, UNFINISHED)
+    assert read(tmp_path) == [LAST]
+    append(tmp_path, [row(seed=3)])
+    assert read(tmp_path) == [LAST, row(seed=3)]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["hello", "[1, 2]", "null", '"text"', "{}", '{"seed": 1}', "<<<<<<< HEAD",
+     json.dumps({**BASE, "experiment": ["a"]}), json.dumps({key: BASE[key] for key in BASE if key != "value"})],
+    ids=["text", "list", "null", "string", "empty", "other keys", "merge conflict", "list as a name",
+         "no value"],
+)  # fmt: skip
+def test_a_foreign_line_is_refused_with_its_number(tmp_path, line):
+    put(tmp_path, f"{json.dumps(row(seed=1))}\n{line}\n{json.dumps(row(seed=2))}\n")
+    assert "line 2" in refusal(tmp_path)
+
+
+def test_windows_line_ends_and_blank_lines_are_read(tmp_path):
+    rows = [row(seed=1), row(seed=2)]
+    put(tmp_path, "\r\n".join([json.dumps(rows[0]), "", json.dumps(rows[1]), ""]))
+    assert read(tmp_path) == rows
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x1c", "\x0b", "\x0c", "\n", "\r", "\r\n"])
+def test_line_separators_inside_a_string_survive(tmp_path, separator):
+    rows = [row(factor=f"a{separator}b"), row(experiment=separator)]
+    append(tmp_path, rows)
+    append(tmp_path, [row(seed=9)])
+    assert read(tmp_path) == [*rows, row(seed=9)]
+
+
+@pytest.mark.parametrize("text", ["größe", "日本", '"quoted" {x}', "back\\slash", "😀"])
+def test_any_text_survives(tmp_path, text):
+    append(tmp_path, [row(experiment=text)])
+    assert read(tmp_path) == [row(experiment=text)]
+
+
+def test_a_row_has_exactly_the_fields_of_the_store():
+    assert tuple(row()) == FIELDS
+    with pytest.raises(ValueError, match="accurracy"):
+        row(accurracy=0.5)
+    with pytest.raises(ValueError, match="fields"):
+        record(**{key: value for key, value in BASE.items() if key != "n"})

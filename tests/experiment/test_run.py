@@ -1,0 +1,308 @@
+import json
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+
+from errors import UserError
+from experiment.run import check_free, create, expand, find_runs, open_run
+from experiment.schema import load_config
+
+PROJECT = Path(__file__).parents[2]
+
+TEXT = """
+[dataset]
+name = "glyphs"
+[model]
+type = "conv"
+variation = "ae"
+[training]
+epochs = 2
+seed = 4
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "experiment.toml").write_text(TEXT)
+    return load_config(tmp_path / "experiment.toml")
+
+
+@pytest.fixture
+def make(config, tmp_path):
+    """Make a run folder under tmp_path and let go of its lock."""
+
+    def make(name):
+        run = create(config, "letters", "cpu", tmp_path / name)
+        run.release()
+        return run.folder
+
+    return make
+
+
+def python(code, *arguments, **options):
+    return subprocess.Popen([sys.executable, "-c", code, *map(str, arguments)], cwd=PROJECT, stdin=subprocess.PIPE,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def contents(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_new_run_has_its_config_environment_and_folders(config, tmp_path):
+    run = create(config, "letters", "cpu", tmp_path / "run")
+    assert {"cfg.toml", "environment.json", "checkpoints", "logs", "images"} <= set(contents(run.folder))
+    assert all(path.is_dir() for path in (run.checkpoints, run.logs, run.images))
+    assert load_config(run.folder / "cfg.toml") == config
+    assert tomllib.loads((run.folder / "cfg.toml").read_text())["training"]["seed"] == 4
+    assert not run.done
+
+
+def test_runs_of_the_same_seed_in_the_same_second_never_share_a_folder(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [create(config, "letters", "cpu") for _ in range(20)]
+    assert len({run.folder.resolve() for run in runs}) == 20
+    assert {run.folder.parent for run in runs} == {Path("results/letters")}
+    assert all(run.folder.name.startswith("4-") for run in runs)
+
+
+def test_a_given_folder_may_be_new_or_empty(config, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new/below/new"):
+        assert create(config, "letters", "cpu", tmp_path / name).folder == tmp_path / name
+
+
+@pytest.mark.parametrize("kind", ["run", "other content", "file"])
+def test_a_taken_folder_is_refused_and_left_alone(config, make, tmp_path, kind):
+    out = tmp_path / "out"
+    if kind == "run":
+        make("out")
+    elif kind == "file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / "thesis.txt").write_text("mine")
+    before = contents(tmp_path)
+    for refuse in (lambda: create(config, "letters", "cpu", out), lambda: check_free(out)):
+        with pytest.raises(UserError) as caught:
+            refuse()
+        assert str(out) in str(caught.value)
+        assert "taken" in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert contents(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(config, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UserError) as caught:
+        create(config, "letters", "cpu", tmp_path / "file" / "run")
+    assert str(tmp_path / "file" / "run") in str(caught.value)
+    assert "None" not in str(caught.value)
+
+
+def test_the_environment_says_what_ran_where(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train_ae.py", "cfg/x.toml", "--seed", "4"])
+    create(config, "letters", "cuda:1", tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert found["experiment"] == "letters"
+    assert found["command"] == ["train_ae.py", "cfg/x.toml", "--seed", "4"]
+    assert found["device"] == "cuda:1"
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["torch"] == version("torch") == torch.__version__.partition("+")[0]
+    assert {"torchvision", "numpy", "scikit-learn", "pillow"} <= set(found["packages"])
+
+
+def git(folder, *arguments):
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def test_the_environment_names_the_commit_of_the_project_wherever_it_is_started(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    create(config, "letters", "cpu", tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "environment.json").read_text())
+    status = git(PROJECT, "status", "--porcelain")
+    assert found["commit"] == git(PROJECT, "rev-parse", "HEAD")
+    assert found["dirty"] == (None if status is None else status != "")
+
+
+def test_a_project_without_git_is_recorded_as_unknown(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
+    create(config, "letters", "cpu", tmp_path / "run")
+    found = json.loads((tmp_path / "run" / "environment.json").read_text())
+    assert (found["commit"], found["dirty"]) == (None, None)
+
+
+def test_the_done_marker_closes_a_run_for_everybody(config, tmp_path):
+    run = create(config, "letters", "cpu", tmp_path / "run")
+    assert not open_run(run.folder).done
+    run.finish()
+    assert run.done
+    assert open_run(run.folder).done
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+from experiment.run import create
+from experiment.schema import load_config
+
+run = create(load_config(sys.argv[1]), "letters", "cpu", Path(sys.argv[2]))
+print("locked", flush=True)
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_a_run_that_another_process_trains_is_refused_until_that_ends(config, tmp_path, end):
+    holder = python(HOLDER, tmp_path / "experiment.toml", tmp_path / "run")
+    assert holder.stdout.readline() == "locked\n"
+    run = open_run(tmp_path / "run")
+    with pytest.raises(UserError) as caught:
+        run.lock()
+    assert str(tmp_path / "run") in str(caught.value)
+    assert "another process" in str(caught.value)
+    if end == "kill":
+        holder.kill()
+    holder.communicate("\n")
+    run.lock()
+    run.release()
+
+
+def test_a_run_is_locked_from_its_making_and_free_after_its_release(config, tmp_path):
+    run = create(config, "letters", "cpu", tmp_path / "run")
+    second = open_run(tmp_path / "run")
+    with pytest.raises(UserError, match="another process"):
+        second.lock()
+    run.release()
+    second.lock()
+    second.release()
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from experiment import run
+from experiment.schema import load_config
+
+config = load_config(sys.argv[1])
+holder, name = {place}
+setattr(holder, name, lambda *_: os.kill(os.getpid(), 9))
+run.create(config, "letters", "cpu", Path(sys.argv[2]))
+"""
+
+
+@pytest.mark.parametrize("place", ['run, "_environment"', 'run, "dump_config"', 'os, "replace"'])
+def test_a_kill_while_a_run_is_made_leaves_nothing_that_is_taken_for_a_run(config, tmp_path, place):
+    killed = python(KILLED.format(place=place), tmp_path / "experiment.toml", tmp_path / "results" / "run")
+    killed.communicate()
+    assert killed.returncode == -9
+    assert (tmp_path / "results" / "run").is_dir()
+    assert not (tmp_path / "results" / "run" / "cfg.toml").exists()
+    assert find_runs(tmp_path / "results") == []
+    with pytest.raises(UserError, match="not a run folder"):
+        open_run(tmp_path / "results" / "run")
+    with pytest.raises(UserError, match="no run folder here"):
+        expand([str(tmp_path / "results")])
+
+
+def test_opening_changes_nothing_and_overrides_stay_in_this_process(make):
+    folder = make("run")
+    before = {name: (folder / name).read_bytes() for name in ("cfg.toml", "environment.json")}
+    run = open_run(folder, ["evaluation.classifiers=['svm']"])
+    assert run.config.evaluation.classifiers == ["svm"]
+    assert open_run(folder).config.evaluation.classifiers == ["knn", "forest", "svm"]
+    assert {name: (folder / name).read_bytes() for name in before} == before
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
+def test_what_is_no_run_is_refused_and_says_what_was_looked_for(tmp_path, kind):
+    folder = tmp_path / "thing"
+    if kind == "empty":
+        folder.mkdir()
+    elif kind == "file":
+        folder.write_text("mine")
+    with pytest.raises(UserError) as caught:
+        open_run(folder)
+    assert str(folder / "cfg.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_config_in_a_run_is_one_line_that_names_the_file(make):
+    folder = make("run")
+    (folder / "cfg.toml").write_text("[dataset")
+    with pytest.raises(UserError) as caught:
+        open_run(folder)
+    assert str(folder / "cfg.toml") in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_experiment_is_the_one_it_was_made_for_wherever_the_folder_lies(make, tmp_path):
+    folder = make("run")
+    folder.rename(tmp_path / "renamed")
+    assert open_run(tmp_path / "renamed").experiment == "letters"
+
+
+@pytest.mark.parametrize("content", [None, "", "[1, 2]", "{}", "null", "not json"])
+def test_without_a_recorded_name_the_experiment_is_the_parent_folder(make, content):
+    folder = make("published/1")
+    if content is None:
+        (folder / "environment.json").unlink()
+    else:
+        (folder / "environment.json").write_text(content)
+    assert open_run(folder).experiment == "published"
+
+
+def test_find_runs_lists_the_runs_directly_below_in_order(make, tmp_path):
+    folders = [make(name) for name in ("results/b", "results/a", "results/deep/c")]
+    (tmp_path / "results" / "no run").mkdir()
+    assert [run.folder for run in find_runs(tmp_path / "results")] == [folders[1], folders[0]]
+    assert find_runs(tmp_path / "nowhere") == []
+
+
+def test_expand_takes_runs_experiments_and_globs(make, tmp_path):
+    a, b, c = (make(name) for name in ("results/x/1", "results/x/2", "results/y/1"))
+    (tmp_path / "results" / "x" / "notes.txt").write_text("mine")
+    results = tmp_path / "results"
+    assert expand([str(a)]) == [a]
+    assert expand([str(results / "x")]) == [a, b]
+    assert expand([str(results)]) == [a, b, c]
+    assert expand([str(results / "*" / "1")]) == [a, c]
+    assert expand([str(results / "x" / "*")]) == [a, b]
+    assert expand([str(results / "[xy]")]) == [a, b, c]
+    assert expand([str(c), str(results / "x")]) == [c, a, b]
+
+
+def test_expand_takes_a_folder_whose_name_looks_like_a_glob(make):
+    folder = make("results[1]/a")
+    assert expand([str(folder)]) == [folder]
+
+
+def test_expand_lists_a_run_once_however_often_it_is_named(make):
+    folder = make("results/x/1")
+    patterns = [str(folder), f"{folder}/", str(folder.parent), str(folder.parent / "*")]
+    assert expand(patterns) == [folder]
+
+
+@pytest.mark.parametrize("spelling", ["results/x/1", "results/x", "./results/x", "results/x/../x", "link/1"])
+def test_expand_lists_a_run_once_however_it_is_spelled(make, tmp_path, monkeypatch, spelling):
+    folder = make("results/x/1")
+    (tmp_path / "link").symlink_to(folder.parent)
+    monkeypatch.chdir(tmp_path)
+    assert len(expand([str(folder), spelling])) == 1
+
+
+@pytest.mark.parametrize("pattern", ["nowhere", "no*where", "empty", "file.txt"])
+def test_expand_refuses_what_holds_no_run_by_name(make, tmp_path, pattern):
+    run = make("run")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("mine")
+    with pytest.raises(UserError) as caught:
+        expand([str(run), str(tmp_path / pattern)])
+    assert str(tmp_path / pattern) in str(caught.value)
+    assert "cfg.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,184 @@
+import hashlib
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from PIL import ImageFont
+
+from errors import UserError
+from readers import create_reader
+from readers.base import Listing
+from readers.drawing import FONTS, VARIANTS, glyph_mask, render
+from readers.glyphs import Letters
+
+PROJECT = Path(__file__).parents[2]
+DIGITS = "0123456789"
+
+
+def listing(name="glyphs", split=None, factor=()):
+    return create_reader(name, "unused", list(factor), split).listing()
+
+
+def pixels(name, split, sceneries, size=32):
+    """Prepare all variants of the first sceneries, as bytes."""
+    reader = create_reader(name, "unused", [], split)
+    sources = reader.listing().sources[:sceneries]
+    return [reader.prepare(source, size).tobytes() for variants in sources for source in variants]
+
+
+DIGEST = """
+import hashlib
+from readers.drawing import render
+digest = hashlib.sha256()
+for scenery in {order}:
+    for variant in range(10):
+        digest.update(render("0123456789", 1, scenery, variant, 48).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_another_process_draws_the_same_bytes():
+    done = subprocess.run([sys.executable, "-c", DIGEST.format(order="range(12)")], cwd=PROJECT, capture_output=True,
+                          text=True, check=True)
+    digest = hashlib.sha256()
+    for scenery in range(12):
+        for variant in range(VARIANTS):
+            digest.update(render(DIGITS, 1, scenery, variant, 48).tobytes())
+    assert done.stdout.strip() == digest.hexdigest()
+
+
+def test_an_image_does_not_depend_on_what_was_drawn_before_it():
+    forwards = [render(DIGITS, 1, scenery, 3, 32).tobytes() for scenery in range(20)]
+    glyph_mask.cache_clear()
+    backwards = [render(DIGITS, 1, scenery, 3, 32).tobytes() for scenery in reversed(range(20))]
+    assert forwards == backwards[::-1]
+
+
+@pytest.mark.parametrize("size", [16, 32, 64])
+def test_images_are_grey_bytes_of_the_wanted_size_that_use_their_range(size):
+    images = np.stack([render(DIGITS, 1, scenery, scenery % 10, size) for scenery in range(50)])
+    assert images.dtype == np.uint8
+    assert images.shape == (50, 1, size, size)
+    spread = np.ptp(images.reshape(50, -1).astype(int), axis=1)
+    assert spread.min() > 40
+
+
+def test_masks_are_coverage_and_no_glyph_is_lost():
+    for scenery in range(300):
+        mask = glyph_mask(DIGITS, 1, scenery, 32)
+        assert mask.dtype == np.float32
+        assert 0 <= mask.min() <= mask.max() <= 1
+        assert 0.02 < mask.mean() < 0.7
+
+
+def test_variants_of_a_scenery_differ_but_show_its_glyph():
+    masks = [glyph_mask(DIGITS, 1, scenery, 64).ravel() for scenery in range(10)]
+    for scenery in range(10):
+        variants = [render(DIGITS, 1, scenery, variant, 64) for variant in range(VARIANTS)]
+        assert len({image.tobytes() for image in variants}) == VARIANTS
+        likeness = np.array([[abs(np.corrcoef(image.ravel(), mask)[0, 1]) for mask in masks] for image in variants])
+        assert (likeness.argmax(axis=1) == scenery).all()
+
+
+def test_ink_is_brighter_than_paper_in_some_variants_and_darker_in_others():
+    signs = []
+    for scenery in range(20):
+        mask = glyph_mask(DIGITS, 1, scenery, 32).ravel()
+        signs += [np.corrcoef(render(DIGITS, 1, scenery, variant, 32).ravel(), mask)[0, 1] > 0 for variant in range(10)]
+    assert 0.3 < np.mean(signs) < 0.7
+
+
+def test_sceneries_of_one_character_have_different_shapes():
+    assert len({glyph_mask("8", 1, scenery, 32).tobytes() for scenery in range(40)}) == 40
+
+
+@pytest.mark.parametrize("name", ["glyphs", "letters"])
+def test_the_label_names_the_character_that_is_drawn(name):
+    reader = create_reader(name, "unused", [], "train")
+    found = reader.listing()
+    for i in range(0, 5000, 77):
+        character = reader.classes[found.labels[i][0]]
+        alone = render(character, 1, i, 4, 32)
+        np.testing.assert_array_equal(reader.prepare(found.sources[i][4], 32), alone)
+    assert len(set(reader.classes)) == len(reader.classes)
+
+
+@pytest.mark.parametrize(("name", "classes"), [("glyphs", 10), ("letters", 37)])
+def test_classes_are_balanced(name, classes):
+    counts = Counter(listing(name).labels)
+    assert len(counts) == classes
+    assert sum(counts.values()) == 5000
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+@pytest.mark.parametrize("name", ["glyphs", "letters"])
+def test_train_and_test_share_no_image(name):
+    train, test = pixels(name, "train", 40), pixels(name, "test", 40)
+    assert len(set(train)) == len(set(test)) == 400
+    assert not set(train) & set(test)
+
+
+def test_train_and_test_share_no_glyph_shape():
+    masks = {seed: {glyph_mask(DIGITS, seed, scenery, 32).tobytes() for scenery in range(200)} for seed in (1, 2)}
+    assert not masks[1] & masks[2]
+
+
+def test_the_default_split_is_train_and_all_holds_both():
+    train, test, both = (listing(split=split) for split in ("train", "test", "all"))
+    assert listing() == train
+    assert both.sources == train.sources + test.sources
+    assert len(set(both.sceneries)) == 10000
+
+
+def test_a_factor_is_refused():
+    with pytest.raises(UserError, match=r"dataset\.factor.*'3'"):
+        listing(factor=["3"])
+
+
+@pytest.mark.parametrize("name", FONTS)
+def test_every_font_has_every_character(name):
+    font = ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"), 40)
+    missing = "\uffff"
+    shapes = [bytes(font.getmask(character)) for character in (*DIGITS, *Letters.characters, missing)]
+    assert len(set(shapes)) == len(shapes)
+
+
+@pytest.mark.parametrize(("name", "enough", "classes"), [("glyphs", 100, 10), ("letters", 300, 37)])
+def test_a_limit_draws_nested_subsets_with_all_classes(name, enough, classes):
+    whole = listing(name)
+    previous = set()
+    for limit in (1, 7, enough, 2000, 4999):
+        part = whole.limited(limit)
+        assert len(part.sceneries) == len(set(part.sceneries)) == limit
+        assert previous <= set(part.sceneries)
+        previous = set(part.sceneries)
+    assert previous < set(whole.sceneries)
+    assert len(set(whole.limited(enough).labels)) == classes
+
+
+def uneven():
+    """A listing whose sceneries have 1, 2, 3, 1, 2, 3, ... variants."""
+    whole = Listing(dropped={"odd": 4})
+    for i in range(50):
+        names = [f"{i}.{variant}" for variant in range(i % 3 + 1)]
+        whole.add(f"scene {i}", (i, i + 1), names, [f"stamp {name}" for name in names])
+    return whole
+
+
+def test_a_limited_listing_keeps_order_labels_sources_and_stamps_together():
+    part = uneven().limited(20)
+    numbers = [int(name.split()[1]) for name in part.sceneries]
+    assert numbers == sorted(numbers)
+    assert part.labels == [(i, i + 1) for i in numbers]
+    assert part.sources == [[f"{i}.{variant}" for variant in range(i % 3 + 1)] for i in numbers]
+    assert part.stamps == [f"stamp {source}" for variants in part.sources for source in variants]
+    assert part.dropped == {"odd": 4}
+
+
+@pytest.mark.parametrize("limit", [None, 50, 1000])
+def test_a_limit_beyond_the_dataset_or_none_takes_all(limit):
+    assert uneven().limited(limit) == uneven()

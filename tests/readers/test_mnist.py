@@ -1,0 +1,177 @@
+import gzip
+import os
+import struct
+
+import numpy as np
+import pytest
+from torchvision.datasets import MNIST
+from torchvision.transforms import InterpolationMode, Resize
+
+from errors import UserError
+from readers import create_reader
+from readers.mnist import read_idx
+
+PREFIX = {"train": "train", "test": "t10k"}
+
+
+def idx(values):
+    return struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape) + values.tobytes()
+
+
+def digits(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, 28, 28), dtype=np.uint8), rng.integers(0, 10, count, dtype=np.uint8)
+
+
+def put(root, images, labels, split="train", zipped=False, below="MNIST/raw"):
+    folder = root / below
+    folder.mkdir(parents=True, exist_ok=True)
+    for values, kind in ((images, "images-idx3"), (labels, "labels-idx1")):
+        name = f"{PREFIX[split]}-{kind}-ubyte" + (".gz" if zipped else "")
+        (folder / name).write_bytes(gzip.compress(idx(values)) if zipped else idx(values))
+    return folder
+
+
+def reader(root, factor=(), split=None):
+    return create_reader("mnist", root, list(factor), split)
+
+
+def refusal(root, **options):
+    with pytest.raises(UserError) as caught:
+        reader(root, **options).listing()
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_images_and_labels_are_those_of_the_files(tmp_path, zipped):
+    images, labels = digits(12)
+    put(tmp_path, images, labels, zipped=zipped)
+    found = reader(tmp_path).listing()
+    assert found.labels == [(int(label),) for label in labels]
+    prepared = [reader(tmp_path).prepare(source, 28) for (source,) in found.sources]
+    np.testing.assert_array_equal(np.concatenate(prepared), images)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_it_reads_what_torchvision_reads(tmp_path, split):
+    for seed, each in enumerate(("train", "test")):
+        put(tmp_path, *digits(5, seed), split=each)
+    reference = MNIST(str(tmp_path), train=split == "train", transform=Resize((48, 48), InterpolationMode.BILINEAR))
+    found = reader(tmp_path, split=split).listing()
+    assert len(found.labels) == len(reference) == 5
+    for (source,), (label,), (image, digit) in zip(found.sources, found.labels, reference, strict=True):
+        assert label == digit
+        np.testing.assert_array_equal(reader(tmp_path).prepare(source, 48)[0], np.asarray(image))
+
+
+def test_the_default_split_is_train_and_all_is_train_then_test(tmp_path):
+    (train_images, train), (test_images, test) = digits(4, 1), digits(3, 2)
+    put(tmp_path, train_images, train, "train")
+    put(tmp_path, test_images, test, "test")
+    assert [label for (label,) in reader(tmp_path).listing().labels] == train.tolist()
+    found = reader(tmp_path, split="all").listing()
+    assert [label for (label,) in found.labels] == [*train.tolist(), *test.tolist()]
+    assert len(set(found.sceneries)) == 7
+
+
+@pytest.mark.parametrize("below", ["MNIST/raw", "raw", "mnist/raw"])
+def test_root_may_be_the_mnist_folder_or_its_parent(tmp_path, below):
+    images, labels = digits(2)
+    put(tmp_path, images, labels, below=below)
+    assert len(reader(tmp_path).listing().labels) == 2
+
+
+def test_the_plain_file_wins_over_the_compressed_one(tmp_path):
+    images, labels = digits(4)
+    folder = put(tmp_path, images, labels)
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx((labels + 1) % 10)))
+    assert [label for (label,) in reader(tmp_path).listing().labels] == labels.tolist()
+
+
+def test_another_number_of_labels_than_images_is_refused_with_both_numbers(tmp_path):
+    images, labels = digits(6)
+    folder = put(tmp_path, images, labels[:4])
+    message = refusal(tmp_path)
+    assert str(folder / "train-labels-idx1-ubyte") in message
+    assert "4 labels for 6 images" in message
+
+
+@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
+def test_a_missing_file_is_named(tmp_path, kind):
+    folder = put(tmp_path, *digits(3))
+    (folder / f"train-{kind}-ubyte").unlink()
+    assert str(folder / f"train-{kind}-ubyte") in refusal(tmp_path)
+
+
+def test_a_missing_folder_says_what_was_looked_for(tmp_path):
+    message = refusal(tmp_path / "nowhere")
+    assert "dataset.root" in message
+    assert str(tmp_path / "nowhere" / "MNIST" / "raw") in message
+
+
+def test_a_factor_is_refused(tmp_path):
+    put(tmp_path, *digits(3))
+    message = refusal(tmp_path, factor=["3"])
+    assert "dataset.factor" in message
+    assert "'3'" in message
+
+
+GOOD = idx(np.arange(200, dtype=np.uint8) % 10)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", GOOD[:3], GOOD[:7], GOOD[:-1], GOOD + b"x", b"\0\0\x0d\x01" + GOOD[4:], b"PK\x03\x04" + GOOD[4:],
+     struct.pack(">HBB4I", 0, 8, 4, *[2**16] * 4)],
+    ids=["empty", "no magic", "no shape", "one byte short", "one byte long", "floats", "zip", "absurd shape"],
+)  # fmt: skip
+def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "train-labels-idx1-ubyte"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_idx(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def flipped(content, position):
+    return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [GOOD, gzip.compress(GOOD)[:-12], gzip.compress(GOOD)[:5], flipped(gzip.compress(GOOD), -6),
+     flipped(gzip.compress(GOOD), 11), gzip.compress(GOOD[:-1])],
+    ids=["not compressed", "cut short", "cut in the head", "wrong checksum", "wrong bits", "short inside"],
+)  # fmt: skip
+def test_a_damaged_compressed_file_is_refused_in_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_idx(path)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_labels_in_place_of_images_are_refused(tmp_path):
+    _, labels = digits(5)
+    put(tmp_path, labels, labels)
+    assert "train-images-idx3-ubyte" in refusal(tmp_path)
+
+
+def test_a_label_that_is_no_digit_is_refused(tmp_path):
+    images, labels = digits(5)
+    labels[2] = 10
+    put(tmp_path, images, labels)
+    assert "train-labels-idx1-ubyte" in refusal(tmp_path)
+
+
+def test_a_file_that_changes_is_read_anew(tmp_path):
+    images, labels = digits(4)
+    folder = put(tmp_path, images, labels)
+    assert [label for (label,) in reader(tmp_path).listing().labels] == labels.tolist()
+    put(tmp_path, images, (labels + 1) % 10)
+    for path in folder.iterdir():
+        os.utime(path, (1, 1))
+    assert [label for (label,) in reader(tmp_path).listing().labels] == ((labels + 1) % 10).tolist()

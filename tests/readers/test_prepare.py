@@ -1,0 +1,327 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from errors import UserError
+from readers.base import Listing, Reader
+from readers.glyphs import Glyphs
+from readers.images import open_grey, scan, stamp, to_array
+from readers.prepare import build_once, prepare
+
+PROJECT = Path(__file__).parents[2]
+
+
+class Folder(Reader):
+    """Images of a folder named `<label>_<scenery>-<variant>.png`; counts its calls and fails where told to."""
+
+    name = "folder"
+    classes = ("zero", "one")
+    fail_at: int | None = None
+    failure: type[BaseException] = UserError
+
+    def listing(self):
+        listing = Listing()
+        grouped = {}
+        for entry in scan(self.root):
+            grouped.setdefault(entry.name.split("-")[0], []).append(entry)
+        for name, entries in grouped.items():
+            listing.add(name, (int(name.split("_")[0]),), [entry.path for entry in entries], [*map(stamp, entries)])
+        return listing
+
+    def prepare(self, source, size):
+        calls.append(source)
+        if self.fail_at is not None and len(calls) > self.fail_at:
+            raise self.failure("bad image")
+        return to_array(open_grey(source), size)
+
+
+class Newer(Folder):
+    version = 2
+
+
+calls = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls():
+    calls.clear()
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Five sceneries with 1, 2, 3, 1 and 2 variants."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    for i in range(5):
+        for variant in range(i % 3 + 1):
+            picture(folder / f"{i % 2}_s{i}-{variant}.png", 10 * i + variant)
+    return folder
+
+
+def picture(path, seed):
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (20, 20), dtype=np.uint8)).save(path)
+
+
+def reader(source, kind=Folder):
+    return kind(source, [], None)
+
+
+def decoded(source, size=16):
+    """The prepared images, one by one."""
+    paths = sorted(source.iterdir())
+    return np.stack([np.asarray(Image.open(path).resize((size, size), Image.Resampling.BILINEAR))[None]
+                     for path in paths])
+
+
+def left_in(cache):
+    """What the cache holds but for the empty lock files."""
+    return [path for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_the_array_holds_every_image_in_order_and_the_index_finds_it(source, tmp_path):
+    prepared = prepare(reader(source), 16, tmp_path / "cache")
+    np.testing.assert_array_equal(prepared.images, decoded(source))
+    assert prepared.images.dtype == np.uint8
+    assert prepared.names == ["0_s0", "0_s2", "0_s4", "1_s1", "1_s3"]
+    assert prepared.count.tolist() == [1, 3, 2, 2, 1]
+    assert prepared.first.tolist() == [0, 1, 4, 6, 8]
+    assert prepared.labels.tolist() == [[0], [0], [0], [1], [1]]
+
+
+def test_images_are_memory_mapped_and_writing_to_them_never_reaches_the_file(source, tmp_path):
+    images = prepare(reader(source), 16, tmp_path / "cache").images
+    assert isinstance(images, np.memmap)
+    images[:] = 0
+    np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
+
+
+def test_the_second_call_prepares_nothing(source, tmp_path):
+    first = prepare(reader(source), 16, tmp_path / "cache")
+    assert len(calls) == 9
+    second = prepare(reader(source), 16, tmp_path / "cache")
+    assert len(calls) == 9
+    np.testing.assert_array_equal(first.images, second.images)
+    assert (first.key, first.names) == (second.key, second.names)
+
+
+def test_a_changed_source_is_prepared_anew(source, tmp_path):
+    before = prepare(reader(source), 16, tmp_path / "cache")
+    path = source / "1_s1-0.png"
+    status = path.stat()
+    picture(path, 99)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    after = prepare(reader(source), 16, tmp_path / "cache")
+    assert len(calls) == 18
+    assert before.key != after.key
+    np.testing.assert_array_equal(after.images, decoded(source))
+    assert (np.asarray(before.images) != after.images).any()
+
+
+def test_a_new_image_is_prepared_with_the_others(source, tmp_path):
+    prepare(reader(source), 16, tmp_path / "cache")
+    picture(source / "1_t-0.png", 50)
+    np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
+
+
+def test_a_new_version_of_the_reader_prepares_anew(source, tmp_path):
+    old = prepare(reader(source), 16, tmp_path / "cache")
+    new = prepare(reader(source, Newer), 16, tmp_path / "cache")
+    assert len(calls) == 18
+    assert old.key != new.key
+
+
+def test_sizes_and_limits_do_not_overwrite_each_other(source, tmp_path):
+    large, small = (prepare(reader(source), size, tmp_path / "cache") for size in (32, 16))
+    part = prepare(reader(source), 16, tmp_path / "cache", limit=2)
+    assert len({large.key, small.key, part.key}) == 3
+    np.testing.assert_array_equal(large.images, decoded(source, 32))
+    np.testing.assert_array_equal(small.images, decoded(source, 16))
+    starts = {name: (first, count) for name, first, count in zip(small.names, small.first, small.count, strict=True)}
+    expected = [small.images[start : start + count] for start, count in (starts[name] for name in part.names)]
+    assert len(part.names) == 2
+    np.testing.assert_array_equal(part.images, np.concatenate(expected))
+
+
+@pytest.mark.parametrize("failure", [UserError, RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_preparation_leaves_nothing_behind(source, tmp_path, failure):
+    class Failing(Folder):
+        fail_at = 4
+
+    Failing.failure = failure
+    with pytest.raises(failure, match="bad image"):
+        prepare(reader(source, Failing), 16, tmp_path / "cache")
+    assert left_in(tmp_path / "cache") == []
+    assert [path for path in (tmp_path / "cache" / "images").iterdir() if path.is_dir()] == []
+    calls.clear()
+    np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
+
+
+def test_an_undecodable_image_is_named_and_leaves_nothing_behind(source, tmp_path):
+    bad = source / "1_s3-0.png"
+    bad.write_bytes(bad.read_bytes()[:60])
+    with pytest.raises(UserError) as caught:
+        prepare(reader(source), 16, tmp_path / "cache")
+    assert str(bad) in str(caught.value)
+    assert left_in(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("place", ["cache", "cache/images"])
+def test_a_cache_that_cannot_be_written_is_one_line_about_the_cache(source, tmp_path, place):
+    blocked = tmp_path / place
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file")
+    with pytest.raises(UserError) as caught:
+        prepare(reader(source), 16, tmp_path / "cache")
+    message = str(caught.value)
+    assert message.startswith("dataset.cache: ")
+    assert str(tmp_path / "cache") in message
+    assert "\n" not in message
+    assert "None" not in message
+    assert blocked.read_text() == "a file"
+
+
+def test_damaged_prepared_images_are_one_line_that_says_what_to_do(source, tmp_path):
+    prepare(reader(source), 16, tmp_path / "cache")
+    (path,) = (tmp_path / "cache").rglob("*.npy")
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError) as caught:
+        prepare(reader(source), 16, tmp_path / "cache")
+    assert str(path) in str(caught.value)
+    assert "delete" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_dataset_is_refused_before_anything_is_written(tmp_path):
+    (tmp_path / "source").mkdir()
+    with pytest.raises(UserError) as caught:
+        prepare(reader(tmp_path / "source"), 16, tmp_path / "cache")
+    assert str(tmp_path / "source") in str(caught.value)
+    assert "no images" in str(caught.value)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_dataset_whose_images_are_all_dropped_says_so(tmp_path):
+    class Dropping(Folder):
+        def listing(self):
+            listing = Listing()
+            listing.drop("too dark")
+            listing.drop("too dark")
+            return listing
+
+    with pytest.raises(UserError, match="2 left out: too dark"):
+        prepare(reader(tmp_path, Dropping), 16, tmp_path / "cache")
+
+
+def test_sceneries_with_different_numbers_of_seats_are_refused(source, tmp_path):
+    class Mixed(Folder):
+        def listing(self):
+            listing = super().listing()
+            listing.labels[1] = (0, 1)
+            return listing
+
+    with pytest.raises(UserError, match="seats"):
+        prepare(reader(source, Mixed), 16, tmp_path / "cache")
+
+
+def test_build_once_writes_only_where_the_folder_is_not_there(tmp_path):
+    written = []
+
+    def write(folder):
+        written.append(folder)
+        (folder / "content").write_text("whole")
+        assert not (tmp_path / "a" / "b").exists()
+
+    build_once(tmp_path / "a" / "b", write)
+    build_once(tmp_path / "a" / "b", write)
+    assert len(written) == 1
+    assert (tmp_path / "a" / "b" / "content").read_text() == "whole"
+    assert not written[0].exists()
+
+
+CHILD = """
+import os, sys, time
+from pathlib import Path
+from readers.glyphs import Glyphs
+from readers.prepare import prepare
+
+class Slow(Glyphs):
+    def prepare(self, source, size):
+        time.sleep(0.01)
+        with open(sys.argv[2], "a") as log:
+            log.write(source + "\\n")
+        {then}
+        return super().prepare(source, size)
+
+def log_length():
+    return len(open(sys.argv[2]).readlines())
+
+print("ready", flush=True)
+sys.stdin.readline()
+prepared = prepare(Slow(Path("unused"), [], None), 16, Path(sys.argv[1]), limit=8)
+import hashlib
+print(hashlib.sha256(prepared.images.tobytes()).hexdigest())
+"""
+
+
+def child(cache, log, then="pass"):
+    command = [sys.executable, "-c", CHILD.format(then=then), str(cache), str(log)]
+    return subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.DEVNULL, text=True)
+
+
+def drawn():
+    """The right answer of the child, and its sources."""
+    glyphs = Glyphs(Path("unused"), [], None)
+    sources = [source for variants in glyphs.listing().limited(8).sources for source in variants]
+    content = np.stack([glyphs.prepare(source, 16) for source in sources])
+    return hashlib.sha256(content.tobytes()).hexdigest(), sources
+
+
+def test_two_processes_at_once_prepare_each_image_once_and_both_get_the_right_array(tmp_path):
+    children = [child(tmp_path / "cache", tmp_path / "log") for _ in range(2)]
+    for each in children:
+        assert each.stdout.readline() == "ready\n"
+    for each in children:
+        each.stdin.write("\n")
+        each.stdin.flush()
+    answers = [each.communicate()[0].strip() for each in children]
+    expected, sources = drawn()
+    assert answers == [expected, expected]
+    assert sorted((tmp_path / "log").read_text().split()) == sorted(sources)
+
+
+def test_a_killed_preparation_is_never_taken_for_a_whole_one(tmp_path):
+    killed = child(tmp_path / "cache", tmp_path / "log", then="log_length() > 30 and os.kill(os.getpid(), 9)")
+    killed.communicate("\n")
+    assert killed.returncode == -9
+    again = child(tmp_path / "cache", tmp_path / "log")
+    assert again.communicate("\n")[0].split() == ["ready", drawn()[0]]
+
+
+FULL = """
+import resource, sys
+from pathlib import Path
+from errors import UserError
+from readers.glyphs import Glyphs
+from readers.prepare import prepare
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    prepare(Glyphs(Path("unused"), [], None), 16, Path(sys.argv[1]), limit=20)
+except UserError as error:
+    print(error)
+"""
+
+
+def test_a_file_too_large_for_the_cache_is_one_line_and_leaves_nothing_behind(tmp_path):
+    done = subprocess.run([sys.executable, "-c", FULL, str(tmp_path / "cache")], cwd=PROJECT, capture_output=True,
+                          text=True, check=True)
+    assert done.stdout.startswith("dataset.cache: ")
+    assert len(done.stdout.splitlines()) == 1
+    assert left_in(tmp_path / "cache") == []

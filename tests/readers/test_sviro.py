@@ -1,0 +1,177 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
+
+from errors import UserError
+from readers import create_reader
+
+SIZE = (60, 40)
+
+
+def photo(folder, name, seed=0, size=SIZE, colour=False):
+    shape = (*size[::-1], 3) if colour else size[::-1]
+    folder.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)).save(folder / name)
+    return folder / name
+
+
+def place(root, car="x5", split="train"):
+    return root / "SVIRO" / car / split / "grayscale_wholeImage"
+
+
+def car_with(root, *labels, car="x5", split="train"):
+    for i, label in enumerate(labels):
+        photo(place(root, car, split), f"{car}_{split}_imageID_{i}_GT_{label}.png", seed=i)
+
+
+def listing(root, factor=(), split=None):
+    return create_reader("sviro", root, list(factor), split).listing()
+
+
+def refusal(root, factor=(), split=None):
+    with pytest.raises(UserError) as caught:
+        listing(root, factor, split)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "label"),
+    [("0_0_0", (0, 0, 0)), ("1_2_3", (1, 2, 3)), ("3_0_1", (3, 0, 1)), ("4_3_4", (0, 3, 0)), ("4_4_4", (0, 0, 0))],
+)
+def test_seats_are_read_left_to_right_and_everyday_objects_count_as_empty(tmp_path, raw, label):
+    car_with(tmp_path, raw)
+    assert listing(tmp_path).labels == [label]
+
+
+@pytest.mark.parametrize("raw", ["5_0_0", "0_6_0", "0_0_5", "6_5_1", "4_0_6"])
+def test_images_with_an_empty_child_or_infant_seat_are_dropped_and_counted(tmp_path, raw):
+    car_with(tmp_path, raw, "1_0_0", raw)
+    found = listing(tmp_path)
+    assert found.labels == [(1, 0, 0)]
+    assert list(found.dropped.values()) == [2]
+    assert len(found.sources) == len(found.stamps) == 1
+
+
+def test_one_variant_per_scenery_whose_source_is_the_file(tmp_path):
+    car_with(tmp_path, "1_0_0", "2_0_0")
+    found = listing(tmp_path)
+    files = sorted(place(tmp_path).iterdir())
+    assert found.sources == [[str(path)] for path in files]
+    assert found.sceneries == [path.stem for path in files]
+
+
+def test_all_cars_are_read_where_no_factor_is_given(tmp_path):
+    car_with(tmp_path, "1_0_0", car="x5")
+    car_with(tmp_path, "2_0_0", "3_0_0", car="i3")
+    assert sorted(listing(tmp_path).labels) == [(1, 0, 0), (2, 0, 0), (3, 0, 0)]
+
+
+def test_only_the_named_cars_are_read(tmp_path):
+    for car, label in (("x5", "1_0_0"), ("i3", "2_0_0"), ("tucson", "3_0_0")):
+        car_with(tmp_path, label, car=car)
+    assert listing(tmp_path, ["i3"]).labels == [(2, 0, 0)]
+    assert sorted(listing(tmp_path, ["tucson", "x5"]).labels) == [(1, 0, 0), (3, 0, 0)]
+
+
+def test_a_car_named_twice_is_read_once(tmp_path):
+    car_with(tmp_path, "1_0_0", "2_0_0")
+    assert listing(tmp_path, ["x5", "x5"]).labels == [(1, 0, 0), (2, 0, 0)]
+
+
+def test_an_unknown_car_names_the_key_the_cars_there_are_and_the_nearest(tmp_path):
+    car_with(tmp_path, "1_0_0", car="tucson")
+    car_with(tmp_path, "1_0_0", car="x5")
+    message = refusal(tmp_path, ["tuscon"])
+    assert "dataset.factor" in message
+    assert "'tuscon'" in message
+    assert "tucson, x5" in message
+    assert "did you mean 'tucson'" in message
+
+
+def test_the_default_split_is_train_and_all_reads_both(tmp_path):
+    car_with(tmp_path, "1_0_0", split="train")
+    car_with(tmp_path, "2_0_0", "3_0_0", split="test")
+    assert listing(tmp_path).labels == listing(tmp_path, split="train").labels == [(1, 0, 0)]
+    assert listing(tmp_path, split="test").labels == [(2, 0, 0), (3, 0, 0)]
+    assert sorted(listing(tmp_path, split="all").labels) == [(1, 0, 0), (2, 0, 0), (3, 0, 0)]
+
+
+def test_root_may_be_the_sviro_folder_or_its_parent(tmp_path):
+    car_with(tmp_path, "1_0_0")
+    assert listing(tmp_path / "SVIRO") == listing(tmp_path)
+    assert listing(tmp_path).labels == [(1, 0, 0)]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_missing_dataset_says_where_and_what_was_looked_for(tmp_path, there):
+    root = tmp_path if there else tmp_path / "nowhere"
+    message = refusal(root)
+    assert "dataset.root" in message
+    assert str(root) in message
+    assert str(root / "SVIRO") in message
+    assert ("does not exist" in message) is not there
+
+
+def test_a_missing_split_or_image_folder_is_named(tmp_path):
+    car_with(tmp_path, "1_0_0", split="train")
+    assert str(place(tmp_path, split="test")) in refusal(tmp_path, split="test")
+
+
+@pytest.mark.parametrize("name", ["x5_imageID_1.png", "x5_GT_1_0.png", "x5_GT_1_0_0_extra.png", "x5_GT_a_0_0.png"])
+def test_a_name_without_three_labels_at_its_end_is_refused_by_name(tmp_path, name):
+    path = photo(place(tmp_path), name)
+    message = refusal(tmp_path)
+    assert str(path) in message
+    assert "_GT_<left>_<middle>_<right>" in message
+
+
+@pytest.mark.parametrize("raw", ["7_0_0", "0_12_0", "5_0_9"])
+def test_a_label_beyond_6_is_refused_by_name_and_range(tmp_path, raw):
+    car_with(tmp_path, raw)
+    message = refusal(tmp_path)
+    assert f"_GT_{raw}.png" in message
+    assert str(max(map(int, raw.split("_")))) in message.split(".png")[1]
+    assert "0 to 6" in message
+
+
+@pytest.mark.parametrize("suffix", [".PNG", ".jpg", ".JPEG", ".tif"])
+def test_other_suffixes_and_upper_case_are_read(tmp_path, suffix):
+    photo(place(tmp_path), f"x5_train_imageID_1_GT_3_0_2{suffix}")
+    (place(tmp_path) / "readme.txt").write_text("not an image")
+    assert listing(tmp_path).labels == [(3, 0, 2)]
+
+
+@pytest.mark.parametrize("size", [(60, 40), (61, 40), (40, 75), (33, 33), (20, 16)])
+@pytest.mark.parametrize("colour", [False, True])
+def test_prepared_pixels_are_torchvisions_centre_crop_and_resize(tmp_path, size, colour):
+    path = photo(tmp_path, "a_GT_0_0_0.png", size=size, colour=colour)
+    reference = Compose([CenterCrop(min(size)), Resize((32, 32), InterpolationMode.BILINEAR, antialias=True)])
+    expected = np.asarray(reference(Image.open(path).convert("L")))
+    prepared = create_reader("sviro", tmp_path, [], None).prepare(str(path), 32)
+    assert prepared.dtype == np.uint8
+    np.testing.assert_array_equal(prepared, expected[None])
+
+
+def test_left_stays_left_in_the_prepared_image(tmp_path):
+    values = np.zeros((40, 60), dtype=np.uint8)
+    values[:20, 10:30] = 255
+    Image.fromarray(values).save(tmp_path / "a.png")
+    prepared = create_reader("sviro", tmp_path, [], None).prepare(str(tmp_path / "a.png"), 16)[0]
+    quarters = [prepared[:7, :7], prepared[:7, 9:], prepared[9:, :7], prepared[9:, 9:]]
+    assert [int(quarter.mean().round()) for quarter in quarters] == [255, 0, 0, 0]
+
+
+def test_mirror_images_are_samples_and_0_is_an_empty_seat():
+    reader = create_reader("sviro", Path("x"), [], None)
+    assert reader.mirrors
+    assert reader.classes[reader.empty] == "empty"
+    assert len(reader.classes) == 4
+
+
+def test_an_unknown_dataset_names_the_nearest():
+    with pytest.raises(UserError, match="did you mean 'sviro'"):
+        create_reader("svrio", Path("x"), [], None)

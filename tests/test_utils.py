@@ -1,0 +1,125 @@
+import logging
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from errors import UserError
+from utils import choose_device, mix_seed, open_log, seed_everything
+
+
+def test_seeds_are_reproducible_and_fit_every_generator():
+    for parts in ((1,), ("epoch", 3, 7), ("ä",)):
+        seed = mix_seed(*parts)
+        assert seed == mix_seed(*parts)
+        assert 0 <= seed < 2**63
+        torch.Generator().manual_seed(seed)
+
+
+def test_the_seed_is_the_same_in_every_python():
+    # From `printf 'epoch/1/2' | sha256sum`, first 16 digits read as little-endian bytes, halved.
+    assert mix_seed("epoch", 1, 2) == 2631198340398934763
+
+
+def test_neighbouring_seeds_and_epochs_share_no_seed():
+    seeds = [mix_seed(name, seed, epoch) for name in ("epoch", "model") for seed in range(30) for epoch in range(30)]
+    assert len(set(seeds)) == len(seeds)
+    bits = np.array([[seed >> bit & 1 for bit in range(63)] for seed in seeds])
+    assert abs(bits.mean(axis=0) - 0.5).max() < 0.1
+
+
+def draw():
+    return random.random(), np.random.rand(), torch.rand(1).item()  # noqa: NPY002
+
+
+@pytest.fixture
+def _global_state():
+    """Put the global generators back, so that seeding here changes no other test."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    yield
+    random.setstate(before[0])
+    np.random.set_state(before[1])  # noqa: NPY002
+    torch.set_rng_state(before[2])
+
+
+@pytest.mark.usefixtures("_global_state")
+def test_seeding_repeats_python_numpy_and_torch():
+    seed_everything("model", 3)
+    first = draw()
+    draw()
+    seed_everything("model", 3)
+    assert draw() == first
+    seed_everything("model", 4)
+    assert all(a != b for a, b in zip(draw(), first, strict=True))
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Pretend that the machine has so many GPUs."""
+
+    def pretend(count):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("wish", "gpu", "count", "expected"),
+    [("cpu", 0, 0, "cpu"), ("cpu", 1, 4, "cpu"), ("auto", 0, 0, "cpu"), ("auto", 3, 0, "cpu"), ("auto", 0, 1, "cuda:0"),
+     ("auto", 2, 4, "cuda:2"), ("cuda", 0, 1, "cuda:0"), ("cuda", 1, 2, "cuda:1"), ("cuda:1", 0, 2, "cuda:1"),
+     ("cuda:0", 1, 2, "cuda:0")],
+)  # fmt: skip
+def test_the_device_is_the_wish_and_auto_takes_the_gpu_where_there_is_one(gpus, wish, gpu, count, expected):
+    gpus(count)
+    assert choose_device(wish, gpu) == torch.device(expected)
+
+
+@pytest.mark.parametrize(
+    ("wish", "gpu", "count", "missing"),
+    [("cuda", 0, 0, 0), ("cuda:1", 0, 1, 1), ("cuda:12", 0, 4, 12), ("auto", 5, 2, 5)],
+)
+def test_a_gpu_that_is_not_there_is_named_with_how_many_are(gpus, wish, gpu, count, missing):
+    gpus(count)
+    with pytest.raises(UserError) as caught:
+        choose_device(wish, gpu)
+    assert f"GPU {missing} " in str(caught.value)
+    assert f"found {count} GPU" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def _closed_log():
+    yield
+    log = logging.getLogger("syn2real")
+    for handler in log.handlers[:]:
+        log.removeHandler(handler)
+        handler.close()
+
+
+@pytest.mark.usefixtures("_closed_log")
+def test_the_log_goes_to_the_file_with_times_and_to_the_terminal_without(tmp_path, capsys):
+    open_log(tmp_path / "training.log").info("epoch 1/3  größe 0.5")
+    assert capsys.readouterr().err == "epoch 1/3  größe 0.5\n"
+    written = (tmp_path / "training.log").read_text(encoding="utf-8")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d epoch 1/3  größe 0\.5\n", written)
+
+
+@pytest.mark.usefixtures("_closed_log")
+def test_a_log_that_is_opened_again_is_continued_and_says_nothing_twice(tmp_path, capsys, caplog):
+    for message in ("one", "two"):
+        open_log(tmp_path / "training.log").info(message)
+    assert caplog.records == [], "the root logger, which other libraries give handlers, would print it again"
+    lines = (tmp_path / "training.log").read_text().splitlines()
+    assert [line.rpartition(" ")[2] for line in lines] == ["one", "two"]
+    assert capsys.readouterr().err.split() == ["one", "two"]
+
+
+@pytest.mark.usefixtures("_closed_log")
+def test_a_new_log_leaves_the_earlier_file_alone(tmp_path):
+    open_log(tmp_path / "a.log").info("first run")
+    open_log(tmp_path / "b.log").info("second run")
+    assert "second" not in (tmp_path / "a.log").read_text()
+    assert "first" not in (tmp_path / "b.log").read_text()
