@@ -54,6 +54,11 @@ class Scenes:
     def __len__(self) -> int:
         return len(self.names)
 
+    def number_classes_as(self, other: "Scenes") -> None:
+        """Renumber the labels so that a class has the number that another dataset gives the class of the same name."""
+        self.labels = np.array([other.classes.index(name) for name in self.classes])[self.labels]
+        self.classes = other.classes
+
     @property
     def identity(self) -> dict[str, str]:
         """Return what records say of a dataset: name, factor and split."""
@@ -111,9 +116,10 @@ def open_targets(config: Config, train: Scenes) -> list[Scenes]:
     targets = []
     for section in config.targets():
         scenes = Scenes(section, config.dataset.image_size, config.dataset.cache, train.device)
-        if scenes.classes != train.classes or scenes.labels.shape[1] != train.labels.shape[1]:
+        if not set(scenes.classes) <= set(train.classes) or scenes.labels.shape[1] != train.labels.shape[1]:
             raise UserError(f"evaluation.datasets: {scenes.title} has other classes ({_shortened(scenes)}) than "
                             f"{train.title} ({_shortened(train)}), so accuracies would mean nothing")
+        scenes.number_classes_as(train)
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")

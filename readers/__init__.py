@@ -5,13 +5,18 @@ from pathlib import Path
 from errors import choice_error
 from readers.base import Listing, Reader
 from readers.digit_photos import DigitPhotos
+from readers.folder import Folder
 from readers.glyphs import Glyphs, Letters
 from readers.handwritten import Handwritten
 from readers.mnist import Mnist
 from readers.sviro import Sviro
+from readers.sviro_illumination import SviroIllumination
+from readers.sviro_nocar import SviroNoCar
 
 READERS: dict[str, type[Reader]] = {
-    reader.name: reader for reader in (Sviro, Mnist, DigitPhotos, Glyphs, Letters, Handwritten)
+    reader.name: reader for reader in (
+        Sviro, SviroIllumination, SviroNoCar, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+    )
 }
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]

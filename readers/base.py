@@ -106,6 +106,11 @@ def find_folder(reader: Reader, candidates: list[Path]) -> Path:
     raise UserError(f"dataset.root: no {reader.name} at {reader.root} (it {state}); looked for folder {looked}")
 
 
+def find_dataset(reader: Reader, name: str) -> Path:
+    """Return the folder `name` in the reader's root, or the root itself where that is its name."""
+    return find_folder(reader, [reader.root / name, *([reader.root] if reader.root.name == name else [])])
+
+
 def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:
     """Return the sub-folders that `factor` selects, all where it is empty; UserError for an unknown one."""
     present = sorted(path.name for path in folder.iterdir() if path.is_dir())

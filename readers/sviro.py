@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Listing, Reader, choose_parts, find_folder
+from readers.base import Listing, Reader, choose_parts, find_dataset, find_folder
 from readers.images import centre_square, open_grey, scan, stamp, to_array
 
 SEATS = ("empty", "infant seat", "child seat", "adult")
@@ -24,34 +24,36 @@ class Sviro(Reader):
     default_split = "train"
 
     def listing(self) -> Listing:
-        base = find_folder(self, [self.root / "SVIRO", *([self.root] if self.root.name == "SVIRO" else [])])
+        base = find_dataset(self, "SVIRO")
         listing = Listing()
         for car in choose_parts(self, base, "car"):
             for split in self.splits():
                 folder = base / car / split / "grayscale_wholeImage"
                 for entry in scan(find_folder(self, [folder])):
-                    self._add(listing, Path(entry.path), stamp(entry))
+                    path = Path(entry.path)
+                    label = seat_label(path.stem, path, listing)
+                    if label is not None:
+                        listing.add(path.stem, label, [entry.path], [stamp(entry)])
         return listing
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(centre_square(open_grey(source)), size)
 
-    @staticmethod
-    def _add(listing: Listing, path: Path, file_stamp: str) -> None:
-        label = raw_label(path.stem, path)
-        if EMPTY_INFANT_SEAT in label or EMPTY_CHILD_SEAT in label:
-            listing.drop("an empty infant or child seat (raw label 5 or 6)")
-            return
-        seats = tuple(0 if seat == OBJECT else seat for seat in label)
-        listing.add(path.stem, seats, [str(path)], [file_stamp])
 
+def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:
+    """Read the label (left, middle, right) off the end of a name, everyday objects counting as empty.
 
-def raw_label(name: str, path: Path) -> tuple[int, int, int]:
-    """Read the three raw labels (0..6) at the end of a name; UserError names the path when they are not there."""
+    Returns None, and counts it in the listing, for an empty infant or child seat, which the paper leaves out. Raises
+    UserError naming the path when there is no label.
+    """
     match = LABEL_PATTERN.search(name)
     if match is None:
         raise UserError(f"{path}: no label in the name; expected it to end with _GT_<left>_<middle>_<right>")
     label = tuple(int(group) for group in match.groups())
     if max(label) > EMPTY_CHILD_SEAT:
         raise UserError(f"{path}: label {max(label)} in the name; allowed: 0 to {EMPTY_CHILD_SEAT}")
-    return label
+    if EMPTY_INFANT_SEAT in label or EMPTY_CHILD_SEAT in label:
+        listing.drop("an empty infant or child seat (raw label 5 or 6)")
+        return None
+    left, middle, right = (0 if seat == OBJECT else seat for seat in label)
+    return left, middle, right

@@ -1,0 +1,46 @@
+"""SVIRO-NoCar: people and child seats rendered without a car, every scenery before ten backgrounds."""
+
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+from readers.base import Listing, Reader, find_folder
+from readers.images import centre_square, open_grey, to_array
+from readers.sviro import SEATS
+from readers.sviro_illumination import add_sceneries
+
+# The download's folders, and those of images that were prepared (128x128) by the published code.
+_FOLDERS = {split: (split, f"pp_{split}_128") for split in ("train", "test")}
+
+
+class SviroNoCar(Reader):
+    """`SVIRO-NoCar/<one folder>/{train,test}/<..._GT_<l>_<m>_<r>>/<variant>.png`; both splits unless told otherwise."""
+
+    name = "sviro_nocar"
+    mirrors = True
+    empty = 0
+    classes = SEATS
+
+    def listing(self) -> Listing:
+        self.no_factor()
+        base = self._base()
+        listing = Listing()
+        for split in self.splits():
+            add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]))
+        return listing
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        return to_array(centre_square(open_grey(source)), size)
+
+    def _base(self) -> Path:
+        """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""
+        outer = find_folder(self, [self.root / "SVIRO-NoCar", self.root / "seats_and_people_nocar", self.root])
+        inner = sorted(path for path in outer.iterdir() if path.is_dir())
+        wanted = {name for names in _FOLDERS.values() for name in names}
+        if any(path.name in wanted for path in inner):
+            return outer
+        if len(inner) != 1:
+            raise UserError(f"dataset.root: no {self.name} at {outer}; looked for one folder that holds train and test "
+                            f"(or pp_train_128 and pp_test_128), found {len(inner)} folders")
+        return inner[0]

@@ -1,0 +1,144 @@
+"""SVIRO-Illumination, SVIRO-NoCar and own folders, in small copies of their layouts."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dataset import Scenes, open_targets
+from errors import UserError
+from experiment.schema import Config
+from readers import create_reader
+
+
+def draw(path, value=128, size=(60, 40)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("L", size, value).save(path)
+
+
+def sceneries(folder, labels, variants=3):
+    for i, label in enumerate(labels):
+        for variant in range(variants):
+            draw(folder / f"scenery_{i}_GT_{label}" / f"{variant}.png", 10 * i + variant)
+
+
+def listed(name, root, factor=(), split=None):
+    return create_reader(name, root, list(factor), split).listing()
+
+
+def refusal(name, root, factor=(), split=None):
+    with pytest.raises(UserError) as error:
+        listed(name, root, factor, split)
+    return str(error.value)
+
+
+@pytest.fixture
+def illumination(tmp_path):
+    for car, labels in (("kodiaq", ["0_0_3", "4_0_1", "5_0_0"]), ("kona", ["1_2_3"])):
+        sceneries(tmp_path / "SVIRO-Illumination" / car / "train", labels)
+        sceneries(tmp_path / "SVIRO-Illumination" / car / "test", ["3_3_3"], variants=2)
+    return tmp_path
+
+
+def test_illumination_takes_both_splits_and_all_variants(illumination):
+    listing = listed("sviro_illumination", illumination, ["kodiaq"])
+    assert listing.labels == [(0, 0, 3), (0, 0, 1), (3, 3, 3)]
+    assert [len(variants) for variants in listing.sources] == [3, 3, 2]
+    assert listing.dropped == {"an empty infant or child seat (raw label 5 or 6)": 1}
+    assert len(listed("sviro_illumination", illumination).labels) == 5
+    assert listed("sviro_illumination", illumination, ["kona"], "test").labels == [(3, 3, 3)]
+
+
+def test_illumination_names_the_nearest_car_and_an_empty_scenery(illumination):
+    assert "did you mean 'kodiaq'" in refusal("sviro_illumination", illumination, ["kodiak"])
+    empty = illumination / "SVIRO-Illumination" / "kona" / "train" / "scenery_9_GT_0_0_0"
+    empty.mkdir()
+    assert f"{empty}: no images" in refusal("sviro_illumination", illumination)
+
+
+@pytest.mark.parametrize("outer", ["SVIRO-NoCar/any_name", "SVIRO-NoCar", "any_name", "."])
+@pytest.mark.parametrize("splits", [("train", "test"), ("pp_train_128", "pp_test_128")])
+def test_nocar_is_found_whatever_its_sub_folder_is_called(tmp_path, outer, splits):
+    for split, labels in zip(splits, (["0_0_3", "1_0_2"], ["2_2_2"]), strict=True):
+        sceneries(tmp_path / outer / split, labels, variants=10)
+    listing = listed("sviro_nocar", tmp_path)
+    assert listing.labels == [(0, 0, 3), (1, 0, 2), (2, 2, 2)]
+    assert [len(variants) for variants in listing.sources] == [10, 10, 10]
+    assert listed("sviro_nocar", tmp_path, split="test").labels == [(2, 2, 2)]
+
+
+def test_nocar_prefers_the_download_to_what_was_prepared_from_it(tmp_path):
+    for split in ("train", "test", "pp_train_128", "pp_test_128"):
+        sceneries(tmp_path / "SVIRO-NoCar" / "x" / split, ["0_0_3"], variants=1)
+    assert all("/pp_" not in source for sources in listed("sviro_nocar", tmp_path).sources for source in sources)
+
+
+def test_nocar_says_what_it_looked_for(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    assert "one folder that holds train and test" in refusal("sviro_nocar", tmp_path)
+    assert "does not exist" in refusal("sviro_nocar", tmp_path / "absent")
+
+
+def test_class_folders_become_classes_in_alphabetical_order(tmp_path):
+    for name in ("saw", "hammer", "Zange ü"):
+        draw(tmp_path / name / "one.JPG")
+    draw(tmp_path / "saw" / "two.png")
+    reader = create_reader("folder", tmp_path, [], None)
+    listing = reader.listing()
+    assert reader.classes == ("Zange ü", "hammer", "saw")
+    assert listing.labels == [(0,), (1,), (2,), (2,)]
+    assert not reader.mirrors
+
+
+def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
+    sceneries(tmp_path / "train", ["0_1", "2_0"])
+    sceneries(tmp_path / "test", ["1_1"], variants=1)
+    reader = create_reader("folder", tmp_path, [], None)
+    listing = reader.listing()
+    assert listing.labels == [(0, 1), (2, 0), (1, 1)]
+    assert [len(variants) for variants in listing.sources] == [3, 3, 1]
+    assert (reader.mirrors, reader.empty, reader.classes) == (True, 0, ("0", "1", "2"))
+    assert listed("folder", tmp_path, split="test").labels == [(1, 1)]
+
+
+def test_own_folders_that_make_no_sense_are_named(tmp_path):
+    assert "holds no folders" in refusal("folder", tmp_path)
+    sceneries(tmp_path, ["0_1"])
+    (tmp_path / "hammer").mkdir()
+    assert f"{tmp_path / 'hammer'}: no label in the name" in refusal("folder", tmp_path)
+    assert "test" in refusal("folder", tmp_path, split="test")
+    assert "no parts to choose from" in refusal("folder", tmp_path, factor=["hammer"])
+
+
+def test_own_images_are_cropped_to_the_centre_and_resized(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "image.png")
+    expected = Image.fromarray(pixels[:, 10:50]).resize((16, 16), Image.Resampling.BILINEAR)
+    reader = create_reader("folder", tmp_path, [], None)
+    assert np.array_equal(reader.prepare(str(tmp_path / "image.png"), 16)[0], np.asarray(expected))
+
+
+def config(tmp_path, target):
+    return Config.model_validate({
+        "dataset": {"name": "folder", "root": str(tmp_path / "synthetic"), "cache": str(tmp_path / "cache"),
+                    "image_size": 16},
+        "model": {"type": "conv", "variation": "ae"},
+        "training": {"epochs": 1},
+        "evaluation": {"datasets": [{"name": "folder", "root": str(tmp_path / target)}]},
+    })
+
+
+def test_classes_are_matched_by_name_between_synthetic_and_real_folders(tmp_path):
+    for name in ("hammer", "pliers", "saw"):
+        draw(tmp_path / "synthetic" / name / "0.png")
+    for name in ("hammer", "saw"):
+        draw(tmp_path / "real" / name / "0.png")
+    draw(tmp_path / "other" / "spoon" / "0.png")
+    section = config(tmp_path, "real")
+    train = Scenes(section.dataset, 16, section.dataset.cache, torch.device("cpu"))
+    [real] = open_targets(section, train)
+    assert [real.label_text(i) for i in range(2)] == ["hammer", "saw"]
+    assert real.labels.tolist() == [[0], [2]]
+    with pytest.raises(UserError, match=r"other classes \(spoon\) than .* \(hammer, pliers, saw\)"):
+        open_targets(config(tmp_path, "other"), train)
