@@ -32,7 +32,8 @@ class Scenes:
 
     images: uint8 (images, channels, size, size); first, count: (sceneries,) where a scenery's variants lie;
     labels: (sceneries, seats) NumPy; name, title, split: for records and pictures; classes: names of the labels;
-    mirrors, empty: see `readers.base.Reader`; key: changes with the content; dropped: reason -> images left out.
+    mirrors, mirrors_in_test, empty: see `readers.base.Reader`; key: changes with the content;
+    dropped: reason -> images left out.
     """
 
     def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
@@ -42,6 +43,7 @@ class Scenes:
         self.name, self.title, self.split = section.name, section.title, reader.split
         self.factor = ", ".join(section.factor)
         self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes
+        self.mirrors_in_test = reader.mirrors_in_test
 
     def _open(self, prepared: Prepared, device: torch.device) -> None:
         self.images = to_device_if_it_fits(prepared.images, device)

@@ -32,12 +32,14 @@ class _Views:
 class LatentEvaluation:
     """Fits classifiers on the latents of the training sceneries and their mirror images, scores them on the targets.
 
-    One variant per training scenery, drawn from the seed; every image of the targets, not mirrored.
+    One variant per training scenery, drawn from the seed; every image of the targets, mirror images only where the
+    dataset counts them as test samples.
     """
 
     def __init__(self, train: tuple[Scenes, Inputs], targets: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
         self.train = _Views(*train, *train[0].views(mirrored=True, seed=seed))
-        self.targets = [_Views(*target, *target[0].views(mirrored=False, every_variant=True)) for target in targets]
+        self.targets = [_Views(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
+                        for scenes, inputs in targets]
         self.neighbours, self.seed = neighbours, seed
 
     def rehearse(self, model: Autoencoder, classifiers: list[str]) -> None:

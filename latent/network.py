@@ -18,7 +18,7 @@ class NetworkEvaluation:
 
     def predict(self, model: Classifier, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
-        index, flip, codes = scenes.views(mirrored=False, every_variant=True)
+        index, flip, codes = scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True)
         logits = embed(model, LiveInputs(None, scenes), index[:most], flip[:most])
         return self.codes[logits.argmax(axis=1)], codes[:most]
 

@@ -12,10 +12,11 @@ from readers.mnist import Mnist
 from readers.sviro import Sviro
 from readers.sviro_illumination import SviroIllumination
 from readers.sviro_nocar import SviroNoCar
+from readers.ticam import Ticam
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader for reader in (
-        Sviro, SviroIllumination, SviroNoCar, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+        Sviro, SviroIllumination, SviroNoCar, Ticam, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
     )
 }
 

@@ -58,14 +58,16 @@ class Reader(ABC):
 
     version: raise it when the preparation rule changes, so that prepared images are made again;
     channels: of the prepared images; mirrors: whether a mirrored image is a valid sample, whose label is the
-    reversed one; empty: the label of an empty seat (a scenery with nothing but those is never a negative);
-    classes: names of the labels 0, 1, ...; default_split: what is used when the config names none.
+    reversed one; mirrors_in_test: whether mirror images count as test samples too; empty: the label of an empty seat
+    (a scenery with nothing but those is never a negative); classes: names of the labels 0, 1, ...;
+    default_split: what is used when the config names none.
     """
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
     channels: ClassVar[int] = 1
     mirrors: ClassVar[bool] = False
+    mirrors_in_test: ClassVar[bool] = False
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"

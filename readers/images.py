@@ -26,15 +26,21 @@ def stamp(entry: os.DirEntry[str]) -> str:
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
+def open_deep_grey(path: str | Path) -> np.ndarray:
+    """Decode an image file to grey values (H, W) of its own depth, uint8 or uint16. Raises UserError like open_grey."""
+    image = _decode(path)
+    if image.mode in _DEEP_MODES:
+        return np.asarray(image).astype(np.uint16)
+    return np.asarray(_grey(image, path))
+
+
 def open_grey(path: str | Path) -> Image.Image:
     """Decode an image file to 8-bit grey (Pillow mode L). Raises UserError naming a file that cannot be decoded."""
     image = _decode(path)
     if image.mode in _DEEP_MODES:
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
-    if image.mode == "F":
-        raise UserError(f"{path}: image holds floating-point values; allowed: 8 or 16 bit")
-    return _on_black(image).convert("L")
+    return _grey(image, path)
 
 
 def centre_square(image: Image.Image) -> Image.Image:
@@ -59,6 +65,12 @@ def _decode(path: str | Path) -> Image.Image:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "not an image file" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
         raise UserError(f"{path}: image cannot be read: {reason}") from None
+
+
+def _grey(image: Image.Image, path: str | Path) -> Image.Image:
+    if image.mode == "F":
+        raise UserError(f"{path}: image holds floating-point values; allowed: 8 or 16 bit")
+    return _on_black(image).convert("L")
 
 
 def _on_black(image: Image.Image) -> Image.Image:

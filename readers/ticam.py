@@ -1,0 +1,72 @@
+"""TICaM: real infrared images of a vehicle interior, two front seats."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage.exposure import equalize_hist
+
+from errors import UserError
+from readers.base import Listing, Reader, find_dataset, find_folder
+from readers.images import open_deep_grey, scan, stamp, to_array
+from readers.sviro import SEATS
+
+# Parts of a file name, split at underscores.
+_PARTS, _RIGHT, _LEFT, _VARIATION = 15, 3, -6, -3
+_INFANT_SEATS = ("s05", "s15", "s06", "s16")
+_CHILD_SEATS = ("s03", "s13", "s04", "s14")
+_CONVERTIBLE_SEATS = ("s01", "s11", "s02", "s12")
+_TOP, _LEFT_EDGE, _SIDE = 120, 106, 300
+
+
+class Ticam(Reader):
+    """`TICaM/{train,test}/<cs0X>/*.png`, 8 or 16 bit; the mirror images count as test samples too."""
+
+    name = "ticam"
+    mirrors = True
+    mirrors_in_test = True
+    empty = 0
+    classes = SEATS
+
+    def listing(self) -> Listing:
+        self.no_factor()
+        base = find_dataset(self, "TICaM")
+        listing = Listing()
+        for split in self.splits():
+            folder = find_folder(self, [base / split])
+            for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
+                for entry in scan(sequence):
+                    path = Path(entry.path)
+                    listing.add(f"{split}/{sequence.name}/{path.stem}", ticam_label(path), [entry.path], [stamp(entry)])
+        return listing
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        """Equalise the whole image's histogram, crop the cabin (300x300), resize."""
+        image = open_deep_grey(source)
+        if image.shape[0] < _TOP + _SIDE or image.shape[1] < _LEFT_EDGE + _SIDE:
+            raise UserError(f"{source}: image of {image.shape[1]}x{image.shape[0]} pixels; expected 512x512, "
+                            f"at least {_LEFT_EDGE + _SIDE}x{_TOP + _SIDE}")
+        equal = (equalize_hist(image) * 255).round().astype(np.uint8)
+        return to_array(Image.fromarray(equal[_TOP : _TOP + _SIDE, _LEFT_EDGE : _LEFT_EDGE + _SIDE]), size)
+
+
+def ticam_label(path: Path) -> tuple[int, int, int]:
+    """Read the label (left, middle, right) off a file name; UserError names the path when that cannot be done."""
+    parts = path.stem.split("_")
+    if len(parts) != _PARTS:
+        raise UserError(f"{path}: {len(parts)} parts between underscores in the name; expected {_PARTS}")
+    return _seat(parts[_LEFT], parts[_VARIATION], path), 0, _seat(parts[_RIGHT], parts[_VARIATION], path)
+
+
+def _seat(code: str, variation: str, path: Path) -> int:
+    if code == "0" or "o" in code:
+        return 0
+    if "p" in code:
+        return 3
+    if code in _INFANT_SEATS:
+        return 1
+    if code in _CHILD_SEATS:
+        return 2
+    if code in _CONVERTIBLE_SEATS and variation in ("g00", "g01", "g10", "g11"):
+        return 2 if variation == "g00" else 1
+    raise UserError(f"{path}: seat '{code}' with variation '{variation}' in the name is not known")
