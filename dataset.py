@@ -1,5 +1,7 @@
 """What a model is fed: sceneries with variants and labels, and batches drawn from them by index arithmetic."""
 
+import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +33,8 @@ class Scenes:
     """A prepared dataset, its images on the device where they fit there, else memory-mapped.
 
     images: uint8 (images, channels, size, size); first, count: (sceneries,) where a scenery's variants lie;
-    labels: (sceneries, seats) NumPy; name, title, split: for records and pictures; classes: names of the labels;
+    labels: (sceneries, seats) NumPy; name, factor, split: for records and pictures; classes: names of the labels;
+    sources: what each image was prepared from;
     mirrors, mirrors_in_test, empty: see `readers.base.Reader`; key: changes with the content;
     dropped: reason -> images left out.
     """
@@ -40,8 +43,7 @@ class Scenes:
         """Prepare and open the dataset that a config section names."""
         reader = create_reader(section.name, section.root, section.factor, section.split)
         self._open(prepare(reader, size, Path(cache), section.limit), device)
-        self.name, self.title, self.split = section.name, section.title, reader.split
-        self.factor = ", ".join(section.factor)
+        self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
         self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes
         self.mirrors_in_test = reader.mirrors_in_test
 
@@ -50,7 +52,7 @@ class Scenes:
         self.first = torch.from_numpy(prepared.first).to(device)
         self.count = torch.from_numpy(prepared.count).to(device)
         self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
-        self.dropped = prepared.dropped
+        self.dropped, self.sources = prepared.dropped, prepared.sources
         self.device = device
 
     def __len__(self) -> int:
@@ -62,6 +64,11 @@ class Scenes:
         self.classes = other.classes
 
     @property
+    def title(self) -> str:
+        """Return name and factor as messages and pictures print them, for example `sviro (x5)`."""
+        return f"{self.name} ({self.factor})" if self.factor else self.name
+
+    @property
     def identity(self) -> dict[str, str]:
         """Return what records say of a dataset: name, factor and split."""
         return {"dataset": self.name, "factor": self.factor, "split": self.split}
@@ -69,7 +76,7 @@ class Scenes:
     @property
     def file_name(self) -> str:
         """Return name, factor and split for use in file names."""
-        return "_".join(part.replace(", ", "_").replace("/", "_") for part in self.identity.values() if part)
+        return re.sub(r"[\s,/]+", "_", " ".join(part for part in self.identity.values() if part))
 
     @property
     def channels(self) -> int:
@@ -87,7 +94,7 @@ class Scenes:
 
     def gather(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return images by index (n,), mirrored where `flip` (n,) says so, as float32 (n, C, H, W) in [0, 1]."""
-        picked = self.images[index.to(self.images.device)].to(self.device, non_blocking=True)
+        picked = self.images[index.to(self.images.device)].to(self.device)
         if self.mirrors:
             picked = torch.where(flip[:, None, None, None], picked.flip(-1), picked)
         return picked.float() / 255
@@ -125,6 +132,13 @@ def open_targets(config: Config, train: Scenes) -> list[Scenes]:
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
+        if any(scenes.identity == other.identity for other in targets):
+            raise UserError(f"evaluation.datasets: two are called {scenes.title}, {scenes.split}, and would share "
+                            "their records; allowed: different name, factor or split")
+        shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
+        if shared:
+            print(f"warning: {shared} of {len(scenes.images)} test images of {scenes.title}, {scenes.split}, "
+                  "are trained on", file=sys.stderr)
         targets.append(scenes)
     return targets
 

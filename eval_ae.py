@@ -1,6 +1,7 @@
 """Evaluate trained autoencoders: fit classifiers on the training latents, score them on the target datasets."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
@@ -8,9 +9,10 @@ from tqdm import tqdm
 from dataset import Scenes, open_targets
 from errors import UserError
 from experiment import records
-from experiment.checkpoint import load
+from experiment.checkpoint import load, load_training_state
 from experiment.command import run_script
 from experiment.run import Run, expand, open_run
+from experiment.schema import PLACES
 from latent.evaluate import LatentEvaluation
 from model import Autoencoder, create_autoencoder
 from training.features import create_inputs
@@ -20,10 +22,13 @@ from utils import choose_device
 
 def main() -> None:
     arguments = parse()
-    for folder in tqdm(expand(arguments.runs), desc="runs", unit="run", disable=None):
-        run = open_run(folder, arguments.set)
-        rows = evaluate(run, arguments.checkpoint, arguments.classifiers)
-        records.append(run.folder, rows)
+    check_overrides(arguments.set)
+    folders = expand(arguments.runs)
+    for folder in folders:
+        check_run(open_run(folder), arguments.checkpoint)
+    for folder in tqdm(folders, desc="runs", unit="run", disable=None):
+        rows = evaluate(folder, arguments.set, arguments.checkpoint, arguments.classifiers)
+        records.append(folder, rows)
         for row in rows:
             tqdm.write(f"{folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {row['epoch']})  "
                        f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
@@ -34,20 +39,43 @@ def parse() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     parser.add_argument("--classifiers", nargs="+", choices=("knn", "forest", "svm"),
                         help="default: evaluation.classifiers of the run's config")
-    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"), default=["last", "best"],
-                        help="weights of the last epoch, or those with the best test accuracy (an oracle)")
+    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
+                        help="weights of the last epoch, or those with the best test accuracy (an oracle); "
+                             "default: those that the run has")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
-                        help="override config keys, for example "
+                        help="override keys of [evaluation] and of places, for example "
                              "--set 'evaluation.datasets=[{name=\"sviro\", factor=\"x5\"}]'")
     return parser.parse_args()
 
 
-def evaluate(run: Run, checkpoints: list[str], classifiers: list[str] | None) -> list[dict[str, Any]]:
-    """Return the records of a run's checkpoints on the datasets of its config."""
-    config = run.config
+def check_overrides(overrides: list[str]) -> None:
+    """Refuse overrides of what a run was trained with: its records would not say so."""
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("evaluation.") and key not in PLACES:
+            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
+                            f"{', '.join(PLACES)}")
+
+
+def check_run(run: Run, checkpoints: list[str] | None) -> None:
+    """Refuse a run that cannot be evaluated, before any other run is."""
+    if run.config.model.type == "classifier":
+        raise UserError(f"{run.folder}: holds a classifier; allowed: runs of train_ae.py")
+    if not run.done:
+        raise UserError(f"{run.folder}: not finished; continue it with train_ae.py --resume {run.folder}")
+    if "best" in (checkpoints or []) and not (run.checkpoints / "best_model.pth").exists():
+        raise UserError(f"{run.folder}: has no best weights, as it was trained without [[evaluation.datasets]]; "
+                        "allowed: --checkpoint last")
+
+
+def evaluate(folder: Path, overrides: list[str], checkpoints: list[str] | None,
+             classifiers: list[str] | None) -> list[dict[str, Any]]:
+    """Return the records of a run's checkpoints on the datasets of its config, with overrides."""
+    run, config = open_run(folder), open_run(folder, overrides).config
     if not config.evaluation.datasets:
-        raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
+        raise UserError(f"{folder}: the config names no [[evaluation.datasets]]; "
                         "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
+    checkpoints = checkpoints or [name for name in ("last", "best") if (run.checkpoints / f"{name}_model.pth").exists()]
     device = choose_device(config.training.device, config.training.gpu)
     size, cache = config.dataset.image_size, config.dataset.cache
     train = Scenes(config.dataset, size, cache, device)
@@ -69,15 +97,13 @@ def evaluate(run: Run, checkpoints: list[str], classifiers: list[str] | None) ->
 def restore(model: Autoencoder, run: Run, checkpoint: str) -> int:
     """Load a checkpoint's weights and return the epoch they come from."""
     path = run.checkpoints / f"{checkpoint}_model.pth"
-    if not run.done:
-        raise UserError(f"{run.folder}: not finished; continue it with train_ae.py --resume {run.folder}")
     state = load(path)
     try:
         model.load_state_dict(state)
     except (RuntimeError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: "
                         f"{str(error).splitlines()[-1].strip()}") from None
-    progress = load(run.checkpoints / "last.pth")["progress"]
+    progress = load_training_state(run.checkpoints / "last.pth")["progress"]
     return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
 
 

@@ -101,14 +101,14 @@ class ExtractorAE(Autoencoder):
 
 
 def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
-    """Return the autoencoder that the config's `[model]` section describes; UserError for one that cannot be."""
+    """Return the autoencoder that the config's `[model]` section describes, of type `conv` or `extractor`.
+
+    Raises UserError where backbone, cut or weights do not fit.
+    """
     shared = (image_size, channels, section.dimension, section.activation)
     if section.type == "conv":
         model = ConvAE(*shared)
-    elif section.type == "extractor":
-        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
     else:
-        raise UserError(f"model.type: '{section.type}' is no autoencoder; allowed: conv, extractor "
-                        "(classifiers are trained with train_classifier.py)")
+        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
     # Channels-last convolutions take a third less time at 128 pixels, and lose nothing at 64.
     return model.to(memory_format=torch.channels_last)

@@ -120,10 +120,13 @@ def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str)
         source, state = f"ImageNet weights of {name}", _imagenet(name)
     elif Path(weights).is_dir():
         source, state = weights, _classifier_run(Path(weights), name)
-    else:
+    elif Path(weights).exists():
         source, state = weights, load(Path(weights))
+    else:
+        raise choice_error("model.weights", weights, ["imagenet", "none", "an existing file or run folder"])
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise UserError(f"model.weights: {source} holds no state dict of tensors")
+    state = {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
     _fill(network, needed, name, state, source)
 
 
@@ -158,17 +161,20 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 
 def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
-    """Return the network's state dict from a classifier's run folder."""
+    """Return the state dict in a classifier's finished run folder."""
     try:
         trained = tomllib.loads((folder / "cfg.toml").read_text(encoding="utf-8"))["model"]
         kind, extractor = trained["type"], trained["extractor"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
-        raise UserError(f"model.weights: {folder} is no run folder (looked for cfg.toml and in it model.extractor)"
-                        ) from None
+        raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'} "
+                        "with model.extractor)") from None
     if kind != "classifier" or extractor != name:
-        raise UserError(f"model.weights: {folder} holds a {kind} with {extractor}; expected a classifier with {name}")
-    state = load(folder / "checkpoints" / "last_model.pth")
-    return {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
+        found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"
+        raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")
+    if not (folder / "done").exists():
+        raise UserError(f"model.weights: {folder} is not finished; continue it with "
+                        f"train_classifier.py --resume {folder}")
+    return load(folder / "checkpoints" / "last_model.pth")
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -4,4 +4,4 @@ from experiment.command import run_script
 from experiment.repeat import repeat_command
 
 if __name__ == "__main__":
-    run_script(lambda: repeat_command("train_ae.py", __doc__))
+    run_script(lambda: repeat_command("train_ae.py", __doc__, ("conv", "extractor")))

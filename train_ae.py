@@ -6,6 +6,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from dataset import Batches, Scenes, open_targets
+from errors import UserError
 from experiment.command import run_script
 from experiment.schema import Config
 from latent.evaluate import LatentEvaluation
@@ -20,6 +21,9 @@ from training.steps import AutoencoderStep
 
 def build(config: Config, fabric: Fabric) -> Job:
     """Build data, model, step and evaluation from a config."""
+    if config.model.type == "classifier":
+        raise UserError("model.type: found 'classifier'; allowed here: conv, extractor "
+                        "(classifiers are trained with train_classifier.py)")
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
@@ -37,7 +41,7 @@ def build(config: Config, fabric: Fabric) -> Job:
 
     return Job(scenes, AutoencoderStep(model, training, fabric), batches,
                evaluate=lambda: evaluation.accuracies(model, ["knn"]),
-               rehearse=lambda: evaluation.rehearse(model, ["knn"]), draw=draw)
+               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw)
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -21,6 +21,14 @@ def save(content: Any, path: Path) -> None:
         raise
 
 
+def load_training_state(path: Path) -> dict[str, Any]:
+    """Read a run's `last.pth`: trainable, step, progress, frozen. Raises UserError like `load`."""
+    state = load(path)
+    if not isinstance(state, dict) or not {"trainable", "step", "progress", "frozen"} <= state.keys():
+        raise UserError(f"{path}: not the state of a training run")
+    return state
+
+
 def load(path: Path, device: torch.device | str = "cpu") -> Any:
     """Read a file of tensors and plain values; raises UserError when it is absent, damaged or holds anything else."""
     try:

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import UserError
-from experiment.run import Run, find_runs
+from errors import UserError, choice_error
+from experiment.run import Run, experiment_name, find_runs
 from experiment.schema import PLACES, Config, differences, load_config
 
 
@@ -36,18 +36,26 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def repeat_command(script: str, description: str) -> None:
-    """Run a training script for many seeds: finished runs are skipped, stopped ones resumed, failures reported."""
+def repeat_command(script: str, description: str, types: tuple[str, ...]) -> None:
+    """Run a training script for many seeds: finished runs are skipped, stopped ones resumed, failures reported.
+
+    types: values of `model.type` that the script trains.
+    """
     arguments = _parse(description)
     seeds = parse_seeds(arguments.seeds)
     if arguments.jobs < 1:
         raise UserError(f"--jobs: found {arguments.jobs}; allowed: 1 or more")
     config = load_config(arguments.config, arguments.set)
-    name = arguments.name or Path(arguments.config).stem
+    if config.model.type not in types:
+        raise choice_error(f"{arguments.config}: model.type for {script}", config.model.type, types)
+    name = experiment_name(arguments.name, arguments.config)
     folder = Path(arguments.out) if arguments.out else Path("results") / name
     commands = _plan(script, arguments, config, name, folder, seeds)
     logs = folder / "repeat_logs"
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be made: {error.strerror}") from None
     failed = _run(commands, arguments.jobs, logs)
     if failed:
         raise UserError(f"{len(failed)} of {len(seeds)} seeds failed: {', '.join(map(str, sorted(failed)))} "
@@ -70,8 +78,9 @@ def _parse(description: str) -> argparse.Namespace:
 def _plan(script: str, arguments: argparse.Namespace, config: Config, name: str, folder: Path,
           seeds: list[int]) -> dict[int, list[str]]:
     """Return the command of each seed that is still to be trained."""
-    found = {run.config.training.seed: run for run in find_runs(folder)
-             if not differences(config, run.config, ignore=("training.seed", *PLACES))}
+    same = [run for run in find_runs(folder) if not differences(config, run.config, ("training.seed", *PLACES))]
+    # Finished runs last, so that they win over stopped ones of the same seed.
+    found = {run.config.training.seed: run for run in sorted(same, key=lambda run: run.done)}
     commands = {}
     python = [sys.executable, str(Path(__file__).parent.parent / script)]
     for seed in seeds:
@@ -126,5 +135,7 @@ def _succeeded(child: _Child) -> bool:
     lines = child.output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
     state = "finished" if child.process.returncode == 0 else f"FAILED (exit code {child.process.returncode})"
     epochs = [line for line in lines if line.startswith("epoch ")]
-    print(f"seed {child.seed}: {state}: {epochs[-1] if state == 'finished' and epochs else lines[-1]}", flush=True)
+    errors = [line for line in lines if line.startswith("error: ")]
+    told = epochs if child.process.returncode == 0 else errors
+    print(f"seed {child.seed}: {state}: {(told or lines)[-1]}", flush=True)
     return child.process.returncode == 0

@@ -47,17 +47,30 @@ class Run:
         return (self.folder / "done").exists()
 
     def finish(self) -> None:
-        """Write the marker that closes the run."""
+        """Write the marker that closes the run, and let go of the lock."""
         (self.folder / "done").write_text(datetime.now(UTC).isoformat(timespec="seconds") + "\n", encoding="utf-8")
+        self.release()
+
+    def note_resume(self, device: str) -> None:
+        """Add to environment.json where and with what a stopped run is continued."""
+        path = self.folder / "environment.json"
+        try:
+            environment = json.loads(path.read_text(encoding="utf-8"))
+            environment.setdefault("resumed", []).append(_environment(self.experiment, device))
+        except (OSError, ValueError, AttributeError):
+            raise UserError(f"{path}: cannot be read") from None
+        _write_whole(path, json.dumps(environment, indent=2) + "\n")
 
     def lock(self) -> None:
         """Keep other processes from training in this folder until this one ends; raises UserError when one does."""
-        self._lock = (self.folder / "lock").open("a", encoding="utf-8")
         try:
+            self._lock = (self.folder / "lock").open("a", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            self._lock.close()
+        except BlockingIOError:
+            self.release()
             raise UserError(f"{self.folder}: another process is training this run") from None
+        except OSError as error:
+            raise UserError(f"{self.folder}: run cannot be written: {error.strerror}") from None
 
     def release(self) -> None:
         if self._lock:
@@ -82,13 +95,17 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     run = Run(folder, experiment, config)
     run.lock()
-    (folder / "environment.json").write_text(json.dumps(_environment(experiment, device), indent=2) + "\n",
-                                             encoding="utf-8")
+    _write_whole(folder / "environment.json", json.dumps(_environment(experiment, device), indent=2) + "\n")
     # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
-    temporary = folder / "cfg.toml.tmp"
-    temporary.write_text(dump_config(config), encoding="utf-8")
-    os.replace(temporary, folder / "cfg.toml")
+    _write_whole(folder / "cfg.toml", dump_config(config))
     return run
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is either the old one or the whole new one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
 
 
 def check_free(out: Path) -> None:
@@ -108,6 +125,14 @@ def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
 def find_runs(parent: Path) -> list[Run]:
     """Return the runs directly below a folder, sorted by name."""
     return [open_run(path.parent) for path in sorted(parent.glob("*/cfg.toml"))]
+
+
+def experiment_name(name: str | None, config: str) -> str:
+    """Return the name given on the command line, else the config file's; UserError for one that is no folder name."""
+    name = name or Path(config).stem
+    if "/" in name or name in (".", ".."):
+        raise UserError(f"--name {name}: allowed: a name without '/'")
+    return name
 
 
 def expand(patterns: list[str]) -> list[Path]:

@@ -72,11 +72,6 @@ class TargetDataset(Section):
     root: str | None = None
     limit: Annotated[int, Field(gt=0)] | None = None
 
-    @property
-    def title(self) -> str:
-        """Name and factor as tables and pictures print them, for example `sviro (x5)`."""
-        return f"{self.name} ({', '.join(self.factor)})" if self.factor else self.name
-
 
 class Dataset(TargetDataset):
     """The dataset to train on: `[dataset]`.
@@ -115,6 +110,9 @@ class Model(Section):
         if self.variation not in allowed:
             raise ValueError(f"variation '{self.variation}' does not go with type '{self.type}'; "
                              f"allowed: {', '.join(allowed)}")
+        if self.variation == "pretrained" and self.weights == "none":
+            raise ValueError("variation 'pretrained' would freeze random weights; allowed with it: weights that are "
+                             "imagenet, a file or a run folder")
         return self
 
 
@@ -182,7 +180,7 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     """
     path = Path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
         raise choice_error("config file", path, near) from None

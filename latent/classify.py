@@ -21,19 +21,18 @@ def create_classifier(name: str, neighbours: int, seed: int) -> ClassifierMixin:
     return SVC(kernel="linear", C=SVM_C)
 
 
-def check_neighbours(neighbours: int, samples: int) -> None:
-    """Raise UserError when there are fewer training samples than neighbours."""
-    if neighbours > samples:
-        raise UserError(f"model.knn: found {neighbours}, but there are only {samples} training latents "
-                        f"(mirror images included); allowed: 1 to {samples}")
+def check(name: str, codes: np.ndarray, neighbours: int) -> None:
+    """Raise UserError when training samples with these label codes (n,) do not suffice for a classifier."""
+    if name == "knn" and neighbours > len(codes):
+        raise UserError(f"model.knn: found {neighbours}, but there are only {len(codes)} training latents "
+                        f"(mirror images included); allowed: 1 to {len(codes)}")
+    if name == "svm" and len(np.unique(codes)) < 2:
+        raise UserError("evaluation.classifiers: 'svm' needs at least two classes in the training data; found 1")
 
 
 def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int) -> ClassifierMixin:
     """Fit a classifier on latents (n, d) and label codes (n,); UserError when they do not suffice."""
-    if name == "knn":
-        check_neighbours(neighbours, len(latents))
-    if name == "svm" and len(np.unique(codes)) < 2:
-        raise UserError("evaluation.classifiers: 'svm' needs at least two classes in the training data; found 1")
+    check(name, codes, neighbours)
     return create_classifier(name, neighbours, seed).fit(latents, codes)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from dataset import Scenes
-from latent.classify import accuracy, check_neighbours, fit
+from latent.classify import accuracy, check, fit
 from latent.extract import embed
 from model import Autoencoder
 
@@ -44,8 +44,8 @@ class LatentEvaluation:
 
     def rehearse(self, model: Autoencoder, classifiers: list[str]) -> None:
         """Embed one image of each dataset and check the sizes, to find what cannot work before a run is made."""
-        if "knn" in classifiers:
-            check_neighbours(self.neighbours, len(self.train.codes))
+        for name in classifiers if self.targets else ():
+            check(name, self.train.codes, self.neighbours)
         for views in (self.train, *self.targets):
             views.embed(model, most=1)
 

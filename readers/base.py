@@ -83,6 +83,11 @@ class Reader(ABC):
     def prepare(self, source: str, size: int) -> np.ndarray:
         """Return one image as uint8 (channels, size, size). Raises UserError when it cannot be read."""
 
+    @property
+    def title(self) -> str:
+        """Return what records and tables call the dataset."""
+        return self.name
+
     def splits(self) -> list[str]:
         """Return the split folders to read."""
         return ["train", "test"] if self.split == "all" else [self.split]

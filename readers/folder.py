@@ -22,6 +22,14 @@ class Folder(Reader):
 
     name = "folder"
 
+    def __init__(self, root: Path, factor: list[str], split: str | None):
+        super().__init__(root, factor, split)
+        self._said = split is not None
+
+    @property
+    def title(self) -> str:
+        return f"folder {self.root.name}"
+
     def listing(self) -> Listing:
         self.no_factor()
         folders = [path for base in self._bases() for path in _folders(base)]
@@ -41,6 +49,9 @@ class Folder(Reader):
     def _bases(self) -> list[Path]:
         root = find_folder(self, [self.root])
         splits = [root / name for name in ("train", "test") if (root / name).is_dir()]
+        if splits and not self._said:
+            raise UserError(f"dataset.split: {root} holds {' and '.join(path.name for path in splits)}; say which to "
+                            "use; allowed: train, test, all")
         if self.split == "all":
             return splits or [root]
         return [find_folder(self, [root / self.split])]

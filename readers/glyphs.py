@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+import matplotlib
 import numpy as np
+import PIL
 
 from readers.base import Listing, Reader
 from readers.drawing import VARIANTS, render
@@ -23,10 +25,12 @@ class Glyphs(Reader):
     def listing(self) -> Listing:
         self.no_factor()
         listing = Listing()
+        # Fonts and rasteriser come with these packages, so other versions may draw other pixels.
+        drawn_by = f"matplotlib {matplotlib.__version__}, pillow {PIL.__version__}"
         for split in self.splits():
             for i in range(SCENERIES):
                 sources = [f"{_SEEDS[split]}/{i}/{variant}" for variant in range(VARIANTS)]
-                listing.add(f"{split}-{i}", (i % len(self.characters),), sources, ["drawn"] * VARIANTS)
+                listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * VARIANTS)
         return listing
 
     def prepare(self, source: str, size: int) -> np.ndarray:

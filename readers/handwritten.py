@@ -3,6 +3,7 @@
 from functools import lru_cache
 
 import numpy as np
+import sklearn
 from PIL import Image
 from sklearn.datasets import load_digits
 
@@ -21,7 +22,7 @@ class Handwritten(Reader):
         self.no_split()
         listing = Listing()
         for i, digit in enumerate(_digits().target.tolist()):
-            listing.add(f"digit-{i}", (digit,), [str(i)], ["scikit-learn"])
+            listing.add(f"digit-{i}", (digit,), [str(i)], [f"scikit-learn {sklearn.__version__}"])
         return listing
 
     def prepare(self, source: str, size: int) -> np.ndarray:

@@ -38,6 +38,8 @@ def open_grey(path: str | Path) -> Image.Image:
     """Decode an image file to 8-bit grey (Pillow mode L). Raises UserError naming a file that cannot be decoded."""
     image = _decode(path)
     if image.mode in _DEEP_MODES:
+        if np.asarray(image).max() > 65535:
+            raise UserError(f"{path}: image holds values beyond 16 bit; allowed: 8 or 16 bit")
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
     return _grey(image, path)

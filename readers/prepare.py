@@ -2,7 +2,6 @@
 
 import fcntl
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -23,7 +22,8 @@ class Prepared:
 
     images: uint8 (images, channels, size, size), memory-mapped, the variants of a scenery side by side;
     first, count: int64 (sceneries,), where a scenery's variants begin and how many there are;
-    labels: int64 (sceneries, seats); names: of the sceneries; key: changes with the content; dropped: see Listing.
+    labels: int64 (sceneries, seats); names: of the sceneries; sources: of the images; key: changes with the content;
+    dropped: see Listing.
     """
 
     images: np.ndarray
@@ -31,6 +31,7 @@ class Prepared:
     count: np.ndarray
     labels: np.ndarray
     names: list[str]
+    sources: list[str]
     key: str
     dropped: dict[str, int]
 
@@ -58,6 +59,7 @@ def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) ->
         count=count,
         labels=np.array(listing.labels, dtype=np.int64),
         names=listing.sceneries,
+        sources=[source for variants in listing.sources for source in variants],
         key=key,
         dropped=listing.dropped,
     )
@@ -128,8 +130,6 @@ def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
             pool.shutdown(cancel_futures=True)
             raise
     images.flush()
-    (folder / "index.json").write_text(json.dumps({"names": listing.sceneries, "labels": listing.labels}),
-                                       encoding="utf-8")
 
 
 def _open(path: Path) -> np.ndarray:

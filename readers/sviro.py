@@ -29,7 +29,10 @@ class Sviro(Reader):
         for car in choose_parts(self, base, "car"):
             for split in self.splits():
                 folder = base / car / split / "grayscale_wholeImage"
-                for entry in scan(find_folder(self, [folder])):
+                images = scan(find_folder(self, [folder]))
+                if not images:
+                    raise UserError(f"{folder}: no images in this folder")
+                for entry in images:
                     path = Path(entry.path)
                     label = seat_label(path.stem, path, listing)
                     if label is not None:

@@ -7,7 +7,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.16
 
 matplotlib.rcParams.update({

@@ -83,7 +83,8 @@ def _row(key: tuple[str, ...], seeds: dict[int, Records], pool: bool) -> Row:
     spread = sum((value - mean) ** 2 for value in values)
     std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else math.nan
     title = dataset + (" (pooled)" if pool and len(first) > 1 else f" ({factor})" if factor else "") + f", {split}"
-    return Row(experiment, title, classifier, checkpoint, next(iter(first.values()))["selection"], mean, std,
+    selections = "; ".join(dict.fromkeys(row["selection"] for rows in by_factor.values() for row in rows.values()))
+    return Row(experiment, title, classifier, checkpoint, selections, mean, std,
                max(values), len(values), samples)
 
 
@@ -109,7 +110,8 @@ def grid(rows: list[Row]) -> list[tuple[str, ...]]:
 
 def footnote(rows: list[Row]) -> str:
     """Explain the columns, with the data that the oracle looked at."""
-    oracles = sorted({row.selection.partition(": ")[2] for row in rows if row.checkpoint == "best"})
+    chosen = {part for row in rows if row.checkpoint == "best" for part in row.selection.split("; ")}
+    oracles = sorted(part.removeprefix("oracle: ") for part in chosen)
     return f"{FOOTNOTE} ({'; '.join(oracles)})." if oracles else f"{FOOTNOTE}."
 
 

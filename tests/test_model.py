@@ -123,7 +123,3 @@ def test_a_size_that_is_no_multiple_of_16_is_refused():
     with pytest.raises(UserError, match="multiples of 16"):
         make(40)
 
-
-def test_a_classifier_is_no_autoencoder():
-    with pytest.raises(UserError, match="train_classifier"):
-        make(type="classifier", variation="scratch")

@@ -43,12 +43,21 @@ def test_weights_of_another_shape_are_refused(resnet18, tmp_path):
     assert "(64, 1, 7, 7), expected (64, 3, 7, 7)" in refused(tmp_path / "grey.pth")
 
 
+def test_a_classifiers_state_dict_fits_with_and_without_its_prefix(resnet18, tmp_path):
+    state = resnet18.state_dict()
+    torch.save({f"pre_trained_model.{key}": value for key, value in state.items()}, tmp_path / "classifier.pth")
+    torch.save(state, tmp_path / "plain.pth")
+    prints = {fingerprint(build_extractor("resnet18", -3, str(tmp_path / name), 128).layers)
+              for name in ("classifier.pth", "plain.pth")}
+    assert len(prints) == 1
+
+
 def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     assert "no state dict" in refused(tmp_path / "list.pth")
     (tmp_path / "text.pth").write_text("hello")
     assert "text.pth" in refused(tmp_path / "text.pth")
-    assert "no such weights file" in refused(tmp_path / "absent.pth")
+    assert "an existing file or run folder" in refused(tmp_path / "absent.pth")
 
 
 def test_an_unknown_extractor_names_the_nearest(tmp_path):

@@ -179,7 +179,11 @@ MISTAKES = [
     pytest.param(["dataset.image_size=40"], ["dataset.image_size", "40", "multiple of 16"], id="image size"),
     pytest.param(["model.extractor=small_cmm"], ["model.extractor", "did you mean 'small_cnn'"], id="extractor"),
     pytest.param(["model.layer=-40"], ["model.layer", "-40", "allowed: "], id="layer"),
-    pytest.param(["model.weights=/nowhere/w.pth"], ["/nowhere/w.pth"], id="absent weights"),
+    pytest.param(["model.weights=/nowhere/w.pth"], ["model.weights", "/nowhere/w.pth"], id="absent weights"),
+    pytest.param(["model.weights=imagnet"], ["model.weights", "did you mean 'imagenet'"], id="mistyped weights"),
+    pytest.param(['evaluation.datasets=[{name="handwritten"}, {name="handwritten", limit=9}]'],
+                 ["two are called handwritten"], id="two targets of one name"),
+    pytest.param(["dataset.limit=1", "model.knn=1"], ["no label of glyphs has a negative"], id="no negative"),
     pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
     pytest.param(["model.type=classifier"], ["variation 'tae' does not go with type 'classifier'"], id="variation"),
     pytest.param(["training.device=cuda:7"], ["training.device", "GPU 7"], id="absent GPU"),
@@ -255,6 +259,44 @@ def test_eval_on_other_datasets_by_override(script, trained):
     assert row["experiment"] == "tiny_extractor_tae"
 
 
+def test_eval_refuses_overrides_of_what_a_run_was_trained_with(script, trained):
+    for override in ("model.knn=1", "training.seed=7", "dataset.limit=5"):
+        code, _, err = script("eval_ae.py", trained, "--set", override)
+        assert (code, "evaluated as it was trained" in err) == (2, True), override
+
+
+def test_the_best_checkpoint_keeps_the_judge_that_chose_it(script, trained):
+    target = 'evaluation.datasets=[{name="glyphs", split="test", limit=30}]'
+    assert script("eval_ae.py", trained, "--classifiers", "knn", "--checkpoint", "best", "--set", target)[0] == 0
+    assert records.read(trained)[-1]["selection"] == "oracle: highest accuracy on handwritten"
+
+
+def test_a_run_without_targets_has_no_best_checkpoint_and_can_be_evaluated_later(script, config_file, tmp_path):
+    run = tmp_path / "blind"
+    assert script("train_ae.py", config_file(), "--out", run, "--set", "evaluation.datasets=[]")[0] == 0
+    target = ["--set", 'evaluation.datasets=[{name="handwritten", limit=30}]']
+    assert script("eval_ae.py", run, "--classifiers", "knn", *target)[0] == 0
+    assert [row["checkpoint"] for row in records.read(run) if row["metric"] == "accuracy"] == ["last"]
+    code, _, err = script("eval_ae.py", run, "--checkpoint", "best", *target)
+    assert (code, "no best weights" in err) == (2, True)
+
+
+def test_all_runs_are_checked_before_one_is_evaluated(script, config_file, trained):
+    classifier = trained.parent / "z_classifier"
+    assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", classifier)[0] == 0
+    before = records.read(trained)
+    code, _, err = script("eval_ae.py", trained.parent)
+    assert (code, str(classifier) in err) == (2, True)
+    assert records.read(trained) == before
+
+
+def test_testing_on_training_images_is_said(script, config_file):
+    target = 'evaluation.datasets=[{name="glyphs", limit=40}]'
+    code, _, err = script("train_ae.py", config_file(), "--dry-run", "--set", target)
+    assert code == 0
+    assert "warning: 400 of 400 test images of glyphs, train, are trained on" in err
+
+
 def test_eval_refuses_a_run_that_is_not_finished_and_weights_that_do_not_fit(script, trained):
     (trained / "done").unlink()
     code, _, err = script("eval_ae.py", trained)
@@ -310,6 +352,15 @@ def test_terminating_repeat_ends_its_children(config_file, tmp_path):
             assert time.monotonic() < deadline, "the training process is still there"
             time.sleep(0.1)
     run.release()
+
+
+def test_repeat_refuses_a_config_that_its_script_does_not_train_and_a_folder_it_cannot_make(
+        script, config_file, tmp_path):
+    code, _, err = script("repeat_train_classifier.py", config_file(), "--out", tmp_path / "runs")
+    assert (code, "allowed: classifier" in err) == (2, True)
+    (tmp_path / "file").touch()
+    code, _, err = script("repeat_train_ae.py", config_file(), "--out", tmp_path / "file" / "runs")
+    assert (code, "cannot be made" in err) == (2, True)
 
 
 def test_repeat_refuses_seeds_it_cannot_read(script, config_file, tmp_path):

@@ -12,7 +12,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset import Batches, Scenes
 from errors import UserError
-from experiment.run import Run, check_free, create, open_run
+from experiment.run import Run, check_free, create, experiment_name, open_run
 from experiment.schema import Config, load_config
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal
@@ -52,6 +52,7 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
         config = run.config
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
+        experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))
     device = choose_device(config.training.device, config.training.gpu)
@@ -64,8 +65,10 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
         print(_summary(config, job, device))
         return
     if run is None:
-        name = arguments.name or Path(arguments.config).stem
+        name = experiment_name(arguments.name, arguments.config)
         run = create(config, name, str(device), Path(arguments.out) if arguments.out else None)
+    else:
+        run.note_resume(str(device))
     _train(run, job)
 
 
@@ -81,7 +84,8 @@ def _parse(description: str) -> argparse.Namespace:
     parser.add_argument("--dry-run", action="store_true", help="check config, data and one batch, then stop")
     arguments = parser.parse_args()
     if bool(arguments.config) == bool(arguments.resume):
-        parser.error("give either a config file or --resume RUN")
+        swallowed = [item for item in arguments.set if item.endswith(".toml") and "=" not in item]
+        parser.error(f"put {swallowed[0]} before --set" if swallowed else "give either a config file or --resume RUN")
     if arguments.resume and (arguments.set or arguments.seed is not None or arguments.out or arguments.name):
         parser.error("--resume takes everything from the run folder; leave out --set, --seed, --name and --out")
     return arguments

@@ -1,6 +1,7 @@
 """What a network is fed: images as they come, or frozen features that were computed once and kept."""
 
 import hashlib
+import math
 import shutil
 from pathlib import Path
 
@@ -36,16 +37,20 @@ class LiveInputs:
 
 
 class CachedInputs:
-    """Pooled frozen features of every image and its mirror image, float16, memory-mapped or on the device."""
+    """Pooled frozen features of every image and its mirror image, float16, memory-mapped or on the device.
 
-    def __init__(self, features: np.ndarray, scenes: Scenes):
+    They are stored times `scale`, a power of two that keeps them within the range of 16 bit.
+    """
+
+    def __init__(self, features: np.ndarray, scale: float, scenes: Scenes):
         self.features, self.device = to_device_if_it_fits(features, scenes.device), scenes.device
+        self.scale = scale
 
     def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return features float32 (n, c, h, w) for image index (n,) and flip (n,)."""
         where = index * self.features.shape[1] + flip if self.features.shape[1] == 2 else index
         picked = self.features.flatten(0, 1)[where.to(self.features.device)]
-        return picked.to(self.device, non_blocking=True).float()
+        return picked.to(self.device).float() / self.scale
 
 
 def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False):
@@ -55,7 +60,7 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     """
     if not isinstance(model, ExtractorAE) or augment:
         return LiveInputs(model, scenes, augment)
-    return CachedInputs(_features(model, scenes, Path(cache)), scenes)
+    return CachedInputs(*_features(model, scenes, Path(cache)), scenes)
 
 
 def photometric(images: Tensor) -> Tensor:
@@ -67,17 +72,18 @@ def photometric(images: Tensor) -> Tensor:
     return (changed + 0.05 * noise.abs() * torch.randn_like(images)).clamp(0, 1)
 
 
-def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> np.ndarray:
-    """Open the features of a dataset, computing them first where the cache does not hold them.
+def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> tuple[np.ndarray, float]:
+    """Open the features of a dataset and their scale, computing them first where the cache does not hold them.
 
     They are named after all that determines them: the frozen weights and statistics, the image scaling, the data.
     """
-    identity = f"{fingerprint(model.extractor)} {model.extractor} {model.input_size} {scenes.key} {scenes.flips}"
+    identity = f"scaled {fingerprint(model.extractor)} {model.extractor} {model.input_size} {scenes.key} {scenes.flips}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache / "features" / f"{scenes.name}-{key}"
     build_once(folder, lambda temporary: _compute(model, scenes, temporary))
     try:
-        return np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
+        features = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
+        return features, float(np.load(folder / "scale.npy", allow_pickle=False))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None
 
@@ -86,7 +92,8 @@ def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> np.ndarray:
 def _compute(model: ExtractorAE, scenes: Scenes, folder: Path) -> None:
     views = torch.arange(len(scenes.images) * scenes.flips, device=scenes.device)
     live = LiveInputs(model, scenes)
-    shape = live(views[:1], views[:1] < 0).shape[1:]
+    first = live(views[:CHUNK] // scenes.flips, views[:CHUNK] < 0)
+    shape, scale = first.shape[1:], _scale(float(first.abs().max()))
     needed, free = 2 * len(views) * shape.numel(), shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(f"dataset.cache: features of {scenes.title} need {needed / 2**30:.1f} GiB in {folder.parent}, "
@@ -96,6 +103,19 @@ def _compute(model: ExtractorAE, scenes: Scenes, folder: Path) -> None:
     with tqdm(total=len(views), desc=f"features of {scenes.title}", unit="image", disable=None) as bar:
         for chunk in views.split(CHUNK):
             index, flip = chunk // scenes.flips, chunk % scenes.flips == 1
-            flat[chunk[0] : chunk[-1] + 1] = live(index, flip).half().cpu().numpy()
+            scaled = (live(index, flip) * scale).half()
+            if not scaled.isfinite().all():
+                raise UserError(f"model.extractor: features of {scenes.title} are not finite, or go beyond 16 bit; "
+                                "check model.weights")
+            flat[chunk[0] : chunk[-1] + 1] = scaled.cpu().numpy()
             bar.update(len(chunk))
     features.flush()
+    np.save(folder / "scale.npy", np.float64(scale))
+
+
+def _scale(largest: float) -> float:
+    """Return the power of two that brings the largest feature of a first chunk to about 256.
+
+    That leaves a factor of 256 above it to the largest number of 16 bit, and 32 binary orders below it to the smallest.
+    """
+    return 2.0 ** (8 - math.frexp(largest)[1]) if 0 < largest < math.inf else 1.0

@@ -9,6 +9,8 @@ from experiment import records
 from experiment.run import Run
 from utils import open_log
 
+LAST, ORACLE = "last epoch", "oracle: highest accuracy on "
+
 
 class Journal:
     """Writes each epoch's losses and accuracies to the log, `records.jsonl` and TensorBoard."""
@@ -30,16 +32,19 @@ class Journal:
         for name, value in losses.items():
             self.board.add_scalar(f"loss/{name}", value, number)
         for row in accuracies:
-            title = f"{row['dataset']} ({row['factor']})" if row["factor"] else row["dataset"]
-            self.board.add_scalar(f"accuracy/{row['classifier']} {title}", row["value"], number)
+            self.board.add_scalar(f"accuracy/{row['classifier']} {_title(row)}", row["value"], number)
         self.log.info(self._line(number, losses, accuracies))
 
     def close(self, last_epoch: int, best_epoch: int) -> None:
         """Write the accuracies of the last and of the best weights, known from their epochs, as rows of their own."""
-        for checkpoint, number in (("last", last_epoch), ("best", best_epoch)):
-            self._append([{**row, "checkpoint": checkpoint, "selection": selection(self.run, checkpoint)}
-                          for row in records.read(self.run.folder)
-                          if row["checkpoint"] == "epoch" and row["epoch"] == number and row["metric"] == "accuracy"])
+        rows = [row for row in records.read(self.run.folder)
+                if row["checkpoint"] == "epoch" and row["metric"] == "accuracy"]
+        if rows:
+            oracle = f"{ORACLE}{_title(rows[0])}"
+            self._append([{**row, "checkpoint": "last", "selection": LAST} for row in rows
+                          if row["epoch"] == last_epoch])
+            self._append([{**row, "checkpoint": "best", "selection": oracle} for row in rows
+                          if row["epoch"] == best_epoch])
         self.board.close()
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
@@ -50,14 +55,16 @@ class Journal:
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         parts = [f"{name} {value:.4g}" for name, value in losses.items()]
-        parts += [f"{row['classifier']} on {row['dataset']}{' ' + row['factor'] if row['factor'] else ''} "
-                  f"{100 * row['value']:.1f} %" for row in accuracies]
+        parts += [f"{row['classifier']} on {_title(row)} {100 * row['value']:.1f} %" for row in accuracies]
         return f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)"
 
 
 def selection(run: Run, checkpoint: str) -> str:
-    """Say how a run's last or best weights were chosen, for the records."""
+    """Say how a finished run's last or best weights were chosen, as its training recorded it."""
     if checkpoint == "last":
-        return "last epoch"
-    judge = run.config.evaluation.datasets[0].title if run.config.evaluation.datasets else "nothing"
-    return f"oracle: highest accuracy on {judge}"
+        return LAST
+    return next(row["selection"] for row in records.read(run.folder) if row["checkpoint"] == "best")
+
+
+def _title(row: dict[str, Any]) -> str:
+    return f"{row['dataset']} ({row['factor']})" if row["factor"] else row["dataset"]

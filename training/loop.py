@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from errors import UserError
-from experiment.checkpoint import load, save
+from experiment.checkpoint import load_training_state, save
 from training.steps import Step
 from utils import seed_everything
 
@@ -64,7 +64,7 @@ class Loop:
         if not path.exists():
             return Progress()
         # To the CPU: loading copies weights to where they belong, and optimisers move their state to the weights.
-        state = load(path)
+        state = load_training_state(path)
         if state["frozen"] != self.frozen:
             raise UserError(f"{path}: the frozen weights are not those that the run began with (model.weights changed)")
         self.step.model.load_state_dict(state["trainable"], strict=False)

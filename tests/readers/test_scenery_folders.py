@@ -94,7 +94,8 @@ def test_class_folders_become_classes_in_alphabetical_order(tmp_path):
 def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
     sceneries(tmp_path / "train", ["0_1", "2_0"])
     sceneries(tmp_path / "test", ["1_1"], variants=1)
-    reader = create_reader("folder", tmp_path, [], None)
+    assert "say which to use; allowed: train, test, all" in refusal("folder", tmp_path)
+    reader = create_reader("folder", tmp_path, [], "all")
     listing = reader.listing()
     assert listing.labels == [(0, 1), (2, 0), (1, 1)]
     assert [len(variants) for variants in listing.sources] == [3, 3, 1]

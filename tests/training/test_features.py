@@ -47,6 +47,28 @@ def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
     assert not torch.equal(cached(index, flip)[flip], cached(index, flip)[~flip])
 
 
+@pytest.mark.parametrize("factor", [1e-12, 1e9])
+def test_features_too_small_or_large_for_16_bit_are_kept_to_the_same_precision(scenes, tmp_path, factor):
+    model = make()
+    with torch.no_grad():
+        model.extractor[8].weight.mul_(factor)
+        model.extractor[8].bias.mul_(factor)
+    index, flip = views(scenes)
+    live = LiveInputs(model, scenes)(index, flip)
+    cached = create_inputs(model, scenes, tmp_path)(index, flip)
+    assert live.abs().max() < 1e-9 or live.abs().max() > 1e6
+    assert ((cached - live).abs().max() / live.abs().max()) < 1e-3
+
+
+def test_features_that_are_not_finite_are_refused(scenes, tmp_path):
+    model = make()
+    with torch.no_grad():
+        model.extractor[8].bias.fill_(torch.inf)
+    with pytest.raises(UserError, match="not finite"):
+        create_inputs(model, scenes, tmp_path)
+    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+
+
 def test_the_cache_is_computed_once_and_shared(scenes, tmp_path, monkeypatch):
     create_inputs(make(), scenes, tmp_path)
     monkeypatch.setattr("training.features._compute", lambda *_: pytest.fail("computed again"))
