@@ -6,10 +6,11 @@ from pathlib import Path
 
 from errors import UserError
 from experiment import records
-from experiment.command import run_script
+from experiment.command import run_script, write_or_print
 from experiment.run import expand, open_run
 from experiment.schema import PLACES, differences
-from reporting.tables import FORMATS, Records, duplicates, summarise
+from reporting.formats import FORMATS
+from reporting.tables import Records, duplicates, render, summarise
 
 
 def main() -> None:
@@ -21,14 +22,8 @@ def main() -> None:
     if not table:
         raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py on these runs first")
     check_unique(rows)
-    text = FORMATS[arguments.format](table)
-    if arguments.out:
-        try:
-            Path(arguments.out).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"--out {arguments.out}: cannot be written: {error.strerror}") from None
-    else:
-        print(text, end="")
+    text = render(table, arguments.format)
+    write_or_print(text, arguments.out)
 
 
 def parse() -> argparse.Namespace:

@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from errors import UserError
 
@@ -23,3 +24,14 @@ def run_script(main: Callable[[], None]) -> None:
         # The reader of a pipe (`| head`) went away; Python would complain once more when it flushes stdout.
         sys.stderr.close()
         sys.exit(1)
+
+
+def write_or_print(text: str, out: str | None) -> None:
+    """Write a text to the file that --out names, or print it; UserError when the file cannot be written."""
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        Path(out).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None

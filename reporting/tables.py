@@ -1,19 +1,12 @@
 """Accuracy tables over seeds, from records."""
 
-import csv
-import io
 import math
-import textwrap
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
 
-from rich import box
-from rich.console import Console
-from rich.table import Table
-
 from errors import UserError
+from reporting.formats import FORMATS
 
 Records = list[dict[str, Any]]
 
@@ -122,55 +115,12 @@ def _cells(row: Row | None) -> tuple[str, str]:
     return f"{row.mean:.1f}{spread}", f"{row.best:.1f}"
 
 
-def to_terminal(rows: list[Row]) -> str:
-    """Render for a terminal, in the table's own width: a terminal that is narrower wraps rather than loses text."""
-    table = Table(*HEADER, box=box.SIMPLE_HEAD)
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[3:]:
-        column.justify = "right"
-    for line in grid(rows):
-        table.add_row(*line)
-    text = io.StringIO()
-    Console(file=text, width=500, markup=False, emoji=False, highlight=False).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    return "\n".join([*lines, *textwrap.wrap(footnote(rows), 110), ""])
+def render(rows: list[Row], style: str) -> str:
+    """Render as `terminal`, `markdown` or `latex`, last epoch and oracle side by side, or as `csv`.
 
-
-def to_markdown(rows: list[Row]) -> str:
-    lines = [_markdown_line(HEADER), _markdown_line(["---"] * 3 + ["---:"] * 6)]
-    return "\n".join([*lines, *map(_markdown_line, grid(rows)), "", footnote(rows), ""])
-
-
-def to_csv(rows: list[Row]) -> str:
-    """Render one line per row with full precision, for other programs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    names = [field.name for field in fields(Row)]
-    writer.writerow(names)
-    writer.writerows([getattr(row, name) for name in names] for row in rows)
-    return text.getvalue()
-
-
-def to_latex(rows: list[Row]) -> str:
-    """Render a booktabs tabular."""
-    lines = [" & ".join(map(_latex, line)) + r" \\" for line in (HEADER, *grid(rows))]
-    body = [r"\begin{tabular}{lll rr rr rr}", r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule",
-            r"\end{tabular}"]
-    return "\n".join([*body, "% " + footnote(rows), ""])
-
-
-def _markdown_line(cells: Any) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
-
-
-_LATEX = {character: "\\" + character for character in "&%_#${}"}
-_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-
-FORMATS: dict[str, Callable[[list[Row]], str]] = {
-    "terminal": to_terminal, "markdown": to_markdown, "csv": to_csv, "latex": to_latex,
-}  # fmt: skip
+    CSV is for other programs: one line per row, in full precision.
+    """
+    if style == "csv":
+        names = [field.name for field in fields(Row)]
+        return FORMATS[style](names, [[getattr(row, name) for name in names] for row in rows])
+    return FORMATS[style](HEADER, grid(rows), 3, footnote(rows))

@@ -380,6 +380,17 @@ def test_the_table_is_made_from_records(script, trained, tmp_path):
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
 
 
+def test_complexity_is_tabulated_per_dataset(script, cache, tmp_path):
+    command = ("compute_complexity_dataset.py", "handwritten", "glyphs", "--size", 32, "--limit", 20, "--cache", cache)
+    code, _, err = script(*command, "--format", "csv", "--out", tmp_path / "table.csv")
+    assert code == 0, err
+    lines = [line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()]
+    assert [line[:3] for line in lines[1:]] == [["handwritten", "all", "20"], ["glyphs", "train", "200"]]
+    assert all(0 < float(line[3]) < 8 and float(line[3]) < float(line[4]) < 16 for line in lines[1:])
+    code, _, err = script("compute_complexity_dataset.py", "glyph")
+    assert (code, "did you mean 'glyphs'" in err) == (2, True)
+
+
 def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, config_file, trained):
     twin = trained.parent / "twin"
     assert script("train_ae.py", config_file(), "--out", twin, "--set", "training.learning_rate=0.5")[0] == 0

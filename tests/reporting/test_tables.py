@@ -6,7 +6,8 @@ import statistics
 
 import pytest
 
-from reporting.tables import FORMATS, HEADER, duplicates, footnote, grid, summarise, to_csv, to_latex, to_markdown
+from reporting.formats import FORMATS
+from reporting.tables import HEADER, duplicates, footnote, grid, render, summarise
 
 
 def row(**changes):
@@ -45,8 +46,8 @@ def test_a_single_seed_shows_no_deviation():
     (found,) = summarise(seeds([0.5]))
     assert math.isnan(found.std)
     assert grid([found])[0][3:5] == ("50.0", "50.0")
-    for render in FORMATS.values():
-        body = [line for line in render([found]).splitlines() if "e_tae" in line or r"e\_tae" in line]
+    for style in FORMATS:
+        body = [line for line in render([found], style).splitlines() if "e_tae" in line or r"e\_tae" in line]
         assert len(body) == 1
         assert "±" not in body[0]
         assert "pm" not in body[0]
@@ -169,7 +170,7 @@ TABLE = [
 
 def test_markdown_parses_back_to_the_grid():
     rows = summarise(TABLE)
-    lines = to_markdown(rows).split("\n\n")[0].splitlines()
+    lines = render(rows, "markdown").split("\n\n")[0].splitlines()
     placeholder = "\0"
     cells = [[cell.strip().replace(placeholder, "|") for cell in line.replace(r"\|", placeholder).split("|")[1:-1]]
              for line in lines]
@@ -177,12 +178,12 @@ def test_markdown_parses_back_to_the_grid():
     assert all(set(cell) <= {"-", ":"} and len(cell) >= 3 for cell in cells[1])
     assert [tuple(line) for line in cells[2:]] == grid(rows)
     assert {len(line) for line in cells} == {len(HEADER)}
-    assert footnote(rows) in to_markdown(rows)
+    assert footnote(rows) in render(rows, "markdown")
 
 
 def test_csv_parses_back_with_full_precision():
     rows = summarise(TABLE)
-    parsed = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    parsed = list(csv.DictReader(io.StringIO(render(rows, "csv"))))
     assert len(parsed) == len(rows) == 3
     for text, found in zip(parsed, rows, strict=True):
         for name in ("experiment", "dataset", "classifier", "checkpoint", "selection"):
@@ -211,7 +212,7 @@ def latex_cells(text):
 
 def test_latex_parses_back_to_the_grid():
     rows = summarise([*TABLE, row(experiment=r"a&b_c%d#e$f\g")])
-    text = to_latex(rows)
+    text = render(rows, "latex")
     cells = latex_cells(text)
     assert tuple(cells[0]) == HEADER
     assert [tuple(line) for line in cells[1:]] == grid(rows)
@@ -221,26 +222,26 @@ def test_latex_parses_back_to_the_grid():
 
 @pytest.mark.parametrize("character", ["_", "%", "&", "#", "$"])
 def test_latex_escapes_what_would_break_it(character):
-    body = to_latex(summarise([row(experiment=f"a{character}b")])).split(r"\midrule")[1]
+    body = render(summarise([row(experiment=f"a{character}b")]), "latex").split(r"\midrule")[1]
     assert f"a\\{character}b" in body
     assert f"a{character}b" not in body
 
 
 @pytest.mark.parametrize("character", ["{", "}", "~", "^"])
 def test_latex_never_takes_braces_tildes_and_carets_for_markup(character):
-    body = to_latex(summarise([row(experiment=f"a{character}b")])).split(r"\midrule")[1]
+    body = render(summarise([row(experiment=f"a{character}b")]), "latex").split(r"\midrule")[1]
     assert f"a{character}b" not in body
 
 
 def test_every_line_after_a_latex_tabular_is_a_comment():
-    after = to_latex(summarise(TABLE)).split(r"\end{tabular}")[1].strip().splitlines()
+    after = render(summarise(TABLE), "latex").split(r"\end{tabular}")[1].strip().splitlines()
     assert after
     assert all(line.startswith("%") for line in after)
 
 
 def test_the_terminal_table_holds_every_cell_whole():
     rows = summarise([*TABLE, row(experiment="a_very_long_experiment_name_" * 3)])
-    text = FORMATS["terminal"](rows)
+    text = render(rows, "terminal")
     for line in grid(rows):
         (printed,) = [printed for printed in text.splitlines() if line[2] in printed and line[0] in printed]
         position = 0
@@ -251,7 +252,7 @@ def test_the_terminal_table_holds_every_cell_whole():
 
 @pytest.mark.parametrize("name", ["e[tae]", "a[/b]", ":smile:"])
 def test_the_terminal_table_prints_names_as_they_are(name):
-    assert name in FORMATS["terminal"](summarise([row(experiment=name)]))
+    assert name in render(summarise([row(experiment=name)]), "terminal")
 
 
 @pytest.mark.parametrize("changes", [{"value": 0.5}, {"epoch": 20}])

@@ -1,0 +1,59 @@
+"""Entropies against closed forms and naive counting."""
+
+import math
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from readers.complexity import entropies, mean_entropies
+
+
+def entropy(counts):
+    total = sum(counts.values())
+    return -sum(n / total * math.log2(n / total) for n in counts.values())
+
+
+def naive(image):
+    """Count grey levels and, in both directions, horizontal neighbours."""
+    levels = Counter(image.ravel().tolist())
+    pairs = Counter()
+    for line in image.tolist():
+        for a, b in pairwise(line):
+            pairs.update([(a, b), (b, a)])
+    return entropy(levels), entropy(pairs)
+
+
+def test_a_constant_image_has_no_entropy():
+    assert entropies(np.full((16, 16), 77, dtype=np.uint8)) == (0, 0)
+
+
+def test_two_equally_frequent_levels_have_one_bit():
+    halves = np.zeros((16, 16), dtype=np.uint8)
+    halves[8:] = 200
+    # Rows are constant, so neighbours are (0, 0) or (200, 200), one bit too.
+    assert entropies(halves) == pytest.approx((1, 1))
+
+
+def test_alternating_columns_have_one_bit_in_pairs_of_either_order():
+    stripes = np.tile(np.array([0, 255], dtype=np.uint8), (16, 8))
+    assert entropies(stripes) == pytest.approx((1, 1))
+
+
+def test_all_levels_equally_often_have_eight_bits():
+    ramp = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    assert entropies(ramp)[0] == pytest.approx(8)
+
+
+def test_random_images_equal_naive_counting():
+    image = np.random.default_rng(0).integers(0, 9, (20, 31), dtype=np.uint8)
+    assert entropies(image) == pytest.approx(naive(image))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_means_over_many_images_equal_one_by_one(tmp_path, monkeypatch, channels):
+    images = np.lib.format.open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.uint8, shape=(70, channels, 8, 8))
+    images[:] = np.random.default_rng(1).integers(0, 256, images.shape)
+    expected = np.mean([naive(image.mean(axis=0).round().astype(np.uint8)) for image in images], axis=0)
+    assert mean_entropies(images, "random") == pytest.approx(tuple(expected))
