@@ -83,8 +83,11 @@ class Scenes:
         return self.images.shape[1]
 
     def label_text(self, scenery: int) -> str:
-        """Return a scenery's label for people: the class name, or the seats as in `3_0_2`."""
-        label = self.labels[scenery]
+        """Return a scenery's label for people."""
+        return self.class_text(self.labels[scenery])
+
+    def class_text(self, label: np.ndarray) -> str:
+        """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
         return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
 
     @property
@@ -157,6 +160,10 @@ def to_device_if_it_fits(array: np.ndarray, device: torch.device) -> Tensor:
     return tensor
 
 
+# Turns image index (n,) and flip (n,) into what a network encodes: images or cached features.
+Inputs = Callable[[Tensor, Tensor], Tensor]
+
+
 @dataclass
 class Batch:
     """One step's worth of data, on the device.
@@ -177,13 +184,12 @@ class Batches:
     """Draws an epoch's batches: every scenery once, in random order, under a random variant, mirrored at random.
 
     All numbers come from the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does.
-    `inputs` turns image index (n,) and flip (n,) into what the network encodes (images or cached features).
     """
 
     def __init__(
         self,
         scenes: Scenes,
-        inputs: Callable[[Tensor, Tensor], Tensor],
+        inputs: Inputs,
         batch_size: int,
         seed: int,
         triplet: bool = False,
@@ -211,6 +217,13 @@ class Batches:
 
     def draw(self, sceneries: Tensor, generator: torch.Generator) -> Batch:
         """Draw the batch that has these sceneries as anchors."""
+        picks, wanted, in_triplet = self.choose(sceneries, generator)
+        targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
+        labels = self.pairing.class_of[picks[0][1]]
+        return Batch(self._gather(self.inputs, picks), targets, labels, in_triplet)
+
+    def choose(self, sceneries: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+        """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""
         pairing = self.pairing
         anchor = pairing.anchors(sceneries, generator)
         picks, in_triplet = [anchor], None
@@ -218,10 +231,8 @@ class Batches:
             positive, has_positive = pairing.positives(anchor, generator)
             negative, has_negative = pairing.negatives(anchor, generator)
             picks, in_triplet = [anchor, positive, negative], has_positive & has_negative
-        targets = None
-        if self.reconstruct:
-            wanted = torch.cat([pairing.targets(pick, self.impossible, generator) for pick in picks], dim=1)
-            targets = self.scenes.gather(wanted[0], pairing.is_flipped(wanted[1]))
-        drawn = torch.cat(picks, dim=1)
-        inputs = self.inputs(drawn[0], pairing.is_flipped(drawn[1]))
-        return Batch(inputs, targets, pairing.class_of[anchor[1]], in_triplet)
+        return picks, [pairing.targets(pick, self.impossible, generator) for pick in picks], in_triplet
+
+    def _gather(self, inputs: Inputs, picks: list[Tensor]) -> Tensor:
+        image, view = torch.cat(picks, dim=1)
+        return inputs(image, self.pairing.is_flipped(view))

@@ -1,18 +1,15 @@
 """Accuracy on the target datasets of classifiers that were fitted on the training latents."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from dataset import Scenes
+from dataset import Inputs, Scenes
 from latent.classify import accuracy, check, fit
 from latent.extract import embed
 from model import Autoencoder
-
-Inputs = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass

@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dataset import Inputs
+
 CHUNK = 256
 
 
 @torch.no_grad()
-def embed(encode: Callable[[Tensor], Tensor], inputs: Callable[[Tensor, Tensor], Tensor], index: Tensor,
-          flip: Tensor) -> np.ndarray:
+def embed(encode: Callable[[Tensor], Tensor], inputs: Inputs, index: Tensor, flip: Tensor) -> np.ndarray:
     """Return the latents float32 (n, d) of images by index (n,) and flip (n,).
 
     `inputs` makes network inputs of index and flip, `encode` latents of those; the model must be in evaluation mode.
@@ -21,7 +22,7 @@ def embed(encode: Callable[[Tensor], Tensor], inputs: Callable[[Tensor, Tensor],
 
 
 @torch.no_grad()
-def reconstruct(model: nn.Module, inputs: Callable[[Tensor, Tensor], Tensor], index: Tensor) -> np.ndarray:
+def reconstruct(model: nn.Module, inputs: Inputs, index: Tensor) -> np.ndarray:
     """Return reconstructions float32 (n, C, H, W) in (0, 1) of images by index (n,), not mirrored."""
     flip = torch.zeros_like(index, dtype=torch.bool)
     return model.decode(model.encode(inputs(index, flip))).float().cpu().numpy()

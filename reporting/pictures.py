@@ -61,6 +61,22 @@ def reconstruction_sheet(path: Path, inputs: np.ndarray, outputs: np.ndarray, la
     save_figure(figure, path)
 
 
+def pair_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], title: str) -> None:
+    """Draw rows of images (n, C, H, W) with a class above each; the keys name the rows."""
+    columns = max(len(labels) for _, labels in rows.values())
+    figure = new_figure(min(PAGE_INCHES, 0.6 * columns + 0.9), 0.78 * len(rows) + 0.25)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, (name, (images, labels)) in zip(grid, rows.items(), strict=True):
+        for ax in line:
+            ax.axis("off")
+        for ax, image, label in zip(line, images, labels, strict=False):
+            _show(ax, image)
+            ax.set_title(label, pad=2, fontsize=7)
+        line[0].text(-0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
+    figure.suptitle(title, fontsize=8)
+    save_figure(figure, path)
+
+
 def _show(ax: Axes, image: np.ndarray) -> None:
     """Show an image (C, H, W), uint8 or float in [0, 1], grey or colour."""
     top = 255 if image.dtype == np.uint8 else 1
