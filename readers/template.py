@@ -1,0 +1,33 @@
+"""A reader to copy for a new dataset: rename it, fill it in, add it to READERS in readers/__init__.py."""
+
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+from readers.base import Listing, Reader, find_folder
+from readers.images import centre_square, open_grey, scan, stamp, to_array
+
+
+class Template(Reader):
+    """`<root>/template/{train,test}/<scenery>_<class>.png`, one image per scenery."""
+
+    name = "template"
+    classes = ("empty", "taken")
+    default_split = "train"
+    mirrors = False  # True where a mirrored image is a valid sample, labelled in reverse
+    empty = None  # the label of an empty seat, where there is one
+
+    def listing(self) -> Listing:
+        listing = Listing()
+        for split in self.splits():
+            for entry in scan(find_folder(self, [self.root / "template" / split])):
+                scenery, _, name = Path(entry.path).stem.rpartition("_")
+                if name not in self.classes:
+                    raise UserError(f"{entry.path}: class '{name}' in the name; allowed: {', '.join(self.classes)}")
+                # One label per seat, here one; one source and one stamp per variant, here one.
+                listing.add(scenery, (self.classes.index(name),), [entry.path], [stamp(entry)])
+        return listing
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        return to_array(centre_square(open_grey(source)), size)
