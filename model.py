@@ -110,5 +110,5 @@ def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
         model = ConvAE(*shared)
     else:
         model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
-    # Channels-last convolutions take a third less time at 128 pixels, and lose nothing at 64.
+    # Channels-last convolutions are the faster ones at 128 pixels, where most of the time goes.
     return model.to(memory_format=torch.channels_last)
