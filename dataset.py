@@ -12,21 +12,10 @@ from torch import Tensor
 
 from errors import UserError
 from experiment.schema import Config, TargetDataset
-from pairing import Impossible, Pairing
+from pairing import Impossible, Pairing, label_codes
 from readers import create_reader
 from readers.prepare import Prepared, prepare
 from utils import mix_seed
-
-# Labels are packed into one integer with this base: up to 256 classes per seat and seven seats fit in 63 bits.
-LABEL_BASE = 256
-
-
-def label_codes(labels: np.ndarray) -> np.ndarray:
-    """Pack label tuples (n, seats) into one int64 each, the same for every dataset."""
-    if labels.shape[1] > 7 or labels.min() < 0 or labels.max() >= LABEL_BASE:
-        raise UserError(f"labels: found {labels.shape[1]} seats with values {labels.min()}..{labels.max()}; "
-                        f"allowed: up to 7 seats with values 0..{LABEL_BASE - 1}")
-    return labels @ (LABEL_BASE ** np.arange(labels.shape[1], dtype=np.int64))
 
 
 class Scenes:
@@ -36,12 +25,12 @@ class Scenes:
     labels: (sceneries, seats) NumPy; name, factor, split: for records and pictures; classes: names of the labels;
     sources: what each image was prepared from;
     mirrors, mirrors_in_test, empty: see `readers.base.Reader`; key: changes with the content;
-    dropped: reason -> images left out.
+    splits: of the sceneries; dropped: reason -> sources that are left out.
     """
 
     def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
-        reader = create_reader(section.name, section.root, section.factor, section.split)
+        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad)
         self._open(prepare(reader, size, Path(cache), section.limit), device)
         self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
         self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes
@@ -52,7 +41,7 @@ class Scenes:
         self.first = torch.from_numpy(prepared.first).to(device)
         self.count = torch.from_numpy(prepared.count).to(device)
         self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
-        self.dropped, self.sources = prepared.dropped, prepared.sources
+        self.dropped, self.sources, self.splits = prepared.dropped, prepared.sources, prepared.splits
         self.device = device
 
     def __len__(self) -> int:
@@ -77,6 +66,11 @@ class Scenes:
     def file_name(self) -> str:
         """Return name, factor and split for use in file names."""
         return re.sub(r"[\s,/]+", "_", " ".join(part for part in self.identity.values() if part))
+
+    @property
+    def left_out(self) -> list[str]:
+        """Return a text per reason why sources are left out."""
+        return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
 
     @property
     def channels(self) -> int:
@@ -183,6 +177,7 @@ class Batch:
 class Batches:
     """Draws an epoch's batches: every scenery once, in random order, under a random variant, mirrored at random.
 
+    With `every_variant` every image once, instead.
     All numbers come from the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does.
     """
 
@@ -195,9 +190,11 @@ class Batches:
         triplet: bool = False,
         impossible: Impossible = "none",
         reconstruct: bool = True,
+        every_variant: bool = False,
     ):
         self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed
         self.triplet, self.impossible, self.reconstruct = triplet, impossible, reconstruct
+        self.every_variant = every_variant
         self.pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
         if impossible == "scene" and int(scenes.count.max()) == 1:
             raise UserError(f"training.make_scene_impossible: {scenes.title} has one variant per scenery, so there is "
@@ -206,26 +203,31 @@ class Batches:
             self.pairing.check_triplets(scenes.title)
 
     def __len__(self) -> int:
-        return -(-len(self.scenes) // self.batch_size)
+        return -(-self.samples // self.batch_size)
+
+    @property
+    def samples(self) -> int:
+        """Return the number of anchors of an epoch."""
+        return len(self.scenes.images) if self.every_variant else len(self.scenes)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
         generator = torch.Generator(self.scenes.device).manual_seed(mix_seed("epoch", self.seed, number))
-        order = torch.randperm(len(self.scenes), generator=generator, device=self.scenes.device)
+        order = torch.randperm(self.samples, generator=generator, device=self.scenes.device)
         for anchors in order.split(self.batch_size):
             yield self.draw(anchors, generator)
 
-    def draw(self, sceneries: Tensor, generator: torch.Generator) -> Batch:
-        """Draw the batch that has these sceneries as anchors."""
-        picks, wanted, in_triplet = self.choose(sceneries, generator)
+    def draw(self, samples: Tensor, generator: torch.Generator) -> Batch:
+        """Draw the batch that has these sceneries (with `every_variant`: these images) as anchors."""
+        picks, wanted, in_triplet = self.choose(samples, generator)
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
         labels = self.pairing.class_of[picks[0][1]]
         return Batch(self._gather(self.inputs, picks), targets, labels, in_triplet)
 
-    def choose(self, sceneries: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
+    def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""
         pairing = self.pairing
-        anchor = pairing.anchors(sceneries, generator)
+        anchor = (pairing.anchors_at if self.every_variant else pairing.anchors)(samples, generator)
         picks, in_triplet = [anchor], None
         if self.triplet:
             positive, has_positive = pairing.positives(anchor, generator)

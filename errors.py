@@ -8,7 +8,9 @@ class UserError(Exception):
     """A mistake in a config, a path or the data; its text is one line and the scripts end with exit code 2."""
 
     def __init__(self, message: str):
-        super().__init__(" ".join(message.splitlines()))
+        # File names may hold bytes that are no text; they are shown as escapes, so that every terminal takes them.
+        printable = message.encode(errors="backslashreplace").decode()
+        super().__init__(" ".join(printable.splitlines()))
 
 
 def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserError:

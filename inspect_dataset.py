@@ -1,18 +1,22 @@
-"""Show what a config will train on: counts per class, a sheet of samples, and pairs as they are drawn."""
+"""Show what a config will train on: counts per class and split, what is left out, samples, and pairs as drawn."""
 
 import argparse
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from dataset import Batches, Scenes, open_targets
 from experiment.command import run_script
 from experiment.schema import Config, load_config
-from reporting.formats import terminal
+from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet
 from training.sheets import draw_data, pick
 
 PAIRS = 10
+# Datasets with more classes than this, such as MPI3D with its factors, are counted as a whole.
+MOST_CLASSES = 200
+SHOWN = 3
 
 
 def main() -> None:
@@ -26,6 +30,7 @@ def main() -> None:
         print(counts(scenes))
         draw_data(scenes, folder)
     draw_pairs(batches, folder / "pairs.png")
+    write_left_out([train, *targets], folder / "left_out.csv")
     print("\n".join(f"picture: {path}" for path in sorted(folder.glob("*.png"))))
 
 
@@ -46,16 +51,36 @@ def create_batches(config: Config, scenes: Scenes) -> Batches:
 
 
 def counts(scenes: Scenes) -> str:
-    """Return a table of sceneries and images per class, and what was left out and why."""
-    classes, group = torch.unique(torch.from_numpy(scenes.labels), dim=0, return_inverse=True)
-    images = torch.bincount(group, weights=scenes.count.double()).long()
-    lines = [(scenes.class_text(label), str(int(number)), str(int(count)))
-             for label, number, count in zip(classes.numpy(), torch.bincount(group), images, strict=True)]
-    lines.append(("all", str(len(scenes)), str(len(scenes.images))))
-    left_out = "; ".join(f"{count} images left out: {reason}" for reason, count in scenes.dropped.items())
-    mirrored = "mirror images are samples too, with the label reversed" if scenes.mirrors else ""
-    note = "; ".join(part for part in (mirrored, left_out) if part)
-    return f"\n{scenes.title}, {scenes.split}{terminal(('class', 'sceneries', 'images'), lines, 1, note)}"
+    """Return a table of sceneries and images per class, per split where there are several, and what is left out."""
+    classes, group = np.unique(scenes.labels, axis=0, return_inverse=True)
+    images = np.bincount(group.reshape(-1), weights=scenes.count.numpy())
+    splits = list(dict.fromkeys(scenes.splits))
+    shown = splits if len(splits) > 1 else []
+    in_split = [np.bincount(group.reshape(-1), weights=np.array(scenes.splits) == name) for name in shown]
+    rows = np.column_stack([*in_split, np.bincount(group.reshape(-1)), images]).astype(int)
+    names = [scenes.class_text(label) for label in classes]
+    if len(names) > MOST_CLASSES:
+        rows, names = rows.sum(axis=0, keepdims=True), [f"all {len(names)} classes"]
+    else:
+        rows, names = np.vstack([rows, rows.sum(axis=0)]), [*names, "all"]
+    lines = [(name, *map(str, row)) for name, row in zip(names, rows, strict=True)]
+    header = ("class", *(f"{name}: sceneries" for name in shown), "sceneries", "images")
+    mirrored = ["mirror images are samples too, with the label reversed"] if scenes.mirrors else []
+    note = "; ".join([*mirrored, *scenes.left_out])
+    return f"\n{scenes.title}, {scenes.split}{terminal(header, lines, 1, note)}"
+
+
+def write_left_out(datasets: list[Scenes], path: Path) -> None:
+    """Write a table of every file or folder that is left out, and why; say how it begins and where it is."""
+    lines = [(scenes.title, reason, source) for scenes in datasets for reason, sources in scenes.dropped.items()
+             for source in sources]
+    if not lines:
+        return
+    table = comma_separated(("dataset", "reason", "source"), lines)
+    path.write_text(table, encoding="utf-8", errors="backslashreplace")
+    for _, reason, source in lines[:SHOWN]:
+        print(f"left out: {source} ({reason})")
+    print(f"table of all {len(lines)} left out: {path}")
 
 
 def draw_pairs(batches: Batches, path: Path) -> None:

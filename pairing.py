@@ -15,6 +15,19 @@ from errors import UserError
 
 Impossible = Literal["none", "scene", "instance"]
 
+# Labels are packed into one integer with this base: up to 256 classes per seat and seven seats fit in 63 bits.
+LABEL_BASE = 256
+# Which classes are negatives of which is a table over all pairs of classes.
+MOST_CLASSES = 5000
+
+
+def label_codes(labels: np.ndarray) -> np.ndarray:
+    """Pack label tuples (n, seats) into one int64 each, the same for every dataset."""
+    if labels.shape[1] > 7 or labels.min() < 0 or labels.max() >= LABEL_BASE:
+        raise UserError(f"labels: found {labels.shape[1]} seats with values {labels.min()}..{labels.max()}; "
+                        f"allowed: up to 7 seats with values 0..{LABEL_BASE - 1}")
+    return labels @ (LABEL_BASE ** np.arange(labels.shape[1], dtype=np.int64))
+
 
 class Pairing:
     """Index from classes to views, built once, and the draws from it.
@@ -29,8 +42,10 @@ class Pairing:
         self.first, self.count, self.flips = first, count, 2 if mirrors else 1
         views = np.stack([labels, labels[:, ::-1]], axis=1) if mirrors else labels[:, None]
         views = views.reshape(-1, labels.shape[1])
-        self.classes, class_of = np.unique(views, axis=0, return_inverse=True)
-        class_of = class_of.reshape(-1)
+        # Packed into one number each, most significant seat first: sorts like the labels, and far faster.
+        codes = label_codes(views[:, ::-1])
+        _, where, class_of = np.unique(codes, return_index=True, return_inverse=True)
+        self.classes = views[where]
         order = np.argsort(class_of, kind="stable")
         size = np.bincount(class_of, minlength=len(self.classes))
         start = np.cumsum(size) - size
@@ -56,7 +71,10 @@ class Pairing:
         return self._negative_ends
 
     def check_triplets(self, title: str) -> None:
-        """Raise UserError when no class has a negative, so that no triplet could ever be drawn."""
+        """Raise UserError when there are too many classes, or none has a negative, so that no triplet can be drawn."""
+        if len(self.classes) > MOST_CLASSES:
+            raise UserError(f"model.variation 'tae': {title} has {len(self.classes)} classes; allowed with triplets: "
+                            f"up to {MOST_CLASSES}")
         if not bool((self.negative_ends[:, -1] > 0).any()):
             raise UserError(f"model.variation 'tae': no label of {title} has a negative, that is another label which "
                             "differs in exactly one seat and is not empty throughout")
@@ -66,10 +84,12 @@ class Pairing:
 
     def anchors(self, sceneries: Tensor, generator: torch.Generator) -> Tensor:
         """Pick each scenery (n,) under a random variant, mirrored with probability one half where labels mirror."""
-        view = sceneries * self.flips
-        if self.flips == 2:
-            view = view + self._below(torch.full_like(sceneries, 2), generator)
-        return self._any_variant(view, generator)
+        return self._any_variant(self._mirrored(sceneries, generator), generator)
+
+    def anchors_at(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """Pick these images (n,), mirrored like `anchors`."""
+        sceneries = torch.searchsorted(self.first, images, right=True) - 1
+        return torch.stack([images, self._mirrored(sceneries, generator)])
 
     def positives(self, anchor: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Pick another scenery of the anchor's class; where there is none, another variant of its own, flipped alike.
@@ -122,6 +142,11 @@ class Pairing:
         draw = draw + own * (draw >= own_rank)
         alone = free <= 0
         return torch.where(alone, view, self.order[(self.start[group] + draw) % len(self.order)]), alone
+
+    def _mirrored(self, sceneries: Tensor, generator: torch.Generator) -> Tensor:
+        """Return a view of each scenery, the mirrored one with probability one half where labels mirror."""
+        view = sceneries * self.flips
+        return view + self._below(torch.full_like(view, 2), generator) if self.flips == 2 else view
 
     def _any_variant(self, view: Tensor, generator: torch.Generator) -> Tensor:
         scenery = view // self.flips

@@ -30,7 +30,7 @@ def build(config: Config, fabric: Fabric) -> Job:
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     inputs = create_inputs(model, scenes, cache, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                      impossible=training.impossible)
+                      impossible=training.impossible, every_variant=training.variants == "all")
     plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 

@@ -25,7 +25,8 @@ def build(config: Config, fabric: Fabric) -> Job:
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     targets = open_targets(config, scenes)
     inputs = LiveInputs(None, scenes, training.augment)
-    batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False)
+    batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
+                      every_variant=training.variants == "all")
     classes = batches.pairing.classes
     model = Classifier(section.extractor, len(classes), section.variation, section.layer, section.weights)
     model = model.to(fabric.device)

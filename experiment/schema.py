@@ -64,13 +64,17 @@ class Section(BaseModel):
 
 
 class TargetDataset(Section):
-    """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`."""
+    """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`.
+
+    skip_bad: leave out names without a label and images that cannot be read, instead of refusing them.
+    """
 
     name: DatasetName
     factor: Factor = []
     split: Split | None = None
     root: str | None = None
     limit: Annotated[int, Field(gt=0)] | None = None
+    skip_bad: Switch = False
 
 
 class Dataset(TargetDataset):
@@ -120,7 +124,8 @@ class Training(Section):
     """How it is trained: `[training]`.
 
     loss: reconstruction loss; frequency: epochs between evaluations; augment: photometric changes of the input
-    beside the mirror images; make_scene_impossible: target under another variant (I-); make_instance_impossible:
+    beside the mirror images; variants: an epoch sees one `random` variant of each scenery, or `all` of them;
+    make_scene_impossible: target under another variant (I-); make_instance_impossible:
     target is another scenery of the class, under another variant (II-, which wins where both are set);
     kl_weight, tc_weight: beta of the VAE and gamma of the FactorVAE;
     device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: `32`
@@ -135,6 +140,7 @@ class Training(Section):
     frequency: Annotated[int, Field(gt=0)] = 1
     loss: Annotated[Literal["ssim", "bce", "mse", "l1"], BeforeValidator(_lower)] = "ssim"
     augment: Switch = False
+    variants: Annotated[Literal["random", "all"], BeforeValidator(_lower)] = "random"
     make_scene_impossible: Switch = False
     make_instance_impossible: Switch = False
     kl_weight: Annotated[float, Field(ge=0)] = 1.0

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from dataset import Scenes, label_codes
+from dataset import Scenes
 from latent.extract import embed
+from pairing import label_codes
 from pretrained_model import Classifier
 from training.features import LiveInputs
 

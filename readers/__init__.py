@@ -3,12 +3,14 @@
 from pathlib import Path
 
 from errors import choice_error
-from readers.base import Listing, Reader
+from readers.base import Reader
 from readers.digit_photos import DigitPhotos
 from readers.folder import Folder
 from readers.glyphs import Glyphs, Letters
 from readers.handwritten import Handwritten
+from readers.listing import Listing
 from readers.mnist import Mnist
+from readers.mpi3d import Mpi3d
 from readers.sviro import Sviro
 from readers.sviro_illumination import SviroIllumination
 from readers.sviro_nocar import SviroNoCar
@@ -16,16 +18,16 @@ from readers.ticam import Ticam
 
 READERS: dict[str, type[Reader]] = {
     reader.name: reader for reader in (
-        Sviro, SviroIllumination, SviroNoCar, Ticam, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+        Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
     )
 }
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 
 
-def create_reader(name: str, root: str | Path, factor: list[str], split: str | None) -> Reader:
-    """Return the reader of a dataset; UserError for an unknown name."""
+def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False) -> Reader:
+    """Return the reader of a dataset; UserError for an unknown name. skip_bad: leave out what cannot be read."""
     if name not in READERS:
         raise choice_error("dataset.name", name, READERS)
     # Resolved, so that the same data is prepared once however its place is spelled.
-    return READERS[name](Path(root).resolve(), factor, split)
+    return READERS[name](Path(root).resolve(), factor, split, skip_bad)

@@ -1,66 +1,27 @@
-"""What every dataset reader offers: a listing of labelled sceneries, and the preparation of one image."""
+"""What every dataset reader offers, and helpers to find the folders of a dataset."""
 
+import os
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
 from errors import UserError, choice_error
+from readers.listing import Listing
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
-@dataclass
-class Listing:
-    """The sceneries of a dataset in a fixed order.
-
-    sceneries: their names; labels: one tuple per scenery, an integer per seat (or the single class);
-    sources: per scenery the sources of its variants, each understood by the reader's `prepare`;
-    stamps: what changes when a source changes (size and time of files), in the order of `sources`;
-    dropped: reason -> number of images that the dataset's rules leave out.
-    """
-
-    sceneries: list[str] = field(default_factory=list)
-    labels: list[tuple[int, ...]] = field(default_factory=list)
-    sources: list[list[str]] = field(default_factory=list)
-    stamps: list[str] = field(default_factory=list)
-    dropped: dict[str, int] = field(default_factory=dict)
-
-    def add(self, scenery: str, label: tuple[int, ...], sources: list[str], stamps: list[str]) -> None:
-        self.sceneries.append(scenery)
-        self.labels.append(label)
-        self.sources.append(sources)
-        self.stamps += stamps
-
-    def drop(self, reason: str) -> None:
-        self.dropped[reason] = self.dropped.get(reason, 0) + 1
-
-    def limited(self, limit: int | None) -> "Listing":
-        """Return a listing of at most `limit` sceneries, drawn from this one the same way on every machine.
-
-        A smaller limit draws a subset of what a larger one draws.
-        """
-        if limit is None or limit >= len(self.sceneries):
-            return self
-        chosen = np.sort(np.random.default_rng(0).permutation(len(self.sceneries))[:limit])
-        ends = np.cumsum([len(variants) for variants in self.sources])
-        part = Listing(dropped=dict(self.dropped))
-        for i in chosen:
-            stamps = self.stamps[ends[i] - len(self.sources[i]) : ends[i]]
-            part.add(self.sceneries[i], self.labels[i], self.sources[i], stamps)
-        return part
-
-
 class Reader(ABC):
-    """One dataset. A new one subclasses this, fills in the class variables and the two methods.
+    """One dataset. A new one subclasses this, fills in the class variables and the two abstract methods.
 
     version: raise it when the preparation rule changes, so that prepared images are made again;
     channels: of the prepared images; mirrors: whether a mirrored image is a valid sample, whose label is the
     reversed one; mirrors_in_test: whether mirror images count as test samples too; empty: the label of an empty seat
     (a scenery with nothing but those is never a negative); classes: names of the labels 0, 1, ...;
-    default_split: what is used when the config names none.
+    default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -72,16 +33,34 @@ class Reader(ABC):
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
 
-    def __init__(self, root: Path, factor: list[str], split: str | None):
-        self.root, self.factor, self.split = root, factor, split or self.default_split
+    def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
+        self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
+
+    def listing(self) -> Listing:
+        """List all sceneries.
+
+        Raises UserError when the dataset is absent or laid out otherwise, and for names without a label unless
+        `skip_bad` has them left out.
+        """
+        listing = Listing()
+        self.fill(listing)
+        listing.check_names(self.skip_bad)
+        return listing
 
     @abstractmethod
-    def listing(self) -> Listing:
-        """List all sceneries. Raises UserError when the dataset is absent or laid out otherwise."""
+    def fill(self, listing: Listing) -> None:
+        """Add all sceneries to an empty listing. Raises UserError when the dataset is absent or laid out otherwise."""
 
     @abstractmethod
     def prepare(self, source: str, size: int) -> np.ndarray:
         """Return one image as uint8 (channels, size, size). Raises UserError when it cannot be read."""
+
+    def stream(self, sources: list[str], size: int) -> Iterator[np.ndarray] | None:
+        """Yield the images of all sources in their order, in blocks uint8 (n, channels, size, size).
+
+        For a dataset that is one file, best read from front to back; None where `prepare` does, on many at once.
+        """
+        return None
 
     @property
     def title(self) -> str:
@@ -118,9 +97,29 @@ def find_dataset(reader: Reader, name: str) -> Path:
     return find_folder(reader, [reader.root / name, *([reader.root] if reader.root.name == name else [])])
 
 
+def subfolders(folder: Path, what: str) -> list[Path]:
+    """Return the folders in a folder, sorted, without hidden ones; UserError where there are none.
+
+    what: what each of them holds, for that message. Images directly in the folder tell of a level left out.
+    """
+    with os.scandir(folder) as entries:
+        entries = list(entries)
+    folders = sorted(Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        images = sum(is_image(entry.name) for entry in entries)
+        found = f"{images} images" if images else "nothing"
+        raise UserError(f"{folder}: found {found}; expected one folder per {what}")
+    return folders
+
+
+def is_image(name: str) -> bool:
+    """Say whether a file's name is that of an image."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+
+
 def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:
     """Return the sub-folders that `factor` selects, all where it is empty; UserError for an unknown one."""
-    present = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    present = [path.name for path in subfolders(folder, what)]
     for factor in reader.factor:
         if factor not in present:
             raise choice_error(f"dataset.factor: {what} in {folder}", factor, present)

@@ -1,15 +1,13 @@
 """How complex images are: their Shannon entropy and the entropy of their grey-level co-occurrence matrix."""
 
-import os
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 from skimage.feature import graycomatrix
 from skimage.measure import shannon_entropy
 from tqdm import tqdm
+
+from readers.parallel import in_processes
 
 LEVELS = 256
 CHUNK = 64
@@ -32,11 +30,9 @@ def mean_entropies(images: np.memmap, title: str) -> tuple[float, float]:
 
     Colour images count by the mean of their channels; title: for the progress bar.
     """
-    starts = range(0, len(images), CHUNK)
-    # Spawned, not forked: a fork would inherit the threads of whatever the caller has loaded.
-    with ProcessPoolExecutor(os.cpu_count(), get_context("spawn")) as pool:
-        chunks = pool.map(partial(_sums, Path(images.filename)), starts)
-        sums = list(tqdm(chunks, total=len(starts), desc=title, unit="chunk", disable=None))
+    jobs = [(Path(images.filename), start) for start in range(0, len(images), CHUNK)]
+    chunks = in_processes(_sums, jobs)
+    sums = list(tqdm(chunks, total=len(jobs), desc=title, unit="chunk", disable=None))
     shannon, pairs = np.sum(sums, axis=0) / len(images)
     return float(shannon), float(pairs)
 

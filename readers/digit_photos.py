@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from readers.base import Listing, Reader, find_folder
+from readers.base import Reader, find_folder
 from readers.images import open_grey, scan, stamp, to_array
+from readers.listing import Listing
 from readers.mnist import DIGITS
 
 
@@ -13,15 +14,13 @@ class DigitPhotos(Reader):
     name = "digit_photos"
     classes = DIGITS
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
         self.no_split()
         folder = find_folder(self, [self.root / "digit_photos", *([self.root] if (self.root / "0").is_dir() else [])])
-        listing = Listing()
         for digit in DIGITS:
             for entry in scan(find_folder(self, [folder / digit])):
                 listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
-        return listing
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(open_grey(source), size)

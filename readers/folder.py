@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Listing, Reader, find_folder
+from readers.base import Reader, find_folder, subfolders
 from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.listing import Listing
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
+_EXPECTED = "class, or one per scenery named <scenery>_GT_<left>_<middle>_<right>"
 
 
 class Folder(Reader):
@@ -22,62 +24,55 @@ class Folder(Reader):
 
     name = "folder"
 
-    def __init__(self, root: Path, factor: list[str], split: str | None):
-        super().__init__(root, factor, split)
+    def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
+        super().__init__(root, factor, split, skip_bad)
         self._said = split is not None
 
     @property
     def title(self) -> str:
         return f"folder {self.root.name}"
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
-        folders = [path for base in self._bases() for path in _folders(base)]
-        named = [_SEATS.search(path.name) for path in folders]
-        if not folders:
-            raise UserError(f"dataset.root: {self.root} holds no folders; expected one per class, or one per scenery "
-                            "named <scenery>_GT_<left>_<middle>_<right>")
-        if any(named) and not all(named):
-            odd = folders[named.index(None)]
-            raise UserError(f"{odd}: no label in the name, unlike other folders beside it; expected it to end with "
-                            "_GT_ and a number per seat")
-        return self._sceneries(folders) if all(named) else self._classes(folders)
+        found = [(path, split) for base, split in self._bases() for path in subfolders(base, _EXPECTED)]
+        if any(_SEATS.search(path.name) for path, _ in found):
+            self._sceneries(listing, found)
+        else:
+            self._classes(listing, found)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(centre_square(open_grey(source)), size)
 
-    def _bases(self) -> list[Path]:
+    def _bases(self) -> list[tuple[Path, str]]:
+        """Return the folders that hold class or scenery folders, with the split that each of them is."""
         root = find_folder(self, [self.root])
-        splits = [root / name for name in ("train", "test") if (root / name).is_dir()]
+        splits = [(root / name, name) for name in ("train", "test") if (root / name).is_dir()]
         if splits and not self._said:
-            raise UserError(f"dataset.split: {root} holds {' and '.join(path.name for path in splits)}; say which to "
+            raise UserError(f"dataset.split: {root} holds {' and '.join(name for _, name in splits)}; say which to "
                             "use; allowed: train, test, all")
         if self.split == "all":
-            return splits or [root]
-        return [find_folder(self, [root / self.split])]
+            return splits or [(root, "")]
+        return [(find_folder(self, [root / self.split]), self.split)]
 
-    def _classes(self, folders: list[Path]) -> Listing:
-        self.classes = tuple(sorted({path.name for path in folders}))
-        listing = Listing()
-        for path in folders:
+    def _classes(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
+        self.classes = tuple(sorted({path.name for path, _ in found}))
+        for path, split in found:
             for entry in scan(path):
                 label = (self.classes.index(path.name),)
-                listing.add(os.path.relpath(entry.path, self.root), label, [entry.path], [stamp(entry)])
-        return listing
+                listing.add(os.path.relpath(entry.path, self.root), label, [entry.path], [stamp(entry)], split)
 
-    def _sceneries(self, folders: list[Path]) -> Listing:
+    def _sceneries(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
         self.mirrors, self.empty = True, 0
-        listing = Listing()
-        for path in folders:
+        for path, split in found:
+            match = _SEATS.search(path.name)
+            if match is None:
+                listing.reject(path, "no label in the name, unlike other folders beside it; expected it to end with "
+                                     "_GT_ and a number per seat")
+                continue
             images = scan(path)
             if not images:
                 raise UserError(f"{path}: no images in this scenery folder")
-            label = tuple(int(seat) for seat in _SEATS.search(path.name)[1].split("_"))
-            listing.add(path.name, label, [image.path for image in images], [stamp(image) for image in images])
+            label = tuple(int(seat) for seat in match[1].split("_"))
+            listing.add(path.name, label, [image.path for image in images], [stamp(image) for image in images], split)
         most = max(max(label) for label in listing.labels)
         self.classes = tuple(str(number) for number in range(most + 1))
-        return listing
-
-
-def _folders(base: Path) -> list[Path]:
-    return sorted(path for path in base.iterdir() if path.is_dir() and not path.name.startswith("."))

@@ -6,8 +6,9 @@ import matplotlib
 import numpy as np
 import PIL
 
-from readers.base import Listing, Reader
+from readers.base import Reader
 from readers.drawing import VARIANTS, render
+from readers.listing import Listing
 from readers.mnist import DIGITS
 
 SCENERIES = 5000
@@ -22,16 +23,14 @@ class Glyphs(Reader):
     classes = DIGITS
     default_split = "train"
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
-        listing = Listing()
         # Fonts and rasteriser come with these packages, so other versions may draw other pixels.
         drawn_by = f"matplotlib {matplotlib.__version__}, pillow {PIL.__version__}"
         for split in self.splits():
             for i in range(SCENERIES):
                 sources = [f"{_SEEDS[split]}/{i}/{variant}" for variant in range(VARIANTS)]
-                listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * VARIANTS)
-        return listing
+                listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * VARIANTS, split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         seed, scenery, variant = (int(part) for part in source.split("/"))

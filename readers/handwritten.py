@@ -7,7 +7,8 @@ import sklearn
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from readers.base import Listing, Reader
+from readers.base import Reader
+from readers.listing import Listing
 from readers.mnist import DIGITS
 
 
@@ -17,13 +18,11 @@ class Handwritten(Reader):
     name = "handwritten"
     classes = DIGITS
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
         self.no_split()
-        listing = Listing()
         for i, digit in enumerate(_digits().target.tolist()):
             listing.add(f"digit-{i}", (digit,), [str(i)], [f"scikit-learn {sklearn.__version__}"])
-        return listing
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         # The scans count 0..16 ink cells per block and are cropped to the digit; a margin of one block sets it free.

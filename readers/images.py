@@ -7,22 +7,29 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from errors import UserError
-from readers.base import IMAGE_SUFFIXES
+from readers.base import is_image
 
 # Single-channel modes whose values go beyond 8 bits.
 _DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def scan(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the image files directly in a folder, sorted by name."""
+    """Return the image files directly in a folder, sorted by name; UserError for a link that leads nowhere."""
     with os.scandir(folder) as entries:
-        found = [entry for entry in entries if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
-    return sorted(found, key=lambda entry: entry.name)
+        named = [entry for entry in entries if is_image(entry.name)]
+    lost = [entry.path for entry in named if entry.is_symlink() and not os.path.exists(entry.path)]
+    if lost:
+        raise UserError(f"{min(lost)}: the link leads to no file")
+    return sorted((entry for entry in named if entry.is_file()), key=lambda entry: entry.name)
 
 
 def stamp(entry: os.DirEntry[str]) -> str:
     """Return what changes when the file's content does: its size and modification time."""
-    status = entry.stat()
+    return stamp_of(entry.stat())
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """Return the stamp of a file by its status."""
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 

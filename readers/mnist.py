@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError
-from readers.base import Listing, Reader, find_folder
-from readers.images import to_array
+from readers.base import Reader, find_folder
+from readers.images import stamp_of, to_array
+from readers.listing import Listing
 
 DIGITS = tuple("0123456789")
 _PREFIX = {"train": "train", "test": "t10k"}
@@ -25,18 +26,16 @@ class Mnist(Reader):
     classes = DIGITS
     default_split = "train"
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
         folder = find_folder(self, [self.root / "MNIST" / "raw", self.root / "raw", self.root / "mnist" / "raw"])
-        listing = Listing()
         for split in self.splits():
             images = _find(folder, f"{_PREFIX[split]}-images-idx3-ubyte")
             labels = _find(folder, f"{_PREFIX[split]}-labels-idx1-ubyte")
             digits = _labels(labels, _images(images))
-            file_stamp = _stamp(images)
+            file_stamp = stamp_of(images.stat())
             for i, digit in enumerate(digits.tolist()):
-                listing.add(f"{split}-{i}", (digit,), [f"{images}#{i}"], [file_stamp])
-        return listing
+                listing.add(f"{split}-{i}", (digit,), [f"{images}#{i}"], [file_stamp], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         path, _, index = source.rpartition("#")
@@ -66,14 +65,9 @@ def _labels(path: Path, images: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _stamp(path: Path) -> str:
-    status = path.stat()
-    return f"{status.st_size}:{status.st_mtime_ns}"
-
-
 def read_idx(path: Path) -> np.ndarray:
     """Read an IDX file of unsigned bytes; UserError when it is damaged or of another type."""
-    return _read_idx(path, _stamp(path))
+    return _read_idx(path, stamp_of(path.stat()))
 
 
 @lru_cache(maxsize=4)

@@ -2,18 +2,24 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from errors import UserError
-from readers.base import Listing, Reader
+from readers.base import Reader
+from readers.listing import Listing, too_bad
+from readers.parallel import in_processes
+
+# Images of one job; fewer images in all are prepared without other processes.
+CHUNK = 128
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,8 @@ class Prepared:
 
     images: uint8 (images, channels, size, size), memory-mapped, the variants of a scenery side by side;
     first, count: int64 (sceneries,), where a scenery's variants begin and how many there are;
-    labels: int64 (sceneries, seats); names: of the sceneries; sources: of the images; key: changes with the content;
-    dropped: see Listing.
+    labels: int64 (sceneries, seats); names: of the sceneries; splits: of the sceneries; sources: of the images;
+    key: changes with the content; dropped: reason -> sources that are left out.
     """
 
     images: np.ndarray
@@ -31,9 +37,10 @@ class Prepared:
     count: np.ndarray
     labels: np.ndarray
     names: list[str]
+    splits: list[str]
     sources: list[str]
     key: str
-    dropped: dict[str, int]
+    dropped: dict[str, list[str]]
 
 
 def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) -> Prepared:
@@ -44,25 +51,46 @@ def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) ->
     Raises UserError when the dataset is empty or an image cannot be read.
     """
     listing = reader.listing().limited(limit)
-    if not listing.sceneries:
-        dropped = "".join(f"; {count} left out: {reason}" for reason, count in listing.dropped.items())
-        raise UserError(f"{reader.name} at {reader.root}: no images found (split '{reader.split}'){dropped}")
+    _check_not_empty(reader, listing)
     if len({len(label) for label in listing.labels}) != 1:
         raise UserError(f"{reader.name} at {reader.root}: sceneries disagree in their number of seats")
-    key = _key(reader, listing, size)
+    labels = np.array(listing.labels, dtype=np.int64)
+    key = _key(reader, listing, labels, size)
     folder = cache / "images" / f"{reader.name}-{size}-{key[:16]}"
     build_once(folder, lambda temporary: _write(reader, listing, size, temporary))
-    count = np.array([len(variants) for variants in listing.sources], dtype=np.int64)
+    images, unreadable = _open(folder)
+    if unreadable:
+        listing = _without(reader, listing, unreadable)
+        labels = np.array(listing.labels, dtype=np.int64)
+    count = np.fromiter(map(len, listing.sources), dtype=np.int64)
     return Prepared(
-        images=_open(folder / "images.npy"),
+        images=images,
         first=np.cumsum(count) - count,
         count=count,
-        labels=np.array(listing.labels, dtype=np.int64),
+        labels=labels,
         names=listing.sceneries,
-        sources=[source for variants in listing.sources for source in variants],
+        splits=listing.splits,
+        sources=list(chain.from_iterable(listing.sources)),
         key=key,
         dropped=listing.dropped,
     )
+
+
+def _check_not_empty(reader: Reader, listing: Listing) -> None:
+    if not listing.sceneries:
+        dropped = "".join(f"; {len(sources)} left out: {reason}" for reason, sources in listing.dropped.items())
+        raise UserError(f"{reader.name} at {reader.root}: no images found (split '{reader.split}'){dropped}")
+
+
+def _without(reader: Reader, listing: Listing, unreadable: dict[int, str]) -> Listing:
+    """Leave out what could not be read, or refuse it where the reader is not to skip anything."""
+    if not reader.skip_bad:
+        sources = list(chain.from_iterable(listing.sources))
+        first, problem = next(iter(unreadable.items()))
+        raise UserError(too_bad(sources[first], problem.removeprefix(f"{sources[first]}: "), len(unreadable)))
+    listing = listing.without(unreadable, "image cannot be read")
+    _check_not_empty(reader, listing)
+    return listing
 
 
 def build_once(folder: Path, write: Callable[[Path], None]) -> None:
@@ -103,38 +131,87 @@ def new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np
     return array
 
 
-def _key(reader: Reader, listing: Listing, size: int) -> str:
+def _key(reader: Reader, listing: Listing, labels: np.ndarray, size: int) -> str:
     """Hash everything that the prepared images and their labels depend on."""
-    digest = hashlib.sha256(f"{reader.name}\n{reader.version}\n{size}\n{reader.channels}\n".encode())
-    for label, sources in zip(listing.labels, listing.sources, strict=True):
-        digest.update(f"{label}{sources}\n".encode())
-    digest.update("\n".join(listing.stamps).encode())
+    digest = hashlib.sha256(f"{reader.name}\n{reader.version}\n{size}\n{reader.channels}\n{labels.shape}\n".encode())
+    digest.update(labels.tobytes())
+    digest.update(np.fromiter(map(len, listing.sources), dtype=np.int64).tobytes())
+    for texts in (chain.from_iterable(listing.sources), listing.stamps):
+        digest.update("\0".join(texts).encode(errors="surrogateescape"))
     return digest.hexdigest()
 
 
 def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
-    sources = [source for variants in listing.sources for source in variants]
-    shape = (len(sources), reader.channels, size, size)
-    images = new_array(folder / "images.npy", np.uint8, shape)
+    """Write `images.npy` and, where images could not be read, `unreadable.json`: their places and the problems."""
+    sources = list(chain.from_iterable(listing.sources))
+    path = folder / "images.npy"
+    offset = new_array(path, np.uint8, (len(sources), reader.channels, size, size)).offset
+    unreadable: dict[int, str] = {}
+    with tqdm(total=len(sources), desc=f"preparing {reader.name}", unit="image", disable=None) as bar:
+        for count, problems in _fill(reader, sources, size, path, offset):
+            unreadable |= problems
+            bar.update(count)
+    if len(unreadable) == len(sources):
+        raise UserError(f"{unreadable[0]} (and none of the {len(sources)} images of {reader.name} can be read)")
+    if unreadable:
+        keep = np.setdiff1d(np.arange(len(sources)), list(unreadable))
+        _keep(path, keep)
+        (folder / "unreadable.json").write_text(json.dumps(dict(sorted(unreadable.items()))), encoding="utf-8")
 
-    def fill(i: int) -> None:
-        images[i] = reader.prepare(sources[i], size)
 
-    # Threads suffice: decoding, resizing and array arithmetic release the interpreter lock.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        jobs = pool.map(fill, range(len(sources)))
+def _fill(reader: Reader, sources: list[str], size: int, path: Path,
+          offset: int) -> Iterator[tuple[int, dict[int, str]]]:
+    """Write all images to a file, yielding how many were written and which of them could not be read."""
+    blocks = reader.stream(sources, size)
+    if blocks is None:
+        jobs = [(reader, sources[start : start + CHUNK], start, size, path, offset)
+                for start in range(0, len(sources), CHUNK)]
+        yield from in_processes(_prepare_chunk, jobs)
+        return
+    with path.open("r+b") as file:
+        file.seek(offset)
+        for block in blocks:
+            file.write(np.ascontiguousarray(block))
+            yield len(block), {}
+
+
+def _prepare_chunk(reader: Reader, sources: list[str], start: int, size: int, path: Path,
+                   offset: int) -> tuple[int, dict[int, str]]:
+    """Prepare some images and write them to their place, counted from `start`, in a file of images from `offset` on."""
+    images = np.zeros((len(sources), reader.channels, size, size), dtype=np.uint8)
+    unreadable = {}
+    for i, source in enumerate(sources):
         try:
-            for _ in tqdm(jobs, total=len(sources), desc=f"preparing {reader.name}", unit="image", disable=None):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    images.flush()
+            images[i] = reader.prepare(source, size)
+        except UserError as error:
+            if not reader.skip_bad:
+                raise
+            unreadable[start + i] = str(error)
+    # Written, not mapped: pages of a mapped file would count as this process's memory.
+    with path.open("r+b") as file:
+        file.seek(offset + start * images[0].nbytes)
+        file.write(images)
+    return len(sources), unreadable
 
 
-def _open(path: Path) -> np.ndarray:
+def _keep(path: Path, places: np.ndarray) -> None:
+    """Rewrite a file of images with those at some places only."""
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
+    kept = path.with_name("kept.npy")
+    part = new_array(kept, np.uint8, (len(places), *images.shape[1:]))
+    for start in range(0, len(places), CHUNK):
+        part[start : start + CHUNK] = images[places[start : start + CHUNK]]
+    part.flush()
+    os.replace(kept, path)
+
+
+def _open(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
+    """Map the images of a folder, and return the places and problems of those that could not be read."""
+    path, problems = folder / "images.npy", folder / "unreadable.json"
     try:
+        unreadable = json.loads(problems.read_text(encoding="utf-8")) if problems.exists() else {}
         # Copy-on-write: the file never changes, and torch takes the array without a warning about read-only memory.
-        return np.load(path, mmap_mode="c", allow_pickle=False)
+        images = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: prepared images are damaged ({error}); delete the folder to remake them") from None
+    return images, {int(place): problem for place, problem in unreadable.items()}

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Listing, Reader, choose_parts, find_dataset, find_folder
+from readers.base import Reader, choose_parts, find_dataset, find_folder
 from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.listing import Listing
 
 SEATS = ("empty", "infant seat", "child seat", "adult")
 LABEL_PATTERN = re.compile(r"_GT_(\d+)_(\d+)_(\d+)$")
@@ -23,9 +24,8 @@ class Sviro(Reader):
     classes = SEATS
     default_split = "train"
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         base = find_dataset(self, "SVIRO")
-        listing = Listing()
         for car in choose_parts(self, base, "car"):
             for split in self.splits():
                 folder = base / car / split / "grayscale_wholeImage"
@@ -36,8 +36,7 @@ class Sviro(Reader):
                     path = Path(entry.path)
                     label = seat_label(path.stem, path, listing)
                     if label is not None:
-                        listing.add(path.stem, label, [entry.path], [stamp(entry)])
-        return listing
+                        listing.add(path.stem, label, [entry.path], [stamp(entry)], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(centre_square(open_grey(source)), size)
@@ -46,17 +45,19 @@ class Sviro(Reader):
 def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:
     """Read the label (left, middle, right) off the end of a name, everyday objects counting as empty.
 
-    Returns None, and counts it in the listing, for an empty infant or child seat, which the paper leaves out. Raises
-    UserError naming the path when there is no label.
+    Returns None, and has the listing note it, for an empty infant or child seat, which the paper leaves out, and where
+    there is no label.
     """
     match = LABEL_PATTERN.search(name)
     if match is None:
-        raise UserError(f"{path}: no label in the name; expected it to end with _GT_<left>_<middle>_<right>")
+        listing.reject(path, "no label in the name; expected it to end with _GT_<left>_<middle>_<right>")
+        return None
     label = tuple(int(group) for group in match.groups())
     if max(label) > EMPTY_CHILD_SEAT:
-        raise UserError(f"{path}: label {max(label)} in the name; allowed: 0 to {EMPTY_CHILD_SEAT}")
+        listing.reject(path, f"label {max(label)} in the name; allowed: 0 to {EMPTY_CHILD_SEAT}")
+        return None
     if EMPTY_INFANT_SEAT in label or EMPTY_CHILD_SEAT in label:
-        listing.drop("an empty infant or child seat (raw label 5 or 6)")
+        listing.drop("an empty infant or child seat (raw label 5 or 6)", path)
         return None
     left, middle, right = (0 if seat == OBJECT else seat for seat in label)
     return left, middle, right

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Listing, Reader, find_folder
+from readers.base import Reader, find_folder
 from readers.images import centre_square, open_grey, to_array
+from readers.listing import Listing
 from readers.sviro import SEATS
 from readers.sviro_illumination import add_sceneries
 
@@ -22,13 +23,11 @@ class SviroNoCar(Reader):
     empty = 0
     classes = SEATS
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
         base = self._base()
-        listing = Listing()
         for split in self.splits():
-            add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]))
-        return listing
+            add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]), split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(centre_square(open_grey(source)), size)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
-from readers.base import Listing, Reader, find_folder
+from readers.base import Reader, find_folder
 from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.listing import Listing
 
 
 class Template(Reader):
@@ -18,16 +18,15 @@ class Template(Reader):
     mirrors = False  # True where a mirrored image is a valid sample, labelled in reverse
     empty = None  # the label of an empty seat, where there is one
 
-    def listing(self) -> Listing:
-        listing = Listing()
+    def fill(self, listing: Listing) -> None:
         for split in self.splits():
             for entry in scan(find_folder(self, [self.root / "template" / split])):
                 scenery, _, name = Path(entry.path).stem.rpartition("_")
                 if name not in self.classes:
-                    raise UserError(f"{entry.path}: class '{name}' in the name; allowed: {', '.join(self.classes)}")
+                    listing.reject(entry.path, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")
+                    continue
                 # One label per seat, here one; one source and one stamp per variant, here one.
-                listing.add(scenery, (self.classes.index(name),), [entry.path], [stamp(entry)])
-        return listing
+                listing.add(scenery, (self.classes.index(name),), [entry.path], [stamp(entry)], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return to_array(centre_square(open_grey(source)), size)

@@ -7,8 +7,9 @@ from PIL import Image
 from skimage.exposure import equalize_hist
 
 from errors import UserError
-from readers.base import Listing, Reader, find_dataset, find_folder
+from readers.base import Reader, find_dataset, find_folder, subfolders
 from readers.images import open_deep_grey, scan, stamp, to_array
+from readers.listing import Listing
 from readers.sviro import SEATS
 
 # Parts of a file name, split at underscores.
@@ -28,17 +29,19 @@ class Ticam(Reader):
     empty = 0
     classes = SEATS
 
-    def listing(self) -> Listing:
+    def fill(self, listing: Listing) -> None:
         self.no_factor()
         base = find_dataset(self, "TICaM")
-        listing = Listing()
         for split in self.splits():
-            folder = find_folder(self, [base / split])
-            for sequence in sorted(path for path in folder.iterdir() if path.is_dir()):
+            for sequence in subfolders(find_folder(self, [base / split]), "recording, for example cs01"):
                 for entry in scan(sequence):
-                    path = Path(entry.path)
-                    listing.add(f"{split}/{sequence.name}/{path.stem}", ticam_label(path), [entry.path], [stamp(entry)])
-        return listing
+                    name = Path(entry.path).stem
+                    try:
+                        label = ticam_label(name)
+                    except ValueError as error:
+                        listing.reject(entry.path, str(error))
+                        continue
+                    listing.add(f"{split}/{sequence.name}/{name}", label, [entry.path], [stamp(entry)], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         """Equalise the whole image's histogram, crop the cabin (300x300), resize."""
@@ -50,15 +53,15 @@ class Ticam(Reader):
         return to_array(Image.fromarray(equal[_TOP : _TOP + _SIDE, _LEFT_EDGE : _LEFT_EDGE + _SIDE]), size)
 
 
-def ticam_label(path: Path) -> tuple[int, int, int]:
-    """Read the label (left, middle, right) off a file name; UserError names the path when that cannot be done."""
-    parts = path.stem.split("_")
+def ticam_label(name: str) -> tuple[int, int, int]:
+    """Read the label (left, middle, right) off a file name without suffix; ValueError when that cannot be done."""
+    parts = name.split("_")
     if len(parts) != _PARTS:
-        raise UserError(f"{path}: {len(parts)} parts between underscores in the name; expected {_PARTS}")
-    return _seat(parts[_LEFT], parts[_VARIATION], path), 0, _seat(parts[_RIGHT], parts[_VARIATION], path)
+        raise ValueError(f"{len(parts)} parts between underscores in the name; expected {_PARTS}")
+    return _seat(parts[_LEFT], parts[_VARIATION]), 0, _seat(parts[_RIGHT], parts[_VARIATION])
 
 
-def _seat(code: str, variation: str, path: Path) -> int:
+def _seat(code: str, variation: str) -> int:
     if code == "0" or "o" in code:
         return 0
     if "p" in code:
@@ -69,4 +72,4 @@ def _seat(code: str, variation: str, path: Path) -> int:
         return 2
     if code in _CONVERTIBLE_SEATS and variation in ("g00", "g01", "g10", "g11"):
         return 2 if variation == "g00" else 1
-    raise UserError(f"{path}: seat '{code}' with variation '{variation}' in the name is not known")
+    raise ValueError(f"seat '{code}' with variation '{variation}' in the name is not known")

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 
-from dataset import Batches, Scenes, label_codes
+from dataset import Batches, Scenes
 from errors import UserError
 from experiment.schema import TargetDataset
+from pairing import label_codes
 from readers import READERS, create_reader
-from readers.base import Listing, Reader
+from readers.base import Reader
 
 SIZE = 32
 
@@ -19,14 +20,12 @@ class Cabin(Reader):
     empty = 0
     classes = ("empty", "infant seat", "child seat", "adult")
 
-    def listing(self):
-        listing = Listing()
+    def fill(self, listing):
         rng = np.random.default_rng(0)
         for i in range(30):
             label = tuple(int(seat) for seat in rng.integers(0, 2, 3))
             sources = ["_".join(map(str, (*label, i, variant))) for variant in range(10)]
             listing.add(str(i), label, sources, ["x"] * 10)
-        return listing
 
     def prepare(self, source, size):
         left, middle, right, scenery, variant = map(int, source.split("_"))

@@ -105,9 +105,8 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
     model, scenes = job.step.model, job.scenes
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
-    left_out = [f"; {count} images left out: {reason}" for reason, count in scenes.dropped.items()]
     return (f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
-            f"{len(job.batches.pairing.classes)} classes{''.join(left_out)}\n"
+            f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}\n"
             f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}\n"
             f"{config.training.epochs} epochs of {len(job.batches)} batches\n"
             "config, data, one batch and evaluation work")
@@ -125,7 +124,7 @@ def _train(run: Run, job: Job) -> None:
                 seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
                 finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model))
     progress = loop.resume()
-    journal = Journal(run, job.scenes.identity, len(job.scenes), progress.epoch)
+    journal = Journal(run, job.scenes.identity, job.batches.samples, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
     try:
         with logging_redirect_tqdm([journal.log]):

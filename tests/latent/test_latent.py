@@ -3,14 +3,15 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from dataset import Scenes, label_codes
+from dataset import Scenes
 from errors import UserError
 from experiment.schema import TargetDataset
 from latent.classify import accuracy, fit
 from latent.evaluate import LatentEvaluation
 from latent.extract import embed
+from pairing import label_codes
 from readers import READERS
-from readers.base import Listing, Reader
+from readers.base import Reader
 
 
 class Seats(Reader):
@@ -21,11 +22,9 @@ class Seats(Reader):
     empty = 0
     classes = ("empty", "adult")
 
-    def listing(self):
-        listing = Listing()
+    def fill(self, listing):
         for i in range(24):
             listing.add(str(i), (i // 2 % 2, i % 2), [f"{self.split}/{i}/{v}" for v in range(2)], ["x", "x"])
-        return listing
 
     def prepare(self, source, size):
         split, i, variant = source.split("/")

@@ -25,14 +25,12 @@ class Folder(Reader):
     fail_at: int | None = None
     failure: type[BaseException] = UserError
 
-    def listing(self):
-        listing = Listing()
+    def fill(self, listing):
         grouped = {}
         for entry in scan(self.root):
             grouped.setdefault(entry.name.split("-")[0], []).append(entry)
         for name, entries in grouped.items():
             listing.add(name, (int(name.split("_")[0]),), [entry.path for entry in entries], [*map(stamp, entries)])
-        return listing
 
     def prepare(self, source, size):
         calls.append(source)
@@ -210,8 +208,8 @@ def test_a_dataset_whose_images_are_all_dropped_says_so(tmp_path):
     class Dropping(Folder):
         def listing(self):
             listing = Listing()
-            listing.drop("too dark")
-            listing.drop("too dark")
+            listing.drop("too dark", "a")
+            listing.drop("too dark", "b")
             return listing
 
     with pytest.raises(UserError, match="2 left out: too dark"):

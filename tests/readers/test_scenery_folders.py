@@ -44,7 +44,8 @@ def test_illumination_takes_both_splits_and_all_variants(illumination):
     listing = listed("sviro_illumination", illumination, ["kodiaq"])
     assert listing.labels == [(0, 0, 3), (0, 0, 1), (3, 3, 3)]
     assert [len(variants) for variants in listing.sources] == [3, 3, 2]
-    assert listing.dropped == {"an empty infant or child seat (raw label 5 or 6)": 1}
+    dropped = illumination / "SVIRO-Illumination" / "kodiaq" / "train" / "scenery_2_GT_5_0_0"
+    assert listing.dropped == {"an empty infant or child seat (raw label 5 or 6)": [str(dropped)]}
     assert len(listed("sviro_illumination", illumination).labels) == 5
     assert listed("sviro_illumination", illumination, ["kona"], "test").labels == [(3, 3, 3)]
 
@@ -104,7 +105,7 @@ def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
 
 
 def test_own_folders_that_make_no_sense_are_named(tmp_path):
-    assert "holds no folders" in refusal("folder", tmp_path)
+    assert "found nothing; expected one folder per class" in refusal("folder", tmp_path)
     sceneries(tmp_path, ["0_1"])
     (tmp_path / "hammer").mkdir()
     assert f"{tmp_path / 'hammer'}: no label in the name" in refusal("folder", tmp_path)

@@ -1,0 +1,92 @@
+"""What a reader finds: sceneries with labels and sources, and what it leaves out."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+
+
+@dataclass
+class Listing:
+    """The sceneries of a dataset in a fixed order.
+
+    sceneries: their names; labels: one tuple per scenery, an integer per seat (or the single class);
+    sources: per scenery the sources of its variants, each understood by the reader's `prepare`;
+    stamps: what changes when a source changes (size and time of files), one per source, in their order;
+    splits: per scenery the split it comes from, empty where the dataset has none;
+    dropped: reason -> sources that are left out for it; nameless: a line for each source whose label cannot be read.
+    """
+
+    sceneries: list[str] = field(default_factory=list)
+    labels: list[tuple[int, ...]] = field(default_factory=list)
+    sources: list[list[str]] = field(default_factory=list)
+    stamps: list[str] = field(default_factory=list)
+    splits: list[str] = field(default_factory=list)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    nameless: dict[str, str] = field(default_factory=dict)
+
+    def add(self, scenery: str, label: tuple[int, ...], sources: list[str], stamps: list[str], split: str = "") -> None:
+        self.sceneries.append(scenery)
+        self.labels.append(label)
+        self.sources.append(sources)
+        self.stamps += stamps
+        self.splits.append(split)
+
+    def drop(self, reason: str, source: str | Path) -> None:
+        """Leave a source out because the dataset's rules say so."""
+        self.dropped.setdefault(reason, []).append(str(source))
+
+    def reject(self, source: str | Path, problem: str) -> None:
+        """Note a source whose label cannot be read; whether that ends the program is for `check_names` to say."""
+        self.nameless[str(source)] = problem
+
+    def check_names(self, skip_bad: bool) -> None:
+        """Raise UserError naming the first source without a label and counting all, or leave them out."""
+        if self.nameless and not skip_bad:
+            raise UserError(too_bad(*next(iter(self.nameless.items())), len(self.nameless)))
+        for source in self.nameless:
+            self.drop("no label in the name", source)
+        self.nameless = {}
+
+    def limited(self, limit: int | None) -> "Listing":
+        """Return a listing of at most `limit` sceneries, drawn from this one the same way on every machine.
+
+        A smaller limit draws a subset of what a larger one draws.
+        """
+        if limit is None or limit >= len(self.sceneries):
+            return self
+        chosen = np.sort(np.random.default_rng(0).permutation(len(self.sceneries))[:limit])
+        return self._part({i: range(len(self.sources[i])) for i in chosen.tolist()})
+
+    def without(self, images: Iterable[int], reason: str) -> "Listing":
+        """Return a listing without some images, given by their places among all sources, left out for a reason."""
+        images = set(images)
+        part, place = {}, 0
+        dropped = []
+        for i, variants in enumerate(self.sources):
+            part[i] = [k for k in range(len(variants)) if place + k not in images]
+            dropped += [source for k, source in enumerate(variants) if place + k in images]
+            place += len(variants)
+        listing = self._part({i: variants for i, variants in part.items() if variants})
+        for source in dropped:
+            listing.drop(reason, source)
+        return listing
+
+    def _part(self, variants: dict[int, Iterable[int]]) -> "Listing":
+        """Return a listing of some sceneries, each with some of its variants."""
+        ends = np.cumsum([len(each) for each in self.sources])
+        part = Listing(dropped={reason: list(sources) for reason, sources in self.dropped.items()})
+        for i, chosen in variants.items():
+            first = int(ends[i]) - len(self.sources[i])
+            part.add(self.sceneries[i], self.labels[i], [self.sources[i][k] for k in chosen],
+                     [self.stamps[first + k] for k in chosen], self.splits[i])
+        return part
+
+
+def too_bad(source: str, problem: str, count: int) -> str:
+    """Word the refusal of bad sources: the first of them, how many there are, and how to leave them out."""
+    more = f" (and {count - 1} more like it)" if count > 1 else ""
+    return f"{source}: {problem}{more}; dataset.skip_bad = true leaves {'them' if count > 1 else 'it'} out"

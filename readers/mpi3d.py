@@ -1,0 +1,139 @@
+"""MPI3D: a robot arm holding an object, rendered (toy, realistic) and photographed (real), under known factors."""
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from errors import UserError, choice_error
+from readers.base import Reader, find_dataset
+from readers.images import stamp_of
+from readers.listing import Listing
+
+FACTORS = ("colour", "shape", "size", "camera height", "background", "first axis", "second axis")
+DOMAINS = ("toy", "realistic", "real")
+# Number of images -> number of values of each factor; the last factor changes fastest.
+FACTOR_SIZES = {460800: (4, 4, 2, 3, 3, 40, 40), 1036800: (6, 6, 2, 3, 3, 40, 40)}
+SIDE, CHANNELS = 64, 3
+SIZE, LARGE = FACTORS.index("size"), 1
+BLOCK = 400
+
+
+class Mpi3d(Reader):
+    """`MPI3D/{toy,realistic,real}.npz`, key `images`, uint8 (n, 64, 64, 3); factor: one of the three.
+
+    Only large objects are used. The seven factors are the label; their numbers of values follow from n, or from an
+    array `factor_sizes` beside `images`. The file is read from front to back and never held in memory.
+    """
+
+    name = "mpi3d"
+    channels = CHANNELS
+    classes = tuple(str(value) for value in range(256))
+
+    def fill(self, listing: Listing) -> None:
+        self.no_split()
+        path = self._path()
+        with opened(path) as (archive, images):
+            labels = np.stack(np.unravel_index(np.arange(images.count), _factor_sizes(archive, path, images.count)), 1)
+        large = np.flatnonzero(labels[:, SIZE] == LARGE)
+        listing.sceneries += [f"{path.stem}-{i}" for i in large.tolist()]
+        listing.labels += [*map(tuple, labels[large].tolist())]
+        listing.sources += [[f"{path}#{i}"] for i in large.tolist()]
+        listing.stamps += [stamp_of(path.stat())] * len(large)
+        listing.splits += [""] * len(large)
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        return next(self.stream([source], size))[0]
+
+    def stream(self, sources: list[str], size: int) -> Iterator[np.ndarray]:
+        wanted = np.array([int(source.rpartition("#")[2]) for source in sources])
+        path = self._path()
+        with opened(path) as (_, images):
+            for start in range(0, int(wanted[-1]) + 1, BLOCK):
+                block = images.read(min(BLOCK, images.count - start))
+                inside = wanted[(wanted >= start) & (wanted < start + BLOCK)] - start
+                if len(inside):
+                    yield _resized(block[inside], size).transpose(0, 3, 1, 2)
+
+    def _path(self) -> Path:
+        """Return the file that the factor names."""
+        if len(self.factor) != 1:
+            found = f"found {len(self.factor)}" if self.factor else "none is given"
+            raise UserError(f"dataset.factor: mpi3d needs one of {', '.join(DOMAINS)}; {found}")
+        if self.factor[0] not in DOMAINS:
+            raise choice_error("dataset.factor: mpi3d", self.factor[0], DOMAINS)
+        path = find_dataset(self, "MPI3D") / f"{self.factor[0]}.npz"
+        if not path.is_file():
+            raise UserError(f"dataset.root: no mpi3d file {path}")
+        return path
+
+
+class ImageStream(NamedTuple):
+    """The images of a file, to be read from front to back."""
+
+    file: BinaryIO
+    count: int
+
+    def read(self, count: int) -> np.ndarray:
+        """Return the next images, uint8 (count, 64, 64, 3); EOFError where the file ends before."""
+        wanted = count * SIDE * SIDE * CHANNELS
+        content = self.file.read(wanted)
+        if len(content) != wanted:
+            raise EOFError("it ends too early")
+        return np.frombuffer(content, dtype=np.uint8).reshape(count, SIDE, SIDE, CHANNELS)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
+    """Open the archive and its images; UserError, also from within the block, where it is not what it should be."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as file:
+            shape, fortran, dtype = _header(file)
+            if dtype != np.uint8 or shape[1:] != (SIDE, SIDE, CHANNELS) or fortran:
+                raise UserError(f"{path}: 'images' is {dtype} {shape}{' in Fortran order' if fortran else ''}; "
+                                f"expected uint8 (n, {SIDE}, {SIDE}, {CHANNELS})")
+            yield archive, ImageStream(file, shape[0])
+    except KeyError:
+        raise UserError(f"{path}: holds no array 'images'; found {_members(path)}") from None
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise UserError(f"{path}: cannot be read as an .npz file: {error}") from None
+
+
+def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    return read(file)
+
+
+def _members(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        return ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
+
+
+def _factor_sizes(archive: zipfile.ZipFile, path: Path, count: int) -> tuple[int, ...]:
+    """Return the number of values of each factor; UserError where they do not multiply to the number of images."""
+    if "factor_sizes.npy" not in archive.namelist():
+        if count not in FACTOR_SIZES:
+            raise UserError(f"{path}: 'images' holds {count} images; allowed: {' or '.join(map(str, FACTOR_SIZES))} "
+                            f"(or an array 'factor_sizes' that says how many values each factor has)")
+        return FACTOR_SIZES[count]
+    with archive.open("factor_sizes.npy") as file:
+        sizes = np.lib.format.read_array(file, allow_pickle=False)
+    if (sizes.dtype.kind not in "iu" or sizes.shape != (len(FACTORS),) or sizes.min() < 1 or sizes.max() > 256
+            or sizes[SIZE] <= LARGE or sizes.prod() != count):
+        raise UserError(f"{path}: 'factor_sizes' is {sizes.tolist()}; expected {len(FACTORS)} numbers from 1 to 256, "
+                        f"at least {LARGE + 1} for the size, whose product is the number of images, {count}")
+    return tuple(sizes.tolist())
+
+
+def _resized(images: np.ndarray, size: int) -> np.ndarray:
+    """Resize images (n, 64, 64, 3), bilinear, to (n, size, size, 3)."""
+    if size == SIDE:
+        return images
+    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+                     for image in images])
