@@ -24,6 +24,7 @@ def main() -> None:
     config = load_config(arguments.config, arguments.set)
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
     folder = Path(arguments.out or Path("results") / "inspect" / Path(arguments.config).stem)
+    folder.mkdir(parents=True, exist_ok=True)
     targets = open_targets(config, train)
     batches = create_batches(config, train)
     for scenes in (train, *targets):

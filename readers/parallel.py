@@ -9,15 +9,17 @@ from joblib.externals.loky import get_reusable_executor
 
 from errors import UserError
 
+FEW = 8
+
 
 def in_processes(function: Callable[..., Any], jobs: list[tuple[Any, ...]]) -> Iterator[Any]:
     """Yield `function(*job)` for every job as they get done, in any order; a process per core does the work.
 
-    A single job is done in this process, since starting others takes about a second. An exception in a job is raised
-    here and ends the others. Raises UserError when a process is killed.
+    Few jobs are done in this process, since starting others takes seconds. An exception in a job is raised here and
+    ends the others. Raises UserError when a process is killed.
     """
-    if len(jobs) == 1:
-        yield function(*jobs[0])
+    if len(jobs) <= FEW:
+        yield from (function(*job) for job in jobs)
         return
     try:
         # Processes of joblib's own kind: others would import the script that was started, and torch with it.

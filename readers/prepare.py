@@ -18,8 +18,8 @@ from readers.base import Reader
 from readers.listing import Listing, too_bad
 from readers.parallel import in_processes
 
-# Images of one job; fewer images in all are prepared without other processes.
-CHUNK = 128
+# Images of one job.
+CHUNK = 64
 
 
 @dataclass(frozen=True)

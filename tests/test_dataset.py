@@ -146,6 +146,23 @@ def test_datasets_without_mirrors_are_never_flipped(cache):
     assert {image.numpy().tobytes() for batch in feed.epoch(1) for image in batch.inputs} == originals
 
 
+def test_all_variants_make_an_epoch_of_every_image_once(cabin):
+    epoch = list(batches(cabin, every_variant=True, impossible="scene").epoch(1))
+    assert len(epoch) == len(batches(cabin, every_variant=True)) == -(-300 // 8)
+    inputs, targets = (torch.cat([getattr(batch, name) for batch in epoch]) for name in ("inputs", "targets"))
+    seen = sorted(zip(row(inputs, 0).tolist(), row(inputs, 1).tolist(), strict=True))
+    assert seen == [(scenery, variant) for scenery in range(30) for variant in range(10)]
+    # Mirrored at random, and the target is the same scenery, mirrored alike, under another variant.
+    labels = torch.from_numpy(cabin.labels)[row(inputs, 0)]
+    mirrored = (seats(inputs) == labels.flip(1)).all(dim=1)
+    assert (mirrored | (seats(inputs) == labels).all(dim=1)).all()
+    asymmetric = (labels != labels.flip(1)).any(dim=1)
+    assert 0.35 < mirrored[asymmetric].float().mean() < 0.65
+    assert torch.equal(row(targets, 0), row(inputs, 0))
+    assert torch.equal(seats(targets), seats(inputs))
+    assert (row(targets, 1) != row(inputs, 1)).all()
+
+
 def test_label_codes_tell_labels_apart_whatever_the_dataset():
     labels = np.array([[a, b, c] for a in range(4) for b in range(4) for c in range(4)])
     assert len(set(label_codes(labels).tolist())) == 64

@@ -166,3 +166,17 @@ def test_triplets_need_a_class_with_a_negative():
         lonely.check_triplets("pairs")
     only_against_empty = Pairing(torch.tensor([0, 1]), torch.tensor([1, 1]), np.array([[0, 0], [0, 1]]), False, 0)
     only_against_empty.check_triplets("the empty scenery has a negative, the other has not")
+
+
+def test_classes_are_numbered_in_the_order_of_their_labels():
+    pairing, _ = make(seed=5)
+    views = np.unique(np.concatenate([pairing.classes, pairing.classes[:, ::-1]]), axis=0)
+    assert np.array_equal(pairing.classes, views)
+
+
+def test_so_many_classes_that_a_table_over_their_pairs_would_not_fit_are_refused():
+    grid = np.stack(np.unravel_index(np.arange(6000), (20, 20, 15)), axis=1)
+    first = torch.arange(6000)
+    pairing = Pairing(first, torch.ones_like(first), grid, mirrors=False, empty=None)
+    with pytest.raises(UserError, match=r"factors has 6000 classes; allowed with triplets: up to 5000"):
+        pairing.check_triplets("factors")

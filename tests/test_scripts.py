@@ -16,7 +16,6 @@ from errors import UserError
 from experiment import records
 from experiment.run import open_run
 from experiment.schema import load_config
-from readers import create_reader
 
 PROJECT = Path(__file__).parent.parent
 
@@ -379,34 +378,6 @@ def test_the_table_is_made_from_records(script, trained, tmp_path):
     code, _, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "latex", "--out", tmp_path / "t.tex")
     assert code == 0
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
-
-
-def test_inspection_counts_classes_and_draws_samples_and_pairs(script, config_file, tmp_path, monkeypatch):
-    drawn = {}
-    monkeypatch.setattr("reporting.pictures.save_figure", lambda figure, path: drawn.update({path.name: figure}))
-    code, out, err = script("inspect_dataset.py", config_file(limit=40), "--out", tmp_path / "look", "--set",
-                            "training.make_instance_impossible=true")
-    assert code == 0, err
-    labels = create_reader("glyphs", "x", [], None).listing().limited(40).labels
-    glyph_lines = [line.split() for line in out.split("handwritten")[0].splitlines() if line.strip()[:1].isdigit()]
-    assert glyph_lines == [[str(digit), str(labels.count((digit,))), str(10 * labels.count((digit,)))]
-                           for digit in range(10)]
-    assert set(drawn) == {"data_glyphs_train.png", "data_handwritten_all.png", "pairs.png"}
-    titles = [[ax.get_title() for ax in drawn["pairs.png"].axes[row * 10 : row * 10 + 10]] for row in range(6)]
-    assert titles[0] == titles[1] == titles[2] == titles[3] == [str(digit) for digit in range(10)]
-    assert titles[4] == titles[5]
-    assert all(own != other for own, other in zip(titles[0], titles[4], strict=True))
-
-
-def test_complexity_is_tabulated_per_dataset(script, cache, tmp_path):
-    command = ("compute_complexity_dataset.py", "handwritten", "glyphs", "--size", 32, "--limit", 20, "--cache", cache)
-    code, _, err = script(*command, "--format", "csv", "--out", tmp_path / "table.csv")
-    assert code == 0, err
-    lines = [line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()]
-    assert [line[:3] for line in lines[1:]] == [["handwritten", "all", "20"], ["glyphs", "train", "200"]]
-    assert all(0 < float(line[3]) < 8 and float(line[3]) < float(line[4]) < 16 for line in lines[1:])
-    code, _, err = script("compute_complexity_dataset.py", "glyph")
-    assert (code, "did you mean 'glyphs'" in err) == (2, True)
 
 
 def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, config_file, trained):

@@ -302,6 +302,51 @@ def test_a_killed_preparation_is_never_taken_for_a_whole_one(tmp_path):
     assert again.communicate("\n")[0].split() == ["ready", drawn()[0]]
 
 
+class Many(Reader):
+    """Images by number, each of its own grey; says in which process it was made, and does not survive number 999."""
+
+    name = "many"
+    classes = ("only",)
+
+    def __init__(self, count, bad=()):
+        super().__init__(Path("unused"), [], None)
+        self.count, self.bad = count, bad
+
+    def fill(self, listing):
+        for i in range(self.count):
+            listing.add(str(i), (0,), [str(i)], ["stamp"])
+
+    def prepare(self, source, size):
+        number = int(source)
+        if number in self.bad:
+            raise UserError(f"image {number} is bad")
+        if number == 999:
+            os.kill(os.getpid(), 9)
+        image = np.full((1, size, size), number % 256, np.uint8)
+        image[0, 0, :4] = np.frombuffer(np.int32(os.getpid()).tobytes(), np.uint8)
+        return image
+
+
+def test_many_images_are_prepared_in_other_processes_which_end_with_it(tmp_path):
+    images = prepare(Many(700), 16, tmp_path / "cache").images
+    assert images[:, 0, 1, 1].tolist() == [i % 256 for i in range(700)]
+    workers = {int(np.frombuffer(image[0, 0, :4].tobytes(), np.int32)[0]) for image in images}
+    assert os.getpid() not in workers
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+
+
+@pytest.mark.parametrize(("reader", "message"), [
+    (Many(700, bad=(650,)), "image 650 is bad"),
+    (Many(1200), "a process that worked on images was killed"),
+])
+def test_what_goes_wrong_in_another_process_is_one_line_and_leaves_nothing_behind(tmp_path, reader, message):
+    with pytest.raises(UserError, match=message):
+        prepare(reader, 16, tmp_path / "cache")
+    assert left_in(tmp_path / "cache") == []
+
+
 FULL = """
 import resource, sys
 from pathlib import Path

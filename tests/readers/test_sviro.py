@@ -7,6 +7,7 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 
 from errors import UserError
 from readers import create_reader
+from readers.prepare import prepare
 
 SIZE = (60, 40)
 
@@ -154,6 +155,15 @@ def test_prepared_pixels_are_torchvisions_centre_crop_and_resize(tmp_path, size,
     prepared = create_reader("sviro", tmp_path, [], None).prepare(str(path), 32)
     assert prepared.dtype == np.uint8
     np.testing.assert_array_equal(prepared, expected[None])
+
+
+def test_a_dataset_prepared_by_several_processes_equals_a_straight_loop_of_torchvision(tmp_path):
+    for i in range(600):
+        photo(place(tmp_path), f"a{i:03}_GT_0_0_0.png", seed=i)
+    prepared = prepare(create_reader("sviro", tmp_path, [], None), 32, tmp_path / "cache")
+    reference = Compose([CenterCrop(40), Resize((32, 32), InterpolationMode.BILINEAR, antialias=True)])
+    for source, image in zip(prepared.sources, prepared.images, strict=True):
+        np.testing.assert_array_equal(image[0], np.asarray(reference(Image.open(source))))
 
 
 def test_left_stays_left_in_the_prepared_image(tmp_path):
