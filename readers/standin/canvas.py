@@ -107,7 +107,7 @@ def rounded(x: float, y: float, half_width: float, half_height: float, power: fl
     angle = np.linspace(0, 2 * math.pi, 28, endpoint=False)
     points = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     points = np.sign(points) * np.abs(points) ** (2 / power) * (half_width, half_height)
-    return turned(points, lean) + (x, y)
+    return turned(points, lean) + np.array([x, y])
 
 
 def turned(points: np.ndarray, lean: float) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import zlib
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -60,7 +61,7 @@ class _Place:
 
     def at(self, outline: np.ndarray) -> np.ndarray:
         """Move an outline that was drawn for a seat at x = 0 there; what rests on the seat (y = 0.85) stays on it."""
-        return turned((outline - (0, 0.85)) * self.scale, self.lean) + (self.x, 0.85 + self.y)
+        return turned((outline - (0, 0.85)) * self.scale, self.lean) + np.array([self.x, 0.85 + self.y])
 
 
 def _draw_seat(canvas: Canvas, raw: int, place: _Place, rng: np.random.Generator) -> None:
@@ -95,7 +96,7 @@ def _cabin(canvas: Canvas, cabin: Cabin, rng: np.random.Generator) -> None:
 
 def _seat(canvas: Canvas, cabin: Cabin, x: float) -> None:
     width, height = cabin.headrest
-    middle = 0.8 if x > 0.3 and x < 0.7 else 1.0
+    middle = 0.8 if 0.3 < x < 0.7 else 1.0
     for post in (-0.03, 0.03):
         canvas.fill(limb((x + post, cabin.top - 0.05), (x + post, cabin.top + 0.05), 0.006, 0.006), 0.75, 0.3)
     canvas.fill(rounded(x, cabin.top - height * 0.7, width * middle, height * middle, cabin.power),
@@ -196,7 +197,7 @@ def _infant_seat(canvas: Canvas, place: _Place, rng: np.random.Generator, occupi
     canvas.fill(place.at(rounded(0, 0.93, 0.125, 0.055, 3)), shell * 1.3, 0.85)
     angle = np.radians(np.linspace(185, 355, 9))
     arch = np.stack([0.135 * np.cos(angle), 0.78 + rng.uniform(0.2, 0.26) * np.sin(angle)], axis=1)
-    for start, end in zip(arch[:-1], arch[1:], strict=True):
+    for start, end in pairwise(arch):
         canvas.fill(place.at(limb(tuple(start), tuple(end), 0.013, 0.013)), shell * 0.8 + 0.05, 1.0, 0.4)
 
 
@@ -204,7 +205,8 @@ def _box(canvas: Canvas, place: _Place, rng: np.random.Generator) -> None:
     """Draw an everyday object lying on the seat: a box, seen from above its front edge."""
     half, height, depth = rng.uniform(0.05, 0.1), rng.uniform(0.06, 0.16), rng.uniform(0.02, 0.05)
     x, tone, skew = rng.uniform(-0.03, 0.03), rng.uniform(0.2, 0.85), rng.uniform(-0.02, 0.02)
-    front = np.array([[-half, 0.93 - height], [half, 0.93 - height], [half, 0.93], [-half, 0.93]]) + (x, 0)
+    front = np.array([[-half, 0.93 - height], [half, 0.93 - height], [half, 0.93], [-half, 0.93]])
+    front += np.array([x, 0])
     lid = np.array([front[0], front[1], front[1] + (skew - 0.01, -depth), front[0] + (skew + 0.01, -depth)])
     canvas.fill(place.at(front), tone, 0.7)
     canvas.fill(place.at(lid), min(1.0, tone * 1.25), 0.8)

@@ -23,7 +23,8 @@ def background(stage: Stage, rng: np.random.Generator) -> np.ndarray:
     for _ in range(rng.integers(4, 14)):
         x, half, tall = rng.uniform(0, width), rng.uniform(0.02, 0.12) * width, rng.uniform(0.05, 0.4) * height
         draw = pen.ellipse if rng.random() < 0.5 else pen.rectangle
-        draw((x - half, horizon - tall, x + half, horizon + tall * rng.uniform(0, 0.6)), fill=int(rng.integers(20, 250)))
+        box = (x - half, horizon - tall, x + half, horizon + tall * rng.uniform(0, 0.6))
+        draw(box, fill=int(rng.integers(20, 250)))
     blurred = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2.5)))
     return np.asarray(blurred) * np.float32(rng.uniform(0.6, 1.0) / 255)
 
@@ -88,5 +89,5 @@ def _enlarged(field: np.ndarray, stage: Stage) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _noise() -> np.ndarray:
-    """Return a long row of normal noise that pictures take a stretch of: drawing it anew would cost most of the time."""
+    """Return a long row of normal noise that pictures take a stretch of; drawing it anew would cost the most."""
     return np.random.default_rng(0).standard_normal(_NOISE, dtype=np.float32)

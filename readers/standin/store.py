@@ -5,7 +5,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 
 import joblib
@@ -30,13 +29,16 @@ def new_folder(folder: Path) -> Iterator[Path]:
 
     Raises UserError when the folder exists, when another process is writing it, or when it cannot be written.
     """
+    if os.path.lexists(folder):
+        raise UserError(f"--out: {folder} exists already and may be the real download; remove it or choose another "
+                        "folder")
     temporary = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir(exist_ok=True)
         handle = os.open(temporary, os.O_RDONLY)
         try:
-            _claim(handle, folder, temporary)
+            _claim(handle, temporary)
             try:
                 yield temporary
                 os.rename(temporary, folder)
@@ -48,15 +50,15 @@ def new_folder(folder: Path) -> Iterator[Path]:
         raise UserError(f"--out: {folder} cannot be written: {error.strerror or error}") from None
 
 
-def _claim(handle: int, folder: Path, temporary: Path) -> None:
+def _claim(handle: int, temporary: Path) -> None:
     """Lock the temporary folder and empty it of what a killed process left; UserError when it is in use."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"--out: {folder} is being written by another process") from None
-    # Whoever held the lock before may have renamed what it locked.
-    if os.path.lexists(folder) or not temporary.is_dir() or not os.path.samestat(os.fstat(handle), temporary.stat()):
-        raise UserError(f"--out: {folder} exists already; another process has just written it")
+        # Whoever held the lock before may have renamed what was locked here.
+        if not os.path.samestat(os.fstat(handle), temporary.stat()):
+            raise BlockingIOError
+    except (BlockingIOError, FileNotFoundError):
+        raise UserError(f"--out: {temporary} is in use by another process") from None
     for entry in temporary.iterdir():
         shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
 
@@ -73,14 +75,8 @@ def draw_all(jobs: list[Job], images: int, title: str) -> None:
             bar.update(count)
 
 
-def save(image: np.ndarray, path: Path, depth: int = 8, brightest: int | None = None) -> None:
-    """Write an image, float32 in [0, 1] or uint8, as PNG; 1.0 becomes `brightest`, full scale where it is None."""
+def save(image: np.ndarray, path: Path, brightest: int = 255) -> None:
+    """Write an image, float32 in [0, 1] or uint8, as PNG; 1.0 becomes `brightest`, in 16 bit where it needs them."""
     if image.dtype != np.uint8:
-        brightest = 2**depth - 1 if brightest is None else brightest
-        image = (image * np.float32(brightest) + np.float32(0.5)).astype(np.uint8 if depth == 8 else np.uint16)
+        image = (image * np.float32(brightest) + np.float32(0.5)).astype(np.uint8 if brightest < 256 else np.uint16)
     Image.fromarray(image).save(path, compress_level=1, compress_type=_RUN_LENGTH)
-
-
-def job(draw: Callable[..., int], *arguments: object) -> Job:
-    """Bind a drawing function to its arguments, so that another process can run it."""
-    return partial(draw, *arguments)

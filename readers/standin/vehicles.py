@@ -1,6 +1,7 @@
 """Files and names of the stand-ins that show vehicle interiors: the SVIRO family and TICaM."""
 
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from readers.standin.canvas import Stage
 from readers.standin.interior import cabin_of, draw_scenery
 from readers.standin.light import background, expose
-from readers.standin.store import Job, job, save
+from readers.standin.store import Job, save
 
 # What the readers keep of an image: SVIRO's centre square, TICaM's crop of the cabin.
 SVIRO_STAGE = Stage(width=960, height=640, left=160, top=0, side=640)
@@ -35,7 +36,7 @@ def sviro(folder: Path, sceneries: int, factors: list[str], gap: float, seed: in
         for i, split in enumerate(_splits(folder / car, sceneries, sceneries // 2, "grayscale_wholeImage")):
             rng = _rng(seed, f"sviro/{car}", i)
             name = _name(car, split.parent.name, i, raw := _labels(rng, _SVIRO_SHARES))
-            jobs.append(job(_draw_one, split / f"{name}.png", SVIRO_STAGE, raw, car, False, gap, rng, 8))
+            jobs.append(partial(_draw_one, split / f"{name}.png", SVIRO_STAGE, raw, car, False, gap, rng, 255))
     return jobs
 
 
@@ -47,7 +48,7 @@ def sviro_illumination(folder: Path, sceneries: int, variants: int, factors: lis
         for i, split in enumerate(_splits(folder / car, sceneries, sceneries // 2)):
             rng = _rng(seed, f"sviro_illumination/{car}", i)
             name = _name(car, split.name, i, raw := _labels(rng, _SHARES))
-            jobs.append(job(_draw_variants, split / name, raw, car, variants, gap, rng))
+            jobs.append(partial(_draw_variants, split / name, raw, car, variants, gap, rng))
     return jobs
 
 
@@ -58,7 +59,7 @@ def sviro_nocar(folder: Path, sceneries: int, variants: int, gap: float, seed: i
     for i, split in enumerate(_splits(folder / "standin", sceneries, train)):
         rng = _rng(seed, "sviro_nocar", i)
         name = _name("nocar", split.name, i, raw := _labels(rng, _SHARES))
-        jobs.append(job(_draw_variants, split / name, raw, None, variants, gap, rng))
+        jobs.append(partial(_draw_variants, split / name, raw, None, variants, gap, rng))
     return jobs
 
 
@@ -72,7 +73,8 @@ def ticam(folder: Path, sceneries: int, gap: float, seed: int, depth: int) -> li
         left, right, variation = _ticam_codes(rng)
         raw = (_ticam_raw(left, variation), 0, _ticam_raw(right, variation))
         name = f"{sequence.name}_standin_{i:05}_{right}_a_b_c_d_e_{left}_f_g_{variation}_h_i"
-        jobs.append(job(_draw_one, sequence / f"{name}.png", TICAM_STAGE, raw, sequence.name, True, gap, rng, depth))
+        jobs.append(partial(_draw_one, sequence / f"{name}.png", TICAM_STAGE, raw, sequence.name, True, gap, rng,
+                            TICAM_BRIGHTEST[depth]))
     return jobs
 
 
@@ -117,10 +119,10 @@ def _ticam_raw(code: str, variation: str) -> int:
 
 
 def _draw_one(path: Path, stage: Stage, raw: tuple[int, int, int], car: str, console: bool, gap: float,
-              rng: np.random.Generator, depth: int) -> int:
+              rng: np.random.Generator, brightest: int) -> int:
     layers = draw_scenery(stage, raw, cabin_of(car, console), rng)
     image = expose(layers, background(stage, rng), gap, rng)
-    save(image, path, depth, TICAM_BRIGHTEST[16] if depth == 16 else 255)
+    save(image, path, brightest)
     return 1
 
 
