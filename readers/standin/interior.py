@@ -16,12 +16,13 @@ EMPTY, INFANT, CHILD, ADULT, OBJECT, EMPTY_INFANT, EMPTY_CHILD = range(7)
 class Cabin:
     """How the inside of a car looks.
 
-    seat, trim: reflectances; headrest: half width and half height; back: half width of a seat's back; top: where the
+    seat, trim, door: reflectances; headrest: half width and half height; back: half width of a seat's back; top: where the
     backs begin; power: how angular everything is; seams: per back; console: no middle seat, as between front seats.
     """
 
     seat: float
     trim: float
+    door: float
     headrest: tuple[float, float]
     back: float
     top: float
@@ -34,7 +35,7 @@ def cabin_of(car: str, console: bool = False) -> Cabin:
     """Return the inside of a car; the same name always gives the same."""
     rng = np.random.default_rng(zlib.crc32(car.encode()))
     return Cabin(
-        seat=rng.uniform(0.28, 0.62), trim=rng.uniform(0.16, 0.3),
+        seat=rng.uniform(0.28, 0.62), trim=rng.uniform(0.16, 0.3), door=rng.uniform(0.35, 0.55),
         headrest=(rng.uniform(0.06, 0.09), rng.uniform(0.045, 0.075)), back=rng.uniform(0.135, 0.155),
         top=rng.uniform(0.33, 0.38), power=rng.uniform(3.5, 6), seams=int(rng.integers(0, 4)), console=console)
 
@@ -81,9 +82,11 @@ def _cabin(canvas: Canvas, cabin: Cabin, rng: np.random.Generator) -> None:
     canvas.fill(np.array([[-0.3, -1], [1.3, -1], [1.12, 0.06], [-0.12, 0.06]]), cabin.trim + 0.25, 0.15)
     canvas.open(rounded(0.5, 0.17, 0.3, 0.085, cabin.power))
     for side in (-1, 1):
+        door = np.array([[0.56, 0.5], [0.66, 0.36], [1.5, 0.4], [1.5, 2], [0.62, 2], [0.6, 0.9]])
+        canvas.fill(door * (side, 1) + (0.5, 0), cabin.door, 0.2)
         window = np.array([[0.6, 0.02], [0.95, -0.05], [1.0, 0.42], [0.68, 0.34]])
         canvas.open(window * (side, 1) + (0.5, 0))
-        canvas.fill(limb((0.5 + side * 0.6, 0.72), (0.5 + side * 0.85, 0.8), 0.03, 0.04), cabin.trim + 0.1, 0.35)
+        canvas.fill(limb((0.5 + side * 0.6, 0.72), (0.5 + side * 0.85, 0.8), 0.03, 0.04), cabin.door * 0.8, 0.35)
     shift = rng.uniform(-0.01, 0.01)
     if not cabin.console:
         canvas.fill(rounded(0.5, 1.02, 0.56, 0.2, cabin.power), cabin.seat * 1.1, 0.3)

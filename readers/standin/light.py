@@ -66,8 +66,9 @@ def _light(layers: Layers, outside: np.ndarray, gap: float, rng: np.random.Gener
     y = (np.arange(height) * (stage.height / height) - stage.top)[:, None] * (2 / stage.side) - 1
     light = 1 - strength * (math.cos(side) * layers.slope_x + (0.6 + 0.4 * math.sin(side)) * layers.slope_y)
     light -= (1.1 + 0.4 * gap) * layers.hollow
-    light *= ambient * (1 + uneven * math.cos(side) * x).clip(0.2) * (1 - vignette * (x * x + y * y)).clip(0.2)
-    light *= 1 + (0.03 + 0.2 * gap) * rng.uniform(-1, 1, light.shape)
+    # Not beyond the stage: the lamp shines into the cabin, and its surroundings stay as bright as its corners.
+    light *= ambient * (1 + uneven * math.cos(side) * x.clip(-1, 1)) * (1 - vignette * (x * x + y * y).clip(0, 2))
+    light *= 1 + (0.03 + 0.13 * gap) * rng.uniform(-1, 1, light.shape)
     return _enlarged(light, stage)
 
 
