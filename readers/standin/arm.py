@@ -54,7 +54,7 @@ def write_domain(path: Path, domain: str, gap: float, steps: int, seed: int) -> 
 
 def _in_order(blocks: list[tuple[int, ...]], gap: float, steps: int, seed: int) -> Iterator[np.ndarray]:
     """Draw blocks in parallel threads, few ahead of what is taken; NumPy's arithmetic releases the lock."""
-    noise = np.random.default_rng(seed).standard_normal(_NOISE, dtype=np.float32)
+    noise = noise_row(seed)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         waiting: deque = deque()
         for number, block in enumerate(blocks):
@@ -65,11 +65,16 @@ def _in_order(blocks: list[tuple[int, ...]], gap: float, steps: int, seed: int) 
             yield waiting.popleft().result()
 
 
+def noise_row(seed: int) -> np.ndarray:
+    """Return a long row of normal numbers that images take a stretch of; drawing them anew would cost the most."""
+    return np.random.default_rng(seed).standard_normal(_NOISE, dtype=np.float32)
+
+
 def draw_block(block: tuple[int, ...], gap: float, steps: int, noise: np.ndarray,
                rng: np.random.Generator) -> np.ndarray:
     """Draw all backgrounds and axis positions of (colour, shape, size, camera height).
 
-    Returns uint8 (3 * steps * steps, 64, 64, 3). noise: a long row of normal numbers; rng: says where in it to begin.
+    Returns uint8 (3 * steps * steps, 64, 64, 3). noise: see `noise_row`; rng: says where in it to begin.
     """
     colour, shape, size, camera = block
     images = np.empty((FACTORS[4], steps, steps, SIDE, SIDE, 3), np.uint8)

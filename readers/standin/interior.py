@@ -16,8 +16,8 @@ EMPTY, INFANT, CHILD, ADULT, OBJECT, EMPTY_INFANT, EMPTY_CHILD = range(7)
 class Cabin:
     """How the inside of a car looks.
 
-    seat, trim, door: reflectances; headrest: half width and half height; back: half width of a seat's back; top: where the
-    backs begin; power: how angular everything is; seams: per back; console: no middle seat, as between front seats.
+    seat, trim, door: reflectances; headrest: half width and half height; back: half width of a seat's back; top: where
+    the backs begin; power: how angular everything is; seams: per back; console: no middle seat, as between front seats.
     """
 
     seat: float
