@@ -28,7 +28,7 @@ def roots(path: Path) -> set[str]:
 
 
 def files(room: str) -> list[Path]:
-    return sorted((PROJECT / room).glob("*.py"))
+    return sorted((PROJECT / room).rglob("*.py"))
 
 
 @pytest.mark.parametrize("script", sorted(SCRIPTS))

@@ -1,0 +1,56 @@
+"""Draw a stand-in of a dataset that has to be downloaded by hand, in the layout that its reader expects."""
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from errors import UserError
+from readers.standin.write import FLAGS, KINDS, write_standin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m readers.standin", description=__doc__, epilog=_defaults(),
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", required=True, metavar="NAME", help=f"one of {', '.join(KINDS)}")
+    parser.add_argument("--out", required=True, metavar="DIR", type=Path,
+                        help="what dataset.root is to name; the dataset's folder is made in it and must not exist yet")
+    parser.add_argument("--sceneries", type=int, metavar="N", help="how many, over all splits; per car where there are "
+                        "cars")
+    parser.add_argument("--variants", type=int, metavar="V", help="images per scenery: illuminations or backgrounds")
+    parser.add_argument("--factor", nargs="+", metavar="PART", help="cars, by any name; for mpi3d toy, realistic, real")
+    parser.add_argument("--gap", type=float, metavar="G", help="0 to 1: from a clean rendered look to a real one "
+                        "(contours, textures, light from one side, low contrast, blur, noise)")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0; the same options and seed give "
+                        "the same images")
+    parser.add_argument("--depth", type=int, metavar="BITS", help="8 or 16 bits per pixel")
+    parser.add_argument("--steps", type=int, metavar="K", help="positions of each of mpi3d's two axes, 1 to 40; makes "
+                        "288 K K images")
+    arguments = vars(parser.parse_args())
+    folder = write_standin(arguments.pop("dataset"), arguments.pop("out"), factors=arguments.pop("factor"), **arguments)
+    print(f"{folder}: a drawn stand-in, not the dataset; see STAND-IN.txt in it")
+
+
+def _defaults() -> str:
+    """Return a table of the options that apply to each dataset and their defaults."""
+    lines = ["which options apply, and their defaults:"]
+    for name, kind in KINDS.items():
+        values = (" ".join(value) if isinstance(value, list) else "by domain" if value is None else str(value)
+                  for value in kind.defaults.values())
+        lines.append(f"  {name}: " + ", ".join(
+            f"{FLAGS[key]} {value}" for key, value in zip(kind.defaults, values, strict=True)))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    # A polite kill unwinds like Ctrl-C, so that processes end and the temporary folder goes.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
