@@ -72,6 +72,38 @@ RECONSTRUCTION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
+def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """Return the KL divergence of Gaussians from the standard normal, summed over dimensions, averaged over the batch.
+
+    mean, log_variance: (n, d). BCE is summed over the batch, so beside it a KL weight of beta stands for beta / n in
+    the evidence lower bound; beside MSE and L1, which are divided by the batch size, it stands for beta.
+    """
+    return 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(dim=1).mean()
+
+
+def permute_latents(latents: Tensor) -> Tensor:
+    """Shuffle every dimension of latents (n, d) across the batch, independently, from torch's global generator.
+
+    What comes out follows the product of the marginals (Kim and Mnih 2018, Algorithm 1).
+    """
+    order = torch.rand(latents.shape, device=latents.device).argsort(dim=0)
+    return latents.gather(0, order)
+
+
+def discriminator_loss(real: Tensor, permuted: Tensor) -> Tensor:
+    """Return the mean cross-entropy of a discriminator's logits, each (n, 2): latents are class 0, permuted ones 1."""
+    return 0.5 * (-F.log_softmax(real, dim=1)[:, 0].mean() - F.log_softmax(permuted, dim=1)[:, 1].mean())
+
+
+def total_correlation(logits: Tensor) -> Tensor:
+    """Estimate the total correlation of latents in nats from a discriminator's logits (n, 2) of them.
+
+    The difference of the logits estimates the logarithm of the density ratio between the latents' joint distribution
+    and the product of its marginals (Kim and Mnih 2018, Eq. 3).
+    """
+    return (logits[:, 0] - logits[:, 1]).mean()
+
+
 def triplet_loss(anchor: Tensor, positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
     """Return the triplet margin loss of latents (n, d): margin 0.2, Euclidean, distance swap, mean.
 
