@@ -152,17 +152,17 @@ def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, tra
 
 @pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
 def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
-    config, history = config_file("conv", variation, loss="bce"), {}
+    config, history = config_file("conv", variation, loss="bce", limit=120), {}
     for precision in ("32", "bf16"):
         run = tmp_path / precision
         code, _, err = script("train_ae.py", config, "--out", run, "--set", "training.tc_weight=10",
-                              "training.epochs=10", f"training.precision={precision}")
+                              "training.epochs=6", "training.frequency=6", f"training.precision={precision}")
         assert code == 0, err
         losses = [row for row in records.read(run) if row["metric"].startswith("loss/")]
         history[precision] = [row["value"] for row in losses if row["metric"] == "loss/reconstruction"]
-        assert [row["metric"] for row in losses[: len(losses) // 10]] == [
+        assert [row["metric"] for row in losses[: len(losses) // 6]] == [
             f"loss/{name}" for name in ("total", "reconstruction", *parts)]
-        assert history[precision][-1] < 0.9 * history[precision][0]
+        assert history[precision][-1] < 0.95 * history[precision][0]
         assert (run / "images" / "reconstruction_handwritten_all.png").exists()
         told = [row for row in records.read(run) if row["classifier"] == "knn" and row["checkpoint"] != "epoch"]
         code, out, err = script("eval_ae.py", run, "--classifiers", "knn")
@@ -172,6 +172,15 @@ def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_
         assert again == told, "evaluation is not of the mean alone"
     assert history["bf16"] == pytest.approx(history["32"], rel=0.02)
     assert history["bf16"] != history["32"]
+
+
+@pytest.mark.parametrize("variation", ["ae", "vae", "factorvae"])
+def test_a_run_that_diverges_stops_in_one_line(script, config_file, tmp_path, variation):
+    code, _, err = script("train_ae.py", config_file("conv", variation, loss="bce"), "--out", tmp_path / "run", "--set",
+                          "training.learning_rate=1e30", "training.tc_weight=10")
+    assert code == 2
+    assert "is not finite in epoch 1, batch" in err
+    assert "Traceback" not in err
 
 
 def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_file, tmp_path, monkeypatch):

@@ -53,8 +53,9 @@ def ssim_loss(images: Tensor, targets: Tensor) -> Tensor:
 
 
 def bce_loss(images: Tensor, targets: Tensor) -> Tensor:
-    """Return the binary cross-entropy summed over pixels and batch."""
-    return F.binary_cross_entropy(images, targets, reduction="sum")
+    """Return the binary cross-entropy summed over pixels and batch; not a number where a pixel is none."""
+    # torch refuses such a pixel with a traceback, on a GPU by ending the process; other losses pass it on.
+    return F.binary_cross_entropy(images.nan_to_num(nan=0.5), targets, reduction="sum") + 0 * images.detach().sum()
 
 
 def mse_loss(images: Tensor, targets: Tensor) -> Tensor:

@@ -84,6 +84,22 @@ def test_pixel_losses_have_the_published_scales(pair):
 
 
 @pytest.mark.parametrize("name", RECONSTRUCTION_LOSSES)
+def test_a_pixel_that_is_no_number_makes_the_loss_none(name, pair):
+    images, targets = pair
+    images[1, 0, 3, 3] = float("nan")
+    assert math.isnan(RECONSTRUCTION_LOSSES[name](images, targets))
+
+
+def test_bce_and_its_gradient_equal_the_library(pair):
+    ours, theirs = pair[0].clone().requires_grad_(), pair[0].clone().requires_grad_()
+    value, expected = bce_loss(ours, pair[1]), torch.nn.BCELoss(reduction="sum")(theirs, pair[1])
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    expected.backward()
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+@pytest.mark.parametrize("name", RECONSTRUCTION_LOSSES)
 def test_a_better_reconstruction_has_a_lower_loss(name, generator):
     target = torch.rand(2, 1, 24, 24, generator=generator)
     noise = torch.randn(target.shape, generator=generator)
