@@ -152,7 +152,7 @@ def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, tra
 
 @pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
 def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
-    config, history = config_file("conv", variation, loss="bce", limit=120), {}
+    config, history = config_file("conv", variation, loss="bce", limit=200), {}
     for precision in ("32", "bf16"):
         run = tmp_path / precision
         code, _, err = script("train_ae.py", config, "--out", run, "--set", "training.tc_weight=10",
