@@ -165,13 +165,14 @@ class Batch:
     inputs: what the network encodes, the anchors' first, then (for triplets) the positives' and the negatives';
     targets: images float32 in [0, 1] in the same order, or None where nothing is reconstructed;
     labels: class numbers of the anchors (batch,); in_triplet: bool (batch,), False where a scenery has no positive
-    or no negative; None without triplets.
+    or no negative; None without triplets; second: inputs of an independent draw of as many sceneries, or None.
     """
 
     inputs: Tensor
     targets: Tensor | None
     labels: Tensor
     in_triplet: Tensor | None
+    second: Tensor | None = None
 
 
 class Batches:
@@ -191,10 +192,11 @@ class Batches:
         impossible: Impossible = "none",
         reconstruct: bool = True,
         every_variant: bool = False,
+        second: bool = False,
     ):
         self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed
         self.triplet, self.impossible, self.reconstruct = triplet, impossible, reconstruct
-        self.every_variant = every_variant
+        self.every_variant, self.second = every_variant, second
         self.pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
         if impossible == "scene" and int(scenes.count.max()) == 1:
             raise UserError(f"training.make_scene_impossible: {scenes.title} has one variant per scenery, so there is "
@@ -222,7 +224,14 @@ class Batches:
         picks, wanted, in_triplet = self.choose(samples, generator)
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
         labels = self.pairing.class_of[picks[0][1]]
-        return Batch(self._gather(self.inputs, picks), targets, labels, in_triplet)
+        inputs = self._gather(self.inputs, picks)
+        return Batch(inputs, targets, labels, in_triplet, self._draw_second(len(samples), generator))
+
+    def _draw_second(self, count: int, generator: torch.Generator) -> Tensor | None:
+        if not self.second:
+            return None
+        sceneries = torch.randint(len(self.scenes), (count,), generator=generator, device=self.scenes.device)
+        return self._gather(self.inputs, [self.pairing.anchors(sceneries, generator)])
 
     def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""

@@ -1,4 +1,6 @@
-"""Autoencoders: convolutional (Table S1) and with a frozen extractor (Tables S3 and S4)."""
+"""Autoencoders: convolutional and variational (Tables S1 and S2), with a frozen extractor (Tables S3 and S4)."""
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -9,7 +11,7 @@ from pretrained_model import build_extractor, scale_to_network
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh,
 }  # fmt: skip
-HIDDEN = 256
+HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
 
 
 class Autoencoder(nn.Module):
@@ -55,17 +57,65 @@ class ConvAE(Autoencoder):
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
         super().__init__(image_size, channels, dimension, activation)
-        act = ACTIVATIONS[activation]
-        self.encoder = nn.Sequential(
-            nn.Conv2d(channels, 32, 4, stride=2, padding=1), act(),
-            nn.Conv2d(32, 32, 4, stride=2, padding=1), act(),
-            nn.Conv2d(32, 64, 4, stride=2, padding=1), act(),
-            nn.Conv2d(64, 64, 4, stride=2, padding=1), act(),
-            nn.Flatten(), nn.Linear(64 * self.grid**2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
-        )  # fmt: skip
+        trunk = convolutional_trunk(channels, self.grid, ACTIVATIONS[activation])
+        self.encoder = nn.Sequential(*trunk, nn.Linear(HIDDEN, dimension))
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(features)
+
+
+def convolutional_trunk(channels: int, grid: int, act: type[nn.Module]) -> list[nn.Module]:
+    """Return the layers of Table S1's encoder up to the 256 units before the latents."""
+    return [
+        nn.Conv2d(channels, 32, 4, stride=2, padding=1), act(),
+        nn.Conv2d(32, 32, 4, stride=2, padding=1), act(),
+        nn.Conv2d(32, 64, 4, stride=2, padding=1), act(),
+        nn.Conv2d(64, 64, 4, stride=2, padding=1), act(),
+        nn.Flatten(), nn.Linear(64 * grid**2, HIDDEN), act(),
+    ]  # fmt: skip
+
+
+class VAE(Autoencoder):
+    """The variational autoencoder of Table S1: a diagonal Gaussian in the latent space per image.
+
+    Latents are drawn from it while training only; `encode`, and so evaluation and reconstruction, takes its mean.
+    """
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
+        super().__init__(image_size, channels, dimension, activation)
+        self.encoder = nn.Sequential(*convolutional_trunk(channels, self.grid, ACTIVATIONS[activation]))
+        # The published names of the mean's and the log-variance's head.
+        self.encoder_fc21 = nn.Linear(HIDDEN, dimension)
+        self.encoder_fc22 = nn.Linear(HIDDEN, dimension)
+
+    def encode(self, features: Tensor) -> Tensor:
+        return self.encoder_fc21(self.encoder(features))
+
+    def posterior(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and log-variance, each float32 (n, d), of the latents of images (n, C, H, W)."""
+        hidden = self.encoder(features)
+        # In 32 bit whatever the precision, as the log-variance goes through an exponential.
+        return self.encoder_fc21(hidden).float(), self.encoder_fc22(hidden).float()
+
+    def sample(self, mean: Tensor, log_variance: Tensor) -> Tensor:
+        """Draw latents (n, d) by reparameterisation, from torch's global generator; in evaluation mode, the mean."""
+        if not self.training:
+            return mean
+        return mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+
+
+class FactorVAE(VAE):
+    """The FactorVAE of Table S2: a VAE and a discriminator that tells its latents from permuted ones.
+
+    discriminator: latents (n, d) -> logits (n, 2), of coming from the encoder and of having been permuted.
+    """
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
+        super().__init__(image_size, channels, dimension, activation)
+        widths = [dimension, *[DISCRIMINATOR_WIDTH] * 5]
+        hidden = [layer for inputs, outputs in pairwise(widths) for layer in (nn.Linear(inputs, outputs),
+                                                                             nn.LeakyReLU(0.2))]
+        self.discriminator = nn.Sequential(*hidden, nn.Linear(DISCRIMINATOR_WIDTH, 2))
 
 
 class ExtractorAE(Autoencoder):
@@ -100,6 +150,9 @@ class ExtractorAE(Autoencoder):
         return self.encoder(self.conv[1](features))
 
 
+CONVOLUTIONAL: dict[str, type[Autoencoder]] = {"ae": ConvAE, "tae": ConvAE, "vae": VAE, "factorvae": FactorVAE}
+
+
 def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
     """Return the autoencoder that the config's `[model]` section describes, of type `conv` or `extractor`.
 
@@ -107,7 +160,7 @@ def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
     """
     shared = (image_size, channels, section.dimension, section.activation)
     if section.type == "conv":
-        model = ConvAE(*shared)
+        model = CONVOLUTIONAL[section.variation](*shared)
     else:
         model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
     # Channels-last convolutions are the faster ones at 128 pixels, where most of the time goes.

@@ -16,7 +16,9 @@ from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
 from training.features import create_inputs
 from training.sheets import draw_data, pick
-from training.steps import AutoencoderStep
+from training.steps import AutoencoderStep, FactorVaeStep, VaeStep
+
+STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeStep, "factorvae": FactorVaeStep}
 
 
 def build(config: Config, fabric: Fabric) -> Job:
@@ -30,7 +32,9 @@ def build(config: Config, fabric: Fabric) -> Job:
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     inputs = create_inputs(model, scenes, cache, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                      impossible=training.impossible, every_variant=training.variants == "all")
+                      impossible=training.impossible, every_variant=training.variants == "all",
+                      second=config.model.variation == "factorvae")
+    step = STEPS[config.model.variation](model, training, fabric)
     plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 
@@ -39,8 +43,7 @@ def build(config: Config, fabric: Fabric) -> Job:
             draw_data(each, folder)
             draw_reconstructions(model, each, feed, folder)
 
-    return Job(scenes, AutoencoderStep(model, training, fabric), batches,
-               evaluate=lambda: evaluation.accuracies(model, ["knn"]),
+    return Job(scenes, step, batches, evaluate=lambda: evaluation.accuracies(model, ["knn"]),
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw)
 
 

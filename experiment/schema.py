@@ -12,6 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from errors import UserError, choice_error
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
+VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
+
+VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "tae"),
+              "classifier": ("scratch", "pretrained")}
 
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
@@ -49,11 +53,18 @@ def _canonical_dataset(value: Any) -> Any:
     return DATASET_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
+def _canonical_variation(value: Any) -> Any:
+    value = _lower(value)
+    return VARIATION_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
 Switch = Annotated[bool, BeforeValidator(_zero_one)]
 DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
 Activation = Annotated[Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], BeforeValidator(_lower)]
+Variation = Annotated[Literal["ae", "tae", "vae", "factorvae", "scratch", "pretrained"],
+                      BeforeValidator(_canonical_variation)]
 Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
 
 
@@ -94,13 +105,14 @@ class Model(Section):
     """The network: `[model]`.
 
     type: `conv` (Table S1), `extractor` (Tables S3, S4) or `classifier`; variation: `ae`, `tae` (adds the triplet
-    loss) or, for classifiers, `scratch`, `pretrained`; extractor: torchvision name or `small_cnn`; layer: cut as in
-    `children()[0:layer]`; weights: `imagenet`, `none`, a file, or the run folder of a classifier;
-    dimension: latent size; knn: neighbours of the k-nearest-neighbour evaluation.
+    loss), with `conv` also `vae`, `factorvae`, with `classifier` instead `scratch`, `pretrained`;
+    extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`; weights: `imagenet`, `none`,
+    a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
+    evaluation.
     """
 
     type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
-    variation: Annotated[Literal["ae", "tae", "scratch", "pretrained"], BeforeValidator(_lower)]
+    variation: Variation
     extractor: str = "vgg11"
     layer: Annotated[int, Field(lt=0)] = -3
     weights: str = "imagenet"
@@ -110,7 +122,7 @@ class Model(Section):
 
     @model_validator(mode="after")
     def _variation_fits_type(self) -> "Model":
-        allowed = ("scratch", "pretrained") if self.type == "classifier" else ("ae", "tae")
+        allowed = VARIATIONS[self.type]
         if self.variation not in allowed:
             raise ValueError(f"variation '{self.variation}' does not go with type '{self.type}'; "
                              f"allowed: {', '.join(allowed)}")
@@ -127,7 +139,8 @@ class Training(Section):
     beside the mirror images; variants: an epoch sees one `random` variant of each scenery, or `all` of them;
     make_scene_impossible: target under another variant (I-); make_instance_impossible:
     target is another scenery of the class, under another variant (II-, which wins where both are set);
-    kl_weight, tc_weight: beta of the VAE and gamma of the FactorVAE;
+    kl_weight, tc_weight: weights of the KL divergence (beta) and of the FactorVAE's total correlation (gamma), which
+    other models do without;
     device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: `32`
     bits, or `bf16` for mixed precision.
     """

@@ -90,6 +90,32 @@ def test_triplets_hold_anchor_positive_and_negative_in_this_order(cabin):
         assert torch.equal(batch.inputs, batch.targets)
 
 
+def test_a_second_draw_is_independent_of_the_first_and_leaves_it_as_it_is(cabin):
+    alone, both, again = ([*batches(cabin, second=second).epoch(1)] for second in (False, True, True))
+    other = [*batches(cabin, second=True).epoch(2)]
+    assert all(batch.second is None for batch in alone)
+    assert torch.equal(alone[0].inputs, both[0].inputs)
+    assert all(batch.second.shape == batch.inputs.shape for batch in both)
+    assert all(torch.equal(a.second, b.second) for a, b in zip(both, again, strict=True))
+    assert not any(torch.equal(a.second, b.second) for a, b in zip(both, other, strict=True))
+    assert sorted(torch.cat([row(batch.inputs, 0) for batch in both]).tolist()) == list(range(30))
+
+
+def test_a_second_draw_shows_every_scenery_and_its_mirror_image_equally_often(cabin):
+    feed = batches(cabin, second=True)
+    drawn = torch.cat([batch.second for number in range(100) for batch in feed.epoch(number)])
+    counts = torch.bincount(row(drawn, 0), minlength=30)
+    assert len(drawn) == 3000
+    assert counts.min() > 60
+    assert counts.max() < 145
+    variants = torch.bincount(row(drawn, 1), minlength=10)
+    assert variants.min() > 240
+    asymmetric = torch.from_numpy((cabin.labels != cabin.labels[:, ::-1]).any(axis=1))[row(drawn, 0)]
+    original = torch.from_numpy(cabin.labels)[row(drawn, 0)]
+    mirrored = (seats(drawn) != original).any(dim=1)[asymmetric]
+    assert float(mirrored.double().mean()) == pytest.approx(0.5, abs=0.05)
+
+
 @pytest.mark.parametrize("impossible", ["scene", "instance"])
 def test_impossible_targets_keep_class_and_orientation_and_change_the_variant(cabin, impossible):
     for batch in batches(cabin, triplet=True, impossible=impossible).epoch(1):

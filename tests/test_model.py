@@ -1,4 +1,4 @@
-"""Shapes, parameter counts and state-dict names, derived by hand from Tables S1, S3 and S4."""
+"""Shapes, parameter counts and state-dict names, derived by hand from Tables S1 to S4."""
 
 import pytest
 import torch
@@ -51,6 +51,24 @@ def test_conv_ae_has_the_parameters_of_table_s1(size, channels, dimension):
     assert count(model, trainable=False) == 0
 
 
+# The layers of Tables S1 and S2 added up by hand, weights and biases.
+# d = 10, C = 3, 64x64, so s = 4: convolutions 3 -> 32 -> 32 -> 64 -> 64 of 16 taps 1,568 + 16,416 + 32,832 + 65,600,
+# FC 1024 -> 256 262,400, two heads 256 -> 10 of 2,570, in all 383,956; decoder FC 10 -> 256 2,816, FC 256 -> 1024
+# 263,168, transposed convolutions 64 -> 64 -> 32 -> 32 -> 3 65,600 + 32,800 + 16,416 + 1,539, in all 382,339;
+# discriminator FC 10 -> 1000 11,000, four of 1000 -> 1000 with 1,001,000 each, FC 1000 -> 2 2,002.
+# d = 64, C = 1, 128x128, so s = 8: 544 + 16,416 + 32,832 + 65,600 + 1,048,832 + 2 * 16,448 = 1,197,120;
+# 16,640 + 1,052,672 + 65,600 + 32,800 + 16,416 + 513 = 1,184,641; 65,000 + 4,004,000 + 2,002.
+@pytest.mark.parametrize(("size", "channels", "dimension", "vae", "discriminator"), [
+    (64, 3, 10, 383_956 + 382_339, 4_017_002), (128, 1, 64, 1_197_120 + 1_184_641, 4_071_002)])
+def test_vae_and_factor_vae_have_the_parameters_of_tables_s1_and_s2(size, channels, dimension, vae, discriminator):
+    plain, factor = (make(size, channels, type="conv", variation=name, dimension=dimension)
+                     for name in ("vae", "factorvae"))
+    assert count(plain) == vae
+    assert count(factor) == vae + discriminator
+    assert count(factor.discriminator) == discriminator
+    assert count(factor, trainable=False) == 0
+
+
 # Tensors below the cut, as published; channels after it (Tables S3 and S4).
 @pytest.mark.parametrize(("name", "tensors", "features"), [("resnet50", 129, 1024), ("densenet121", 261, 1024),
                                                            ("vgg11", 14, 512)])
@@ -61,10 +79,11 @@ def test_extractor_ae_has_the_parameters_of_table_s4(name, tensors, features):
     assert model.extract(torch.rand(1, 1, 128, 128)).shape == (1, features, 7, 7)
 
 
-@pytest.mark.parametrize(("kind", "size", "channels"), [("conv", 16, 1), ("conv", 48, 3), ("extractor", 32, 1),
-                                                        ("extractor", 112, 3)])
-def test_any_multiple_of_16_is_encoded_and_reconstructed_in_range(kind, size, channels):
-    model = make(size, channels, type=kind, extractor="small_cnn", dimension=5)
+@pytest.mark.parametrize(("kind", "variation", "size", "channels"), [
+    ("conv", "ae", 16, 1), ("conv", "ae", 48, 3), ("extractor", "ae", 32, 1), ("extractor", "ae", 112, 3),
+    ("conv", "vae", 16, 1), ("conv", "vae", 48, 3), ("conv", "factorvae", 64, 3)])
+def test_any_multiple_of_16_is_encoded_and_reconstructed_in_range(kind, variation, size, channels):
+    model = make(size, channels, type=kind, variation=variation, extractor="small_cnn", dimension=5)
     images, latents = model(torch.rand(2, channels, size, size))
     assert images.shape == (2, channels, size, size)
     assert latents.shape == (2, 5)
@@ -77,6 +96,11 @@ def test_state_dicts_carry_the_published_names():
     decoder |= {f"decoder_conv.{i}.{kind}" for i in (0, 2, 4, 6) for kind in ("weight", "bias")}
     encoder = {f"encoder.{i}.{kind}" for i in (0, 2, 4, 6, 9, 11) for kind in ("weight", "bias")}
     assert set(make(type="conv").state_dict()) == decoder | encoder
+    heads = {f"encoder_fc2{i}.{kind}" for i in (1, 2) for kind in ("weight", "bias")}
+    discriminator = {f"discriminator.{i}.{kind}" for i in (0, 2, 4, 6, 8, 10) for kind in ("weight", "bias")}
+    variational = decoder | heads | {name for name in encoder if not name.startswith("encoder.11.")}
+    assert set(make(type="conv", variation="vae").state_dict()) == variational
+    assert set(make(type="conv", variation="factorvae").state_dict()) == variational | discriminator
     head = {f"{name}.{kind}" for name in ("conv.1", "encoder.2", "encoder.4") for kind in ("weight", "bias")}
     names = set(make().state_dict())
     assert {name for name in names if not name.startswith("extractor.")} == decoder | head
@@ -100,6 +124,47 @@ def test_the_extractor_stays_frozen_through_training_steps(generator):
     assert all(torch.equal(before[key], after[key]) for key in frozen)
     assert not any(torch.equal(before[key], after[key]) for key in before if key.startswith(("conv.", "decoder")))
     assert not any(module.training for module in model.extractor.modules())
+
+
+def variational():
+    torch.manual_seed(0)
+    return make(32, type="conv", variation="factorvae", dimension=6)
+
+
+def test_mean_and_log_variance_come_from_heads_of_their_own(generator):
+    model, images = variational(), torch.rand(3, 1, 32, 32, generator=generator)
+    mean, log_variance = model.posterior(images)
+    assert torch.equal(mean, model.encode(images))
+    assert (mean - log_variance).abs().min() > 0
+    with torch.no_grad():
+        model.encoder_fc22.bias += 1
+    moved_mean, moved_log_variance = model.posterior(images)
+    assert torch.equal(moved_mean, mean)
+    torch.testing.assert_close(moved_log_variance, log_variance + 1)
+
+
+def test_latents_are_drawn_from_the_posterior_in_training_and_are_its_mean_in_evaluation(generator):
+    model = variational()
+    mean, log_variance = torch.randn(2, 4, 6, generator=generator).double()
+    many = (200_000, 4, 6)
+    drawn = model.train().sample(mean.expand(many), log_variance.expand(many))
+    torch.testing.assert_close(drawn.mean(dim=0), mean, rtol=0, atol=0.03)
+    torch.testing.assert_close(drawn.var(dim=0).log(), log_variance, rtol=0, atol=0.02)
+    assert torch.equal(model.eval().sample(mean, log_variance), mean)
+    images = torch.rand(3, 1, 32, 32, generator=generator)
+    reconstruction, latents = model(images)
+    assert torch.equal(latents, model.posterior(images)[0])
+    assert torch.equal(reconstruction, model.decode(latents))
+
+
+def test_discriminator_equals_the_plain_chain_of_layers(generator):
+    """The layers of Table S2 written out with torch's functions."""
+    model, x = variational(), torch.randn(3, 6, generator=generator)
+    weights, latents = model.state_dict(), x
+    for i in (0, 2, 4, 6, 8, 10):
+        x = x @ weights[f"discriminator.{i}.weight"].T + weights[f"discriminator.{i}.bias"]
+        x = x if i == 10 else torch.where(x > 0, x, 0.2 * x)
+    torch.testing.assert_close(model.discriminator(latents), x)
 
 
 def test_decoder_equals_the_plain_chain_of_layers(generator):

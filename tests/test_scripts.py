@@ -86,11 +86,13 @@ def kill_after_epoch(command: list[str], log: Path, epoch: int):
 
 @pytest.mark.parametrize(("name", "kind", "variation"), [("train_ae.py", "extractor", "tae"),
                                                          ("train_ae.py", "conv", "ae"),
+                                                         ("train_ae.py", "conv", "vae"),
+                                                         ("train_ae.py", "conv", "factorvae"),
                                                          ("train_classifier.py", "classifier", "scratch")])
 def test_a_killed_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
         script, config_file, tmp_path, name, kind, variation):
     config = config_file(kind, variation)
-    options = ["--name", "tiny", "--set", "training.epochs=12", "training.augment=true"]
+    options = ["--name", "tiny", "--set", "training.epochs=12", "training.augment=true", "training.tc_weight=10"]
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert script(name, config, "--out", whole, *options)[0] == 0
     kill_after_epoch([name, str(config), "--out", str(broken), *options], broken / "logs" / "training.log", 3)
@@ -147,6 +149,39 @@ def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, tra
     assert mixed != full
 
 
+@pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
+def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
+    config, history = config_file("conv", variation, loss="bce", limit=200), {}
+    for precision in ("32", "bf16"):
+        run = tmp_path / precision
+        code, _, err = script("train_ae.py", config, "--out", run, "--set", "training.tc_weight=10",
+                              "training.epochs=6", "training.frequency=6", f"training.precision={precision}")
+        assert code == 0, err
+        losses = [row for row in records.read(run) if row["metric"].startswith("loss/")]
+        history[precision] = [row["value"] for row in losses if row["metric"] == "loss/reconstruction"]
+        assert [row["metric"] for row in losses[: len(losses) // 6]] == [
+            f"loss/{name}" for name in ("total", "reconstruction", *parts)]
+        assert history[precision][-1] < 0.95 * history[precision][0]
+        assert (run / "images" / "reconstruction_handwritten_all.png").exists()
+        told = [row for row in records.read(run) if row["classifier"] == "knn" and row["checkpoint"] != "epoch"]
+        code, out, err = script("eval_ae.py", run, "--classifiers", "knn")
+        assert code == 0, err
+        assert len(out.splitlines()) == 2
+        again = [row for row in records.read(run) if row["classifier"] == "knn" and row["checkpoint"] != "epoch"]
+        assert again == told, "evaluation is not of the mean alone"
+    assert history["bf16"] == pytest.approx(history["32"], rel=0.02)
+    assert history["bf16"] != history["32"]
+
+
+@pytest.mark.parametrize("variation", ["ae", "vae", "factorvae"])
+def test_a_run_that_diverges_stops_in_one_line(script, config_file, tmp_path, variation):
+    code, _, err = script("train_ae.py", config_file("conv", variation, loss="bce"), "--out", tmp_path / "run", "--set",
+                          "training.learning_rate=1e30", "training.tc_weight=10")
+    assert code == 2
+    assert "is not finite in epoch 1, batch" in err
+    assert "Traceback" not in err
+
+
 def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code, out, _ = script("train_ae.py", config_file(), "--dry-run")
@@ -186,6 +221,10 @@ MISTAKES = [
     pytest.param(["dataset.limit=1", "model.knn=1"], ["no label of glyphs has a negative"], id="no negative"),
     pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
     pytest.param(["model.type=classifier"], ["variation 'tae' does not go with type 'classifier'"], id="variation"),
+    pytest.param(["model.variation=vae"], ["variation 'vae' does not go with type 'extractor'", "allowed: ae, tae"],
+                 id="VAE with an extractor"),
+    pytest.param(["model.type=conv", "model.variation=factorvae"], ["training.tc_weight", "found 0", "above 0"],
+                 id="FactorVAE without a weight"),
     pytest.param(["training.device=cuda:7"], ["training.device", "GPU 7"], id="absent GPU"),
     pytest.param(['evaluation.datasets=[{name="letters"}]'], ["letters has other classes (A, B, C, D, ...)"],
                  id="target with other classes"),

@@ -217,7 +217,7 @@ def test_a_wrong_value_is_refused_with_key_found_and_wanted(tmp_path, key, value
         ("training.optimizer", "adamx", ["adamw", "adam", "sgd"], "adam"),
         ("training.precision", "bf-16", ["32", "bf16"], "bf16"),
         ("model.type", "extracter", ["conv", "extractor", "classifier"], "extractor"),
-        ("model.variation", "atae", ["ae", "tae", "scratch", "pretrained"], "tae"),
+        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "scratch", "pretrained"], "tae"),
         ("model.activation", "relus", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], "relu"),
         ("dataset.split", "trian", ["train", "test", "all"], "train"),
         ("evaluation.classifiers", ["knn", "forrest"], ["knn", "forest", "svm"], "forest"),
@@ -253,7 +253,8 @@ def test_what_was_found_is_never_offered_as_its_own_correction(tmp_path):
     ("type", "variation", "fits"),
     [("conv", "ae", True), ("conv", "tae", True), ("extractor", "tae", True), ("classifier", "scratch", True),
      ("classifier", "pretrained", True), ("conv", "scratch", False), ("extractor", "pretrained", False),
-     ("classifier", "ae", False), ("classifier", "tae", False)],
+     ("classifier", "ae", False), ("classifier", "tae", False), ("conv", "vae", True), ("conv", "factorvae", True),
+     ("extractor", "vae", False), ("extractor", "factorvae", False), ("classifier", "vae", False)],
 )  # fmt: skip
 def test_autoencoders_and_classifiers_have_variations_of_their_own(tmp_path, type, variation, fits):
     overrides = f"model.type={type}", f"model.variation={variation}"
@@ -353,6 +354,19 @@ def test_the_seed_argument_wins_over_file_and_overrides(tmp_path):
     assert load(tmp_path, FULL, "training.seed=5").training.seed == 5
     assert load(tmp_path, FULL, "training.seed=5", seed=0).training.seed == 0
     assert "training.seed" in refusal(tmp_path, FULL, seed=-3)
+
+
+@pytest.mark.parametrize("spelling", ["factorvae", "FactorVAE", "Factor-VAE", "factor_vae"])
+def test_the_factor_vae_may_be_spelled_in_several_ways(tmp_path, spelling):
+    config = load(tmp_path, MINIMAL, "model.type=conv", f"model.variation={spelling}")
+    assert config.model.variation == "factorvae"
+
+
+@pytest.mark.parametrize(("type", "variation"), [("conv", "ae"), ("extractor", "tae"), ("classifier", "scratch")])
+def test_weights_of_the_vaes_may_stand_in_the_config_of_any_model(tmp_path, type, variation):
+    config = load(tmp_path, MINIMAL, f"model.type={type}", f"model.variation={variation}", "training.kl_weight=4.0",
+                  "training.tc_weight=10.0")
+    assert (config.training.kl_weight, config.training.tc_weight) == (4, 10)
 
 
 PUBLISHED = """

@@ -1,5 +1,7 @@
 """Steps against the sums written out by hand."""
 
+import copy
+
 import pytest
 import torch
 from lightning_fabric import Fabric
@@ -11,7 +13,7 @@ from model import create_autoencoder
 from pretrained_model import Classifier
 from training.loop import Loop
 from training.losses import RECONSTRUCTION_LOSSES, triplet_loss
-from training.steps import AutoencoderStep, ClassifierStep
+from training.steps import AutoencoderStep, ClassifierStep, FactorVaeStep, VaeStep
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 
@@ -65,6 +67,173 @@ def test_classifier_loss_is_the_mean_negative_log_probability(generator):
     probabilities = torch.softmax(step.model(batch.inputs), dim=1)
     expected = -torch.stack([probabilities[i, label].log() for i, label in enumerate(batch.labels)]).mean()
     torch.testing.assert_close(step.losses(batch)["total"], expected)
+
+
+def variational(variation, precision="32-true", **options):
+    torch.manual_seed(0)
+    model = create_autoencoder(Model(type="conv", variation=variation, dimension=4), 32, 1)
+    section = Training(**{"epochs": 1, "loss": "bce", "kl_weight": 4.0, "tc_weight": 10.0, **options})
+    fabric = Fabric(accelerator="cpu", devices=1, precision=precision)
+    return {"vae": VaeStep, "factorvae": FactorVaeStep}[variation](model, section, fabric)
+
+
+def two_draws(generator, n=6):
+    first, target, second = torch.rand(3, n, 1, 32, 32, generator=generator)
+    return Batch(first, target, torch.zeros(n), None, second)
+
+
+def weights_of(step):
+    return {name: value.clone() for name, value in step.model.state_dict().items()}
+
+
+def moved(step, before):
+    return {name for name, value in step.model.state_dict().items() if not torch.equal(before[name], value)}
+
+
+def posterior_draw(model, images, noise):
+    hidden = model.encoder(images)
+    mean, log_variance = model.encoder_fc21(hidden), model.encoder_fc22(hidden)
+    return mean, log_variance, mean + noise * torch.sqrt(torch.exp(log_variance))
+
+
+@pytest.mark.parametrize("loss", RECONSTRUCTION_LOSSES)
+@pytest.mark.parametrize("variation", ["vae", "factorvae"])
+def test_vae_losses_equal_the_sums_written_out(variation, loss, generator):
+    step, batch = variational(variation, loss=loss), two_draws(generator)
+    torch.manual_seed(5)
+    losses = step.losses(batch)
+    torch.manual_seed(5)
+    mean, log_variance, latents = posterior_draw(step.model, batch.inputs, torch.randn(6, 4))
+    expected = {"reconstruction": RECONSTRUCTION_LOSSES[loss](step.model.decode(latents), batch.targets),
+                "kl": sum(-0.5 * (1 + v - m**2 - v.exp()).sum() for m, v in zip(mean, log_variance, strict=True)) / 6}
+    expected["total"] = expected["reconstruction"] + 4 * expected["kl"]
+    if variation == "factorvae":
+        logits = step.model.discriminator(latents)
+        expected["tc"] = sum(a - b for a, b in logits) / 6
+        expected["total"] = expected["total"] + 10 * expected["tc"]
+    assert losses.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(losses[name], value, msg=name)
+
+
+def test_the_kl_weight_scales_the_kl_divergence_and_nothing_else(generator):
+    batch, results = two_draws(generator), []
+    for beta in (0.0, 1.0, 8.0):
+        step = variational("vae", kl_weight=beta)
+        torch.manual_seed(5)
+        results.append(step.losses(batch))
+    assert len({float(losses["reconstruction"].detach()) for losses in results}) == 1
+    for beta, losses in zip((0, 1, 8), results, strict=True):
+        torch.testing.assert_close(losses["total"], losses["reconstruction"] + beta * losses["kl"])
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_each_optimizer_of_the_factor_vae_moves_its_own_weights_only(precision, generator, monkeypatch):
+    step, batch = variational("factorvae", precision), two_draws(generator)
+    before = weights_of(step)
+    discriminator = {name for name in before if name.startswith("discriminator.")}
+    step.rehearse(batch)
+    assert moved(step, before) == set()
+    assert all(parameter.grad is None for parameter in step.model.parameters())
+
+    takes_step = step.descend
+    monkeypatch.setattr(step, "descend", lambda optimizer, loss: optimizer is step.optimizer
+                        and takes_step(optimizer, loss))
+    step.update(batch)
+    assert moved(step, before) == before.keys() - discriminator
+    assert all(parameter.grad is None for parameter in step.model.discriminator.parameters())
+
+    before = weights_of(step)
+    gradients = {parameter: parameter.grad.clone() for parameter in step.parameters()}
+    monkeypatch.setattr(step, "descend", lambda optimizer, loss: optimizer is step.discriminator_optimizer
+                        and takes_step(optimizer, loss))
+    step.update(batch)
+    assert moved(step, before) == discriminator
+    assert all(torch.equal(parameter.grad, gradient) for parameter, gradient in gradients.items())
+
+
+def test_the_discriminator_learns_from_the_first_latents_and_permuted_ones_of_the_second_batch(generator):
+    """One update against Algorithm 2 of Kim and Mnih (2018), written out with plain optimisers."""
+    step, reference, batch = variational("factorvae"), variational("factorvae").model, two_draws(generator)
+    torch.manual_seed(5)
+    losses = step.update(batch)
+
+    torch.manual_seed(5)
+    discriminator = list(reference.discriminator.parameters())
+    others = [parameter for name, parameter in reference.named_parameters() if not name.startswith("discriminator.")]
+    first, second = (torch.optim.AdamW(parameters, lr=1e-4, weight_decay=1e-5, betas=betas)
+                     for parameters, betas in ((others, (0.9, 0.999)), (discriminator, (0.5, 0.9))))
+    mean, log_variance, real = posterior_draw(reference, batch.inputs, torch.randn(6, 4))
+    kl = torch.distributions.kl_divergence(torch.distributions.Normal(mean, torch.exp(log_variance / 2)),
+                                           torch.distributions.Normal(0.0, 1.0)).sum() / 6
+    bce = torch.nn.functional.binary_cross_entropy(reference.decode(real), batch.targets, reduction="sum")
+    logits = reference.discriminator(real)
+    (bce + 4 * kl + 10 * (logits[:, 0] - logits[:, 1]).mean()).backward()
+    first.step()
+    second.zero_grad()
+    latents = posterior_draw(reference, batch.second, torch.randn(6, 4))[2].detach()
+    order = torch.rand(6, 4).argsort(dim=0)
+    permuted = torch.tensor([[latents[order[i, j], j] for j in range(4)] for i in range(6)])
+    entropy = torch.nn.functional.cross_entropy
+    loss = 0.5 * (entropy(reference.discriminator(real.detach()), torch.zeros(6).long())
+                  + entropy(reference.discriminator(permuted), torch.ones(6).long()))
+    loss.backward()
+    second.step()
+
+    torch.testing.assert_close(losses["discriminator"], loss.detach())
+    torch.testing.assert_close(losses["tc"], (logits[:, 0] - logits[:, 1]).mean().detach())
+    for name, value in reference.state_dict().items():
+        torch.testing.assert_close(step.model.state_dict()[name], value, rtol=0, atol=2e-6, msg=name)
+
+
+def test_the_discriminators_optimizer_has_the_published_betas_and_the_configs_learning_rate():
+    step = variational("factorvae", learning_rate=3e-4)
+    ours, theirs = step.optimizer.param_groups[0], step.discriminator_optimizer.param_groups[0]
+    assert (ours["betas"], theirs["betas"]) == ((0.9, 0.999), (0.5, 0.9))
+    assert (ours["lr"], theirs["lr"]) == (3e-4, 3e-4)
+
+
+def test_the_state_of_a_factor_vae_step_holds_both_optimizers(generator):
+    batch = two_draws(generator)
+    step, other = variational("factorvae"), variational("factorvae")
+    step.update(batch)
+    other.model.load_state_dict(step.model.state_dict())
+    # A copy, as from a file: torch's optimisers take over the tensors they are given.
+    other.restore(copy.deepcopy(step.state()))
+    for each in (step, other):
+        torch.manual_seed(7)
+        each.update(batch)
+    assert moved(other, weights_of(step)) == set()
+    assert step.state().keys() == {"optimizer", "discriminator_optimizer"}
+
+
+def test_a_factor_vae_without_a_weight_for_the_total_correlation_is_refused():
+    with pytest.raises(UserError, match=r"training.tc_weight: found 0.*above 0"):
+        variational("factorvae", tc_weight=0.0)
+
+
+@pytest.mark.parametrize("variation", ["vae", "factorvae"])
+def test_a_vae_trains_towards_impossible_targets(variation, generator):
+    step, batch = variational(variation, learning_rate=1e-3), two_draws(generator)
+    step.model.eval()
+    before = step.losses(batch)["reconstruction"].detach()
+    step.model.train()
+    for _ in range(30):
+        step.update(batch)
+    step.model.eval()
+    images, _ = step.model(batch.inputs)
+    bce = torch.nn.functional.binary_cross_entropy
+    assert step.losses(batch)["reconstruction"] < before
+    assert bce(images, batch.targets) < bce(images, batch.inputs)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_every_optimizer_trains_a_factor_vae(optimizer, generator):
+    step, batch = variational("factorvae", optimizer=optimizer, learning_rate=1e-3, loss="mse"), two_draws(generator)
+    before = weights_of(step)
+    losses = [step.update(batch) for _ in range(20)]
+    assert float(losses[-1]["reconstruction"]) < float(losses[0]["reconstruction"])
+    assert moved(step, before) == before.keys()
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
