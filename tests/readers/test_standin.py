@@ -74,7 +74,7 @@ def test_sviro_is_listed_with_the_labels_that_were_drawn(tmp_path, drawn):
             for name, labels in drawn.items() if not {5, 6} & set(labels)}
     listing = listed("sviro", tmp_path)
     assert dict(zip(listing.sceneries, listing.labels, strict=True)) == kept
-    assert sum(listing.dropped.values()) == 2 * 151 - len(kept)
+    assert sum(len(sources) for sources in listing.dropped.values()) == 2 * 151 - len(kept)
     counts = [len(list((tmp_path / "SVIRO" / car / split / "grayscale_wholeImage").iterdir()))
               for car in ("tesla", "zoe") for split in ("train", "test")]
     assert counts == [75, 76, 75, 76]
@@ -251,6 +251,12 @@ def test_mpi3d_holds_every_combination_with_the_last_factor_fastest(mpi3d):
     up = -(tip.sum(axis=-1) * np.arange(64)).sum(axis=-1) / tip.sum(axis=(-1, -2))
     assert (across[..., 0, 0] > across[..., 1, 0]).all()
     assert (up[..., 1] > up[..., 0]).all()
+
+
+def test_mpi3d_is_listed_by_its_reader_with_large_objects_only(mpi3d):
+    listing = listed("mpi3d", mpi3d.parent, factor=["real"])
+    assert len(listing.labels) == 288 * 2 * 2 // 2
+    assert {label[2] for label in listing.labels} == {1}
 
 
 def test_mpi3d_domains_share_geometry_and_differ_in_looks(mpi3d):
