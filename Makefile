@@ -1,11 +1,12 @@
-# make env: environment in .venv; make demo: the main job on an embedded default; make test: all tests.
+# make env: environment in .venv; make demo: the main job on an embedded default; make test: all tests;
+# make try CFG=cfg/x.toml: a config from the first look to the table on small drawn stand-ins of its datasets.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := results/demo
 RUN := $(BIN)/python
 
-.PHONY: env demo test clean
+.PHONY: env demo try test clean
 
 env: .venv/installed
 
@@ -26,6 +27,10 @@ demo: env
 	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae
 	@echo "table: $(DEMO)/table.md"
 	@find $(DEMO) -name '*.png' | sort | sed 's/^/picture: /'
+
+try: env
+	@test -n "$(CFG)" || { echo "error: say which config to try, for example make try CFG=cfg/sviro_unseen_car.toml"; exit 2; }
+	$(RUN) try_config.py $(CFG)
 
 test: env
 	$(BIN)/ruff check .

@@ -1,5 +1,7 @@
 """Classifiers in the latent space, fitted on the training latents (Tables S6 and S7)."""
 
+import warnings
+
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
@@ -33,7 +35,10 @@ def check(name: str, codes: np.ndarray, neighbours: int) -> None:
 def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int) -> ClassifierMixin:
     """Fit a classifier on latents (n, d) and label codes (n,); UserError when they do not suffice."""
     check(name, codes, neighbours)
-    return create_classifier(name, neighbours, seed).fit(latents, codes)
+    with warnings.catch_warnings():
+        # Many classes with a few samples each: scikit-learn suspects a regression.
+        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+        return create_classifier(name, neighbours, seed).fit(latents, codes)
 
 
 def accuracy(classifier: ClassifierMixin, latents: np.ndarray, codes: np.ndarray) -> float:

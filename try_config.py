@@ -1,0 +1,100 @@
+"""Try a config from the first look to the table, in minutes, on small drawn stand-ins of its datasets.
+
+Nothing is downloaded: the datasets are drawn in the layout of the downloads, and networks have random weights where the
+config asks for ImageNet's. What comes out shows that everything fits together, and says nothing about real data.
+"""
+
+import argparse
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from errors import UserError
+from experiment.command import run_script
+from experiment.schema import Config, TargetDataset, dump_config, load_config
+from pretrained_model import SMALL_CNN, build_network
+from readers.standin import KINDS, write_standin
+
+PROJECT = Path(__file__).parent
+# Options that keep stand-ins small, beside the number of sceneries.
+SMALL = {"variants": 3, "steps": 2}
+
+
+def main() -> None:
+    arguments = parse()
+    if arguments.sceneries < 10:
+        raise UserError(f"--sceneries: found {arguments.sceneries}; allowed: 10 or more")
+    config = load_config(arguments.config, arguments.set)
+    name = Path(arguments.config).stem
+    folder = Path(arguments.out or Path("results") / "try" / name).resolve()
+    if folder.exists():
+        raise UserError(f"--out {folder}: exists already; delete it, or choose another folder")
+    sections = [config.dataset, *config.evaluation.datasets]
+    drawn = [section for section in sections if section.name in KINDS]
+    folder.mkdir(parents=True)
+    try:
+        draw(drawn, folder / "data", arguments.sceneries)
+        small = folder / f"{name}.toml"
+        small.write_text(dump_config(shrunk(config, folder, arguments.sceneries, arguments.epochs)), encoding="utf-8")
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    for command in commands(small, config.model.type == "classifier"):
+        print(f"\n$ python {' '.join(command)}", flush=True)
+        if subprocess.run([sys.executable, PROJECT / command[0], *command[1:]], check=False).returncode:
+            raise UserError(f"{arguments.config}: {command[0]} failed on stand-ins of its datasets, in {folder}")
+    print(f"tried on drawn stand-ins, so no figure here says anything about real data; all of it is in {folder}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("config", help="TOML file of the experiment")
+    parser.add_argument("--sceneries", type=int, default=32, help="per dataset, and per car (default: 32)")
+    parser.add_argument("--epochs", type=int, default=2, help="default: 2")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override config keys")
+    parser.add_argument("--out", metavar="DIR", help="folder for everything; default: results/try/<config>")
+    return parser.parse_args()
+
+
+def draw(sections: list[TargetDataset], root: Path, sceneries: int) -> None:
+    """Draw a stand-in of each dataset, with all the parts (cars, domains) that the sections name."""
+    for name in dict.fromkeys(section.name for section in sections):
+        takes = KINDS[name].defaults
+        options = {key: value for key, value in {**SMALL, "sceneries": sceneries}.items() if key in takes}
+        factors = [factor for section in sections if section.name == name for factor in section.factor]
+        write_standin(name, root, factors=factors or None, **options)
+
+
+def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
+    """Return the config for a short run on the stand-ins in `folder`."""
+    here = {"root": str(folder / "data"), "limit": sceneries}
+    dataset = config.dataset.model_copy(update={**here, "cache": str(folder / "cache")})
+    targets = [target.model_copy(update=here) for target in config.evaluation.datasets]
+    model = config.model.model_copy(update={"knn": 3})
+    if model.type != "conv" and model.weights == "imagenet" and model.extractor != SMALL_CNN:
+        weights = folder / f"random_{model.extractor}.pth"
+        torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)
+        model = model.model_copy(update={"weights": str(weights)})
+    training = config.training.model_copy(update={"epochs": epochs, "frequency": 1, "batch_size": 16})
+    evaluation = config.evaluation.model_copy(update={"datasets": targets})
+    return Config(dataset=dataset, model=model, training=training, evaluation=evaluation)
+
+
+def commands(config: Path, classifier: bool) -> list[list[str]]:
+    """Return what a user would type, from the first look to the table."""
+    folder = config.parent
+    run = folder / "run"
+    steps = [["inspect_dataset.py", str(config), "--out", str(folder / "look")]]
+    if classifier:
+        steps.append(["train_classifier.py", str(config), "--out", str(run)])
+    else:
+        steps += [["train_ae.py", str(config), "--out", str(run)], ["eval_ae.py", str(run)]]
+    return [*steps, ["calculate_mean_and_var_accuracy.py", str(run)]]
+
+
+if __name__ == "__main__":
+    run_script(main)
