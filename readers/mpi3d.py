@@ -39,11 +39,12 @@ class Mpi3d(Reader):
         self.no_split()
         path = self._path()
         with opened(path) as (archive, images):
-            labels = np.stack(np.unravel_index(np.arange(images.count), _factor_sizes(archive, path, images.count)), 1)
-        large = np.flatnonzero(labels[:, SIZE] == LARGE)
-        listing.sceneries += [f"{path.stem}-{i}" for i in large.tolist()]
-        listing.labels += [*map(tuple, labels[large].tolist())]
-        listing.sources += [[f"{path}#{i}"] for i in large.tolist()]
+            factors = np.unravel_index(np.arange(images.count), _factor_sizes(archive, path, images.count))
+        large = np.flatnonzero(factors[SIZE] == LARGE)
+        name, source = f"{path.stem}-", f"{path}#"
+        listing.sceneries += [f"{name}{i}" for i in large.tolist()]
+        listing.labels += zip(*(values[large].tolist() for values in factors), strict=True)
+        listing.sources += [[f"{source}{i}"] for i in large.tolist()]
         listing.stamps += [stamp_of(path.stat())] * len(large)
         listing.splits += [""] * len(large)
 

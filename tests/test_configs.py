@@ -1,0 +1,96 @@
+"""Every file in cfg/ trains a step and evaluates on small stand-ins of its datasets."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+
+import pretrained_model
+import train_ae
+import train_classifier
+from experiment.schema import Config, load_config
+from readers.standin import KINDS, write_standin
+
+PROJECT = Path(__file__).parent.parent
+CONFIGS = sorted((PROJECT / "cfg").glob("*.toml"))
+CARS = {"sviro": ["i3", "escape", "tucson", "lexus", "x5", "tesla"], "sviro_illumination": ["kodiaq"],
+        "mpi3d": ["toy", "realistic"]}
+SCENERIES = {"sviro": 6, "digit_photos": 10, "mnist": 20}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder with a small stand-in of every dataset."""
+    root = tmp_path_factory.mktemp("data")
+    for name, kind in KINDS.items():
+        options = {"sceneries": SCENERIES.get(name, 8), "variants": 2, "factors": CARS.get(name), "steps": 1}
+        write_standin(name, root, **{key: value for key, value in options.items() if key in kind.defaults})
+    return root
+
+
+def tiny(path: Path, data: Path, cache: Path) -> Config:
+    """Load a config for a few sceneries, random weights and few neighbours; everything else stays."""
+    config = load_config(path, [f"dataset.root={data}", f"dataset.cache={cache}", "training.batch_size=4",
+                                "training.device=cpu", "model.knn=1", "dataset.limit=8"])
+    targets = [target.model_copy(update={"limit": 4}) for target in config.evaluation.datasets]
+    # The schema refuses to freeze random weights, and rightly so: here only shapes and the course of things count.
+    model = config.model.model_copy(update={"weights": "none"})
+    evaluation = config.evaluation.model_copy(update={"datasets": targets})
+    return config.model_copy(update={"model": model, "evaluation": evaluation})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, data, cache, monkeypatch):
+    # A quarter of the pixels of 224, and still enough for the paper's cuts.
+    monkeypatch.setattr(pretrained_model, "TORCHVISION_SIZE", 128)
+    config = tiny(path, data, cache)
+    script = train_classifier if config.model.type == "classifier" else train_ae
+    torch.manual_seed(0)
+    job = script.build(config, Fabric(accelerator="cpu", devices=1))
+    before = {name: weight.clone() for name, weight in job.step.model.named_parameters()}
+    job.step.model.train()
+    losses = job.step.update(next(job.batches.epoch(1)))
+    assert all(loss.isfinite() for loss in losses.values())
+    expected = {"total"} if config.model.type == "classifier" else {"total", "reconstruction"}
+    expected |= {"triplet"} if config.model.variation == "tae" else set()
+    expected |= {"kl"} if config.model.variation in ("vae", "factorvae") else set()
+    expected |= {"tc", "discriminator"} if config.model.variation == "factorvae" else set()
+    assert set(losses) == expected
+    moved = {name for name, weight in job.step.model.named_parameters() if not torch.equal(weight, before[name])}
+    trainable = {name for name, weight in job.step.model.named_parameters() if weight.requires_grad}
+    assert moved <= trainable
+    assert len(moved) > 0.5 * len(trainable)
+    job.step.model.eval()
+    rows = job.evaluate()
+    assert [row["dataset"] for row in rows] == [target.name for target in config.evaluation.datasets]
+
+
+def test_the_configs_cover_every_row_of_the_papers_tables():
+    found = {path.stem for path in CONFIGS}
+    models = ("e_ae", "e_tae", "i_e_tae", "ii_e_tae", "scratch", "pretrained")
+    rows = {f"nocar_{backbone}_{model}" for backbone in ("vgg11", "resnet50", "densenet121") for model in models}
+    models = ("ae_bce", "ae_ssim", "e_ae_bce", "e_ae_ssim", "vae_bce", "beta_vae_4", "beta_vae_8", "factor_vae_10",
+              "factor_vae_30", "factor_vae_50")
+    rows |= {f"mpi3d_{domain}_{model}" for domain in ("toy", "realistic") for model in models}
+    rows |= {f"mnist_{impossible}{extractor}{model}" for impossible in ("", "ii_") for extractor in ("", "e_")
+             for model in ("ae", "tae")}
+    rows |= {"sviro_tesla_e_ae", "illumination_kodiaq_e_ae", "illumination_kodiaq_i_e_ae"}
+    assert rows <= found
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_names_say_what_is_inside(path):
+    config, parts = load_config(path), path.stem.split("_")
+    for backbone in ("vgg11", "resnet50", "densenet121"):
+        assert (backbone in parts) <= (config.model.extractor == backbone)
+    assert config.model.variation in {"tae": ("tae",), "vae": ("vae",), "pretrained": ("pretrained",),
+                                      "scratch": ("scratch",)}.get(parts[-1], (config.model.variation,))
+    wanted = "instance" if "ii" in parts else "scene" if "i" in parts else "none"
+    assert config.training.impossible == wanted
+    for loss in ("bce", "ssim"):
+        assert (parts[-1] == loss) <= (config.training.loss == loss)
+    if "beta" in parts:
+        assert (config.model.variation, config.training.kl_weight) == ("vae", float(parts[-1]))
+    if "factor" in parts:
+        assert (config.model.variation, config.training.tc_weight) == ("factorvae", float(parts[-1]))
