@@ -42,7 +42,7 @@ def main() -> None:
     except BaseException:
         shutil.rmtree(folder)
         raise
-    for command in commands(small, config.model.type == "classifier"):
+    for command in commands(config, small):
         print(f"\n$ python {' '.join(command)}", flush=True)
         if subprocess.run([sys.executable, PROJECT / command[0], *command[1:]], check=False).returncode:
             raise UserError(f"{arguments.config}: {command[0]} failed on stand-ins of its datasets, in {folder}")
@@ -84,16 +84,15 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
     return Config(dataset=dataset, model=model, training=training, evaluation=evaluation)
 
 
-def commands(config: Path, classifier: bool) -> list[list[str]]:
-    """Return what a user would type, from the first look to the table."""
-    folder = config.parent
-    run = folder / "run"
-    steps = [["inspect_dataset.py", str(config), "--out", str(folder / "look")]]
-    if classifier:
-        steps.append(["train_classifier.py", str(config), "--out", str(run)])
-    else:
-        steps += [["train_ae.py", str(config), "--out", str(run)], ["eval_ae.py", str(run)]]
-    return [*steps, ["calculate_mean_and_var_accuracy.py", str(run)]]
+def commands(config: Config, file: Path) -> list[list[str]]:
+    """Return what a user would type, from the first look to the table, for a config that lies in `file`."""
+    run = str(file.parent / "run")
+    train = "train_classifier.py" if config.model.type == "classifier" else "train_ae.py"
+    steps = [["inspect_dataset.py", str(file), "--out", str(file.parent / "look")], [train, str(file), "--out", run]]
+    if not config.evaluation.datasets:
+        return steps
+    evaluation = [] if config.model.type == "classifier" else [["eval_ae.py", run]]
+    return [*steps, *evaluation, ["calculate_mean_and_var_accuracy.py", run]]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,33 @@
+"""Configs on small stand-ins, from the first look to the table."""
+
+from experiment import records
+
+
+def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file, tmp_path):
+    overrides = ["dataset.name=sviro_nocar", "dataset.root=/not/there", 'evaluation.datasets=[{name="ticam"}]',
+                 "evaluation.classifiers=[\"knn\"]"]
+    code, out, err = script("try_config.py", config_file("conv"), "--sceneries", 12, "--epochs", 1, "--out",
+                            tmp_path / "tried", "--set", *overrides)
+    assert code == 0, err
+    assert [line.split()[2] for line in out.splitlines() if line.startswith("$ python")] == [
+        "inspect_dataset.py", "train_ae.py", "eval_ae.py", "calculate_mean_and_var_accuracy.py"]
+    assert (tmp_path / "tried" / "data" / "SVIRO-NoCar" / "STAND-IN.txt").exists()
+    assert (tmp_path / "tried" / "look" / "pairs.png").exists()
+    rows = records.read(tmp_path / "tried" / "run")
+    assert {row["dataset"] for row in rows if row["metric"] == "accuracy"} == {"ticam"}
+    assert "says anything about real data" in out
+
+
+def test_a_folder_that_exists_is_not_touched(script, config_file, tmp_path):
+    (tmp_path / "mine").mkdir()
+    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "mine")
+    assert code == 2
+    assert err.strip().endswith("delete it, or choose another folder")
+    assert list((tmp_path / "mine").iterdir()) == []
+
+
+def test_a_dataset_that_cannot_be_found_by_the_scripts_fails_in_one_line_that_names_the_script(script, config_file,
+                                                                                               tmp_path):
+    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", "--set", "dataset.name=folder")
+    assert code == 2
+    assert "inspect_dataset.py failed on stand-ins" in err.splitlines()[-1]
