@@ -7,6 +7,9 @@ from matplotlib.axes import Axes
 
 from reporting.style import PAGE_INCHES, new_figure, save_figure
 
+# Characters of full size that fit above an image in a row of ten.
+LONGEST = 8
+
 
 def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title: str) -> None:
     """Draw one row per scenery with its variants side by side.
@@ -41,7 +44,7 @@ def sample_sheet(path: Path, images: np.ndarray, labels: list[str], title: str, 
         ax.axis("off")
     for ax, image, label in zip(grid, images, labels, strict=False):
         _show(ax, image)
-        ax.set_title(label, pad=2)
+        _label(ax, label)
     figure.suptitle(title, fontsize=8)
     save_figure(figure, path)
 
@@ -56,7 +59,7 @@ def reconstruction_sheet(path: Path, inputs: np.ndarray, outputs: np.ndarray, la
             ax.axis("off")
         row[0].text(-0.1, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
     for ax, label in zip(grid[0], labels, strict=True):
-        ax.set_title(label, pad=2)
+        _label(ax, label)
     figure.suptitle(title, fontsize=8)
     save_figure(figure, path)
 
@@ -71,10 +74,15 @@ def pair_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], title:
             ax.axis("off")
         for ax, image, label in zip(line, images, labels, strict=False):
             _show(ax, image)
-            ax.set_title(label, pad=2, fontsize=7)
+            _label(ax, label, 7)
         line[0].text(-0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
     figure.suptitle(title, fontsize=8)
     save_figure(figure, path)
+
+
+def _label(ax: Axes, label: str, size: float = 8) -> None:
+    """Write a class above an image, smaller where it is so long that it would run into its neighbours."""
+    ax.set_title(label, pad=2, fontsize=size * min(1, LONGEST / max(1, len(label))))
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:
