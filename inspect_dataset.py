@@ -48,7 +48,7 @@ def create_batches(config: Config, scenes: Scenes) -> Batches:
     """Return batches of images that are drawn as in training."""
     training = config.training
     return Batches(scenes, scenes.gather, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                   impossible=training.impossible)
+                   impossible=training.impossible, every_variant=training.variants == "all")
 
 
 def counts(scenes: Scenes) -> str:
@@ -88,7 +88,8 @@ def draw_pairs(batches: Batches, path: Path) -> None:
     """Write a sheet of anchors with their targets and, for triplets, positives and negatives with theirs."""
     scenes, pairing = batches.scenes, batches.pairing
     sceneries = pick(scenes, PAIRS)
-    picks, wanted, in_triplet = batches.choose(sceneries, torch.Generator().manual_seed(batches.seed))
+    samples = scenes.first[sceneries] if batches.every_variant else sceneries
+    picks, wanted, in_triplet = batches.choose(samples, torch.Generator().manual_seed(batches.seed))
     rows = {}
     for name, *both in zip(("anchor", "positive", "negative"), picks, wanted, strict=False):
         for title, (image, view) in zip((name, f"target of\n{name}"), both, strict=True):

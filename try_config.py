@@ -1,7 +1,7 @@
 """Try a config from the first look to the table, in minutes, on small drawn stand-ins of its datasets.
 
 Nothing is downloaded: the datasets are drawn in the layout of the downloads, and networks have random weights where the
-config asks for ImageNet's. What comes out shows that everything fits together, and says nothing about real data.
+config asks for trained ones. What comes out shows that everything fits together, and says nothing about real data.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import torch
 from errors import UserError
 from experiment.command import run_script
 from experiment.schema import Config, TargetDataset, dump_config, load_config
-from pretrained_model import SMALL_CNN, build_network
+from pretrained_model import build_network
 from readers.standin import KINDS, write_standin
 
 PROJECT = Path(__file__).parent
@@ -27,6 +27,8 @@ def main() -> None:
     arguments = parse()
     if arguments.sceneries < 10:
         raise UserError(f"--sceneries: found {arguments.sceneries}; allowed: 10 or more")
+    if arguments.epochs < 1:
+        raise UserError(f"--epochs: found {arguments.epochs}; allowed: 1 or more")
     config = load_config(arguments.config, arguments.set)
     name = Path(arguments.config).stem
     folder = Path(arguments.out or Path("results") / "try" / name).resolve()
@@ -34,11 +36,15 @@ def main() -> None:
         raise UserError(f"--out {folder}: exists already; delete it, or choose another folder")
     sections = [config.dataset, *config.evaluation.datasets]
     drawn = [section for section in sections if section.name in KINDS]
+    if any(section.name == "folder" for section in sections):
+        raise UserError(f"{arguments.config}: own data ('folder') has no stand-in; allowed: {', '.join(KINDS)}, and "
+                        "what needs no download")
     folder.mkdir(parents=True)
     try:
         draw(drawn, folder / "data", arguments.sceneries)
         small = folder / f"{name}.toml"
         small.write_text(dump_config(shrunk(config, folder, arguments.sceneries, arguments.epochs)), encoding="utf-8")
+        small.write_text(dump_config(load_config(small, arguments.set)), encoding="utf-8")
     except BaseException:
         shutil.rmtree(folder)
         raise
@@ -55,7 +61,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sceneries", type=int, default=32, help="per dataset, and per car (default: 32)")
     parser.add_argument("--epochs", type=int, default=2, help="default: 2")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
-                        help="override config keys")
+                        help="override config keys, also those that are made small")
     parser.add_argument("--out", metavar="DIR", help="folder for everything; default: results/try/<config>")
     return parser.parse_args()
 
@@ -75,7 +81,7 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
     dataset = config.dataset.model_copy(update={**here, "cache": str(folder / "cache")})
     targets = [target.model_copy(update=here) for target in config.evaluation.datasets]
     model = config.model.model_copy(update={"knn": 3})
-    if model.type != "conv" and model.weights == "imagenet" and model.extractor != SMALL_CNN:
+    if model.type != "conv" and model.weights != "none":
         weights = folder / f"random_{model.extractor}.pth"
         torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)
         model = model.model_copy(update={"weights": str(weights)})

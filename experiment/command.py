@@ -9,7 +9,7 @@ from errors import UserError
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function; a UserError becomes one line on stderr and exit code 2."""
+    """Run a script's main function; a user's mistake becomes one line on stderr and exit code 2."""
     # A polite kill unwinds like Ctrl-C, so that child processes are ended and temporary files removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -24,6 +24,10 @@ def run_script(main: Callable[[], None]) -> None:
         # The reader of a pipe (`| head`) went away; Python would complain once more when it flushes stdout.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # What no closer look has foreseen: a folder without access, a loop of links, a disk that fails.
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def write_or_print(text: str, out: str | None) -> None:

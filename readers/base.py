@@ -16,6 +16,18 @@ from readers.listing import Listing
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
+class BadImage(UserError):
+    """An image whose content cannot be used, and why; unlike one that cannot be reached at the moment."""
+
+    def __init__(self, source: str | Path, problem: str):
+        super().__init__(f"{source}: {problem}")
+        self.source, self.problem = str(source), problem
+
+    def __reduce__(self):
+        # Exceptions are rebuilt from their text where they come from another process, and this one needs its parts.
+        return BadImage, (self.source, self.problem)
+
+
 class Reader(ABC):
     """One dataset. A new one subclasses this, fills in the class variables and the two abstract methods.
 
@@ -41,13 +53,13 @@ class Reader(ABC):
     def listing(self) -> Listing:
         """List all sceneries.
 
-        Raises UserError when the dataset is absent or laid out otherwise, and for names without a label unless
+        Raises UserError when the dataset is absent or laid out otherwise, and for sources that cannot be used unless
         `skip_bad` has them left out.
         """
         listing = Listing()
         with _no_garbage_collection():
             self.fill(listing)
-        listing.check_names(self.skip_bad)
+        listing.settle(self.skip_bad)
         return listing
 
     @abstractmethod
@@ -56,7 +68,7 @@ class Reader(ABC):
 
     @abstractmethod
     def prepare(self, source: str, size: int) -> np.ndarray:
-        """Return one image as uint8 (channels, size, size). Raises UserError when it cannot be read."""
+        """Return one image as uint8 (channels, size, size). Raises BadImage when its content cannot be used."""
 
     def stream(self, sources: list[str], size: int) -> Iterator[np.ndarray] | None:
         """Yield the images of all sources in their order, in blocks uint8 (n, channels, size, size).
@@ -103,7 +115,9 @@ def find_folder(reader: Reader, candidates: list[Path]) -> Path:
         if path.is_dir():
             return path
     looked = ", ".join(str(path) for path in dict.fromkeys(candidates))
-    state = "is there, but holds none of these" if reader.root.is_dir() else "does not exist"
+    state = "is no folder" if reader.root.exists() else "does not exist"
+    if reader.root.is_dir():
+        state = "is there, but holds none of these"
     raise UserError(f"dataset.root: no {reader.name} at {reader.root} (it {state}); looked for folder {looked}")
 
 

@@ -19,7 +19,7 @@ class DigitPhotos(Reader):
         self.no_split()
         folder = find_folder(self, [self.root / "digit_photos", *([self.root] if (self.root / "0").is_dir() else [])])
         for digit in DIGITS:
-            for entry in scan(find_folder(self, [folder / digit])):
+            for entry in scan(find_folder(self, [folder / digit]), listing):
                 listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
 
     def prepare(self, source: str, size: int) -> np.ndarray:

@@ -12,6 +12,8 @@ from readers.images import centre_square, open_grey, scan, stamp, to_array
 from readers.listing import Listing
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
+# As many classes per seat as a label's code has room for.
+MOST = 255
 _EXPECTED = "class, or one per scenery named <scenery>_GT_<left>_<middle>_<right>"
 
 
@@ -57,7 +59,7 @@ class Folder(Reader):
     def _classes(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
         self.classes = tuple(sorted({path.name for path, _ in found}))
         for path, split in found:
-            for entry in scan(path):
+            for entry in scan(path, listing):
                 label = (self.classes.index(path.name),)
                 listing.add(os.path.relpath(entry.path, self.root), label, [entry.path], [stamp(entry)], split)
 
@@ -69,10 +71,12 @@ class Folder(Reader):
                 listing.reject(path, "no label in the name, unlike other folders beside it; expected it to end with "
                                      "_GT_ and a number per seat")
                 continue
-            images = scan(path)
-            if not images:
-                raise UserError(f"{path}: no images in this scenery folder")
+            images = scan(path, listing)
             label = tuple(int(seat) for seat in match[1].split("_"))
+            if not images or max(label) > MOST:
+                listing.reject(path, f"label {max(label)} in the name; allowed: 0 to {MOST}" if images else
+                               "no images in this scenery folder")
+                continue
             listing.add(path.name, label, [image.path for image in images], [stamp(image) for image in images], split)
-        most = max(max(label) for label in listing.labels)
+        most = max((max(label) for label in listing.labels), default=0)
         self.classes = tuple(str(number) for number in range(most + 1))

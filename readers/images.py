@@ -4,23 +4,24 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UserError
-from readers.base import is_image
+from readers.base import BadImage, is_image
+from readers.listing import Listing
 
 # Single-channel modes whose values go beyond 8 bits.
 _DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
-def scan(folder: Path) -> list[os.DirEntry[str]]:
-    """Return the image files directly in a folder, sorted by name; UserError for a link that leads nowhere."""
+def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
+    """Return the image files directly in a folder, sorted by name; the listing notes links that lead nowhere."""
     with os.scandir(folder) as entries:
-        named = [entry for entry in entries if is_image(entry.name)]
-    lost = [entry.path for entry in named if entry.is_symlink() and not os.path.exists(entry.path)]
-    if lost:
-        raise UserError(f"{min(lost)}: the link leads to no file")
-    return sorted((entry for entry in named if entry.is_file()), key=lambda entry: entry.name)
+        named = sorted((entry for entry in entries if is_image(entry.name)), key=lambda entry: entry.name)
+    for entry in named:
+        if entry.is_symlink() and not os.path.exists(entry.path):
+            listing.reject(entry.path, "the link leads to no file")
+    return [entry for entry in named if entry.is_file()]
 
 
 def stamp(entry: os.DirEntry[str]) -> str:
@@ -34,7 +35,7 @@ def stamp_of(status: os.stat_result) -> str:
 
 
 def open_deep_grey(path: str | Path) -> np.ndarray:
-    """Decode an image file to grey values (H, W) of its own depth, uint8 or uint16. Raises UserError like open_grey."""
+    """Decode an image file to grey values (H, W) of its own depth, uint8 or uint16. Raises BadImage like open_grey."""
     image = _decode(path)
     if image.mode in _DEEP_MODES:
         return np.asarray(image).astype(np.uint16)
@@ -42,11 +43,11 @@ def open_deep_grey(path: str | Path) -> np.ndarray:
 
 
 def open_grey(path: str | Path) -> Image.Image:
-    """Decode an image file to 8-bit grey (Pillow mode L). Raises UserError naming a file that cannot be decoded."""
+    """Decode an image file to 8-bit grey (Pillow mode L). Raises BadImage for a file that cannot be decoded."""
     image = _decode(path)
     if image.mode in _DEEP_MODES:
         if np.asarray(image).max() > 65535:
-            raise UserError(f"{path}: image holds values beyond 16 bit; allowed: 8 or 16 bit")
+            raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
         return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
     return _grey(image, path)
@@ -68,17 +69,19 @@ def _decode(path: str | Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             image.load()
-            return image
-    except FileNotFoundError:
-        raise UserError(f"{path}: image is gone") from None
+            # Cameras store how they were held.
+            return ImageOps.exif_transpose(image)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno:
+            # Gone, forbidden or out of reach at the moment, which says nothing about the image.
+            raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
         reason = "not an image file" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
-        raise UserError(f"{path}: image cannot be read: {reason}") from None
+        raise BadImage(path, f"image cannot be read: {reason}") from None
 
 
 def _grey(image: Image.Image, path: str | Path) -> Image.Image:
     if image.mode == "F":
-        raise UserError(f"{path}: image holds floating-point values; allowed: 8 or 16 bit")
+        raise BadImage(path, "image holds floating-point values; allowed: 8 or 16 bit")
     return _on_black(image).convert("L")
 
 

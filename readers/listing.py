@@ -17,7 +17,7 @@ class Listing:
     sources: per scenery the sources of its variants, each understood by the reader's `prepare`;
     stamps: what changes when a source changes (size and time of files), one per source, in their order;
     splits: per scenery the split it comes from, empty where the dataset has none;
-    dropped: reason -> sources that are left out for it; nameless: a line for each source whose label cannot be read.
+    dropped: reason -> sources that are left out for it; bad: source -> what is wrong with its name or place.
     """
 
     sceneries: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Listing:
     stamps: list[str] = field(default_factory=list)
     splits: list[str] = field(default_factory=list)
     dropped: dict[str, list[str]] = field(default_factory=dict)
-    nameless: dict[str, str] = field(default_factory=dict)
+    bad: dict[str, str] = field(default_factory=dict)
 
     def add(self, scenery: str, label: tuple[int, ...], sources: list[str], stamps: list[str], split: str = "") -> None:
         self.sceneries.append(scenery)
@@ -40,16 +40,16 @@ class Listing:
         self.dropped.setdefault(reason, []).append(str(source))
 
     def reject(self, source: str | Path, problem: str) -> None:
-        """Note a source whose label cannot be read; whether that ends the program is for `check_names` to say."""
-        self.nameless[str(source)] = problem
+        """Note a source that cannot be used; whether that ends the program is for `settle` to say."""
+        self.bad[str(source)] = problem
 
-    def check_names(self, skip_bad: bool) -> None:
-        """Raise UserError naming the first source without a label and counting all, or leave them out."""
-        if self.nameless and not skip_bad:
-            raise UserError(too_bad(*next(iter(self.nameless.items())), len(self.nameless)))
-        for source in self.nameless:
-            self.drop("no label in the name", source)
-        self.nameless = {}
+    def settle(self, skip_bad: bool) -> None:
+        """Raise UserError naming the first bad source and counting all, or leave them out."""
+        if self.bad and not skip_bad:
+            raise UserError(too_bad(*next(iter(self.bad.items())), len(self.bad)))
+        for source, problem in self.bad.items():
+            self.drop(problem, source)
+        self.bad = {}
 
     def limited(self, limit: int | None) -> "Listing":
         """Return a listing of at most `limit` sceneries, drawn from this one the same way on every machine.

@@ -1,5 +1,6 @@
 """MPI3D: a robot arm holding an object, rendered (toy, realistic) and photographed (real), under known factors."""
 
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -101,7 +102,7 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
             yield archive, ImageStream(file, shape[0])
     except KeyError:
         raise UserError(f"{path}: holds no array 'images'; found {_members(path)}") from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as an .npz file: {error}") from None
 
 

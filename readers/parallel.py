@@ -12,13 +12,13 @@ from errors import UserError
 FEW = 8
 
 
-def in_processes(function: Callable[..., Any], jobs: list[tuple[Any, ...]]) -> Iterator[Any]:
+def in_processes(function: Callable[..., Any], jobs: list[tuple[Any, ...]], few: int = FEW) -> Iterator[Any]:
     """Yield `function(*job)` for every job as they get done, in any order; a process per core does the work.
 
-    Few jobs are done in this process, since starting others takes seconds. An exception in a job is raised here and
-    ends the others. Raises UserError when a process is killed.
+    So `few` jobs are done in this process, since starting others takes seconds. An exception in a job is raised here
+    and ends the others. Raises UserError when a process is killed.
     """
-    if len(jobs) <= FEW:
+    if len(jobs) <= few:
         yield from (function(*job) for job in jobs)
         return
     try:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -14,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from errors import UserError
-from readers.base import Reader
+from readers.base import BadImage, Reader
 from readers.listing import Listing, too_bad
 from readers.parallel import in_processes
 
@@ -58,10 +59,11 @@ def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) ->
     key = _key(reader, listing, labels, size)
     folder = cache / "images" / f"{reader.name}-{size}-{key[:16]}"
     build_once(folder, lambda temporary: _write(reader, listing, size, temporary))
-    images, unreadable = _open(folder)
+    images, unreadable = _open(folder, sum(map(len, listing.sources)), reader.channels, size)
     if unreadable:
         listing = _without(reader, listing, unreadable)
         labels = np.array(listing.labels, dtype=np.int64)
+        key = hashlib.sha256(f"{key} without {sorted(unreadable)}".encode()).hexdigest()
     count = np.fromiter(map(len, listing.sources), dtype=np.int64)
     return Prepared(
         images=images,
@@ -87,7 +89,7 @@ def _without(reader: Reader, listing: Listing, unreadable: dict[int, str]) -> Li
     if not reader.skip_bad:
         sources = list(chain.from_iterable(listing.sources))
         first, problem = next(iter(unreadable.items()))
-        raise UserError(too_bad(sources[first], problem.removeprefix(f"{sources[first]}: "), len(unreadable)))
+        raise UserError(too_bad(sources[first], problem, len(unreadable)))
     listing = listing.without(unreadable, "image cannot be read")
     _check_not_empty(reader, listing)
     return listing
@@ -101,7 +103,6 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> None:
     """
     if folder.is_dir():
         return
-    temporary = folder.with_name(f".{folder.name}.partial")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with folder.with_name(f".{folder.name}.lock").open("w", encoding="utf-8") as lock:
@@ -109,7 +110,10 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> None:
             if folder.is_dir():
                 return
             # What lies there is left from a process that was killed: this one holds the lock.
-            shutil.rmtree(temporary, ignore_errors=True)
+            for left in folder.parent.glob(f".{folder.name}.partial-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            # A name of its own, as processes of the killed one may still be about to write.
+            temporary = folder.with_name(f".{folder.name}.partial-{uuid.uuid4().hex[:8]}")
             temporary.mkdir()
             try:
                 write(temporary)
@@ -152,11 +156,11 @@ def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
             unreadable |= problems
             bar.update(count)
     if len(unreadable) == len(sources):
-        raise UserError(f"{unreadable[0]} (and none of the {len(sources)} images of {reader.name} can be read)")
+        raise UserError(f"{sources[0]}: {unreadable[0]} (and none of the {len(sources)} images can be read)")
     if unreadable:
         keep = np.setdiff1d(np.arange(len(sources)), list(unreadable))
         _keep(path, keep)
-        (folder / "unreadable.json").write_text(json.dumps(dict(sorted(unreadable.items()))), encoding="utf-8")
+        (folder / "unreadable.json").write_text(json.dumps(sorted(unreadable.items())), encoding="utf-8")
 
 
 def _fill(reader: Reader, sources: list[str], size: int, path: Path,
@@ -183,10 +187,12 @@ def _prepare_chunk(reader: Reader, sources: list[str], start: int, size: int, pa
     for i, source in enumerate(sources):
         try:
             images[i] = reader.prepare(source, size)
-        except UserError as error:
+        except BadImage as error:
             if not reader.skip_bad:
-                raise
-            unreadable[start + i] = str(error)
+                raise UserError(too_bad(error.source, error.problem, 1)) from None
+            unreadable[start + i] = error.problem
+        except OSError as error:
+            raise UserError(f"{source}: cannot be read: {error.strerror or error}") from None
     # Written, not mapped: pages of a mapped file would count as this process's memory.
     with path.open("r+b") as file:
         file.seek(offset + start * images[0].nbytes)
@@ -205,13 +211,16 @@ def _keep(path: Path, places: np.ndarray) -> None:
     os.replace(kept, path)
 
 
-def _open(folder: Path) -> tuple[np.ndarray, dict[int, str]]:
+def _open(folder: Path, sources: int, channels: int, size: int) -> tuple[np.ndarray, dict[int, str]]:
     """Map the images of a folder, and return the places and problems of those that could not be read."""
     path, problems = folder / "images.npy", folder / "unreadable.json"
     try:
-        unreadable = json.loads(problems.read_text(encoding="utf-8")) if problems.exists() else {}
+        unreadable = dict(json.loads(problems.read_text(encoding="utf-8"))) if problems.exists() else {}
         # Copy-on-write: the file never changes, and torch takes the array without a warning about read-only memory.
         images = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError) as error:
+        expected = (sources - len(unreadable), channels, size, size)
+        if images.shape != expected or images.dtype != np.uint8 or any(place >= sources for place in unreadable):
+            raise ValueError(f"{images.dtype} {images.shape} where uint8 {expected} belongs")
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: prepared images are damaged ({error}); delete the folder to remake them") from None
-    return images, {int(place): problem for place, problem in unreadable.items()}
+    return images, unreadable

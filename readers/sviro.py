@@ -29,7 +29,7 @@ class Sviro(Reader):
         for car in choose_parts(self, base, "car"):
             for split in self.splits():
                 folder = base / car / split / "grayscale_wholeImage"
-                images = scan(find_folder(self, [folder]))
+                images = scan(find_folder(self, [folder]), listing)
                 if not images:
                     raise UserError(f"{folder}: no images in this folder")
                 for entry in images:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
 from readers.base import Reader, choose_parts, find_dataset, find_folder, subfolders
 from readers.images import centre_square, open_grey, scan, stamp, to_array
 from readers.listing import Listing
@@ -32,13 +31,14 @@ class SviroIllumination(Reader):
 def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
     """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants.
 
-    Raises UserError where there is no such folder, and for one without images.
+    Raises UserError where there is no such folder; the listing notes those without images.
     """
     for scenery in subfolders(folder, "scenery, its name ending with _GT_<left>_<middle>_<right>"):
         label = seat_label(scenery.name, scenery, listing)
         if label is None:
             continue
-        images = scan(scenery)
+        images = scan(scenery, listing)
         if not images:
-            raise UserError(f"{scenery}: no images in this scenery folder")
+            listing.reject(scenery, "no images in this scenery folder")
+            continue
         listing.add(scenery.name, label, [image.path for image in images], [stamp(image) for image in images], split)

@@ -35,7 +35,7 @@ class SviroNoCar(Reader):
     def _base(self) -> Path:
         """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""
         outer = find_folder(self, [self.root / "SVIRO-NoCar", self.root / "seats_and_people_nocar", self.root])
-        inner = sorted(path for path in outer.iterdir() if path.is_dir())
+        inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
         wanted = {name for names in _FOLDERS.values() for name in names}
         if any(path.name in wanted for path in inner):
             return outer

@@ -20,7 +20,7 @@ class Template(Reader):
 
     def fill(self, listing: Listing) -> None:
         for split in self.splits():
-            for entry in scan(find_folder(self, [self.root / "template" / split])):
+            for entry in scan(find_folder(self, [self.root / "template" / split]), listing):
                 scenery, _, name = Path(entry.path).stem.rpartition("_")
                 if name not in self.classes:
                     listing.reject(entry.path, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")

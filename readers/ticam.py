@@ -6,8 +6,7 @@ import numpy as np
 from PIL import Image
 from skimage.exposure import equalize_hist
 
-from errors import UserError
-from readers.base import Reader, find_dataset, find_folder, subfolders
+from readers.base import BadImage, Reader, find_dataset, find_folder, subfolders
 from readers.images import open_deep_grey, scan, stamp, to_array
 from readers.listing import Listing
 from readers.sviro import SEATS
@@ -34,7 +33,7 @@ class Ticam(Reader):
         base = find_dataset(self, "TICaM")
         for split in self.splits():
             for sequence in subfolders(find_folder(self, [base / split]), "recording, for example cs01"):
-                for entry in scan(sequence):
+                for entry in scan(sequence, listing):
                     name = Path(entry.path).stem
                     try:
                         label = ticam_label(name)
@@ -47,8 +46,8 @@ class Ticam(Reader):
         """Equalise the whole image's histogram, crop the cabin (300x300), resize."""
         image = open_deep_grey(source)
         if image.shape[0] < _TOP + _SIDE or image.shape[1] < _LEFT_EDGE + _SIDE:
-            raise UserError(f"{source}: image of {image.shape[1]}x{image.shape[0]} pixels; expected 512x512, "
-                            f"at least {_LEFT_EDGE + _SIDE}x{_TOP + _SIDE}")
+            raise BadImage(source, f"image of {image.shape[1]}x{image.shape[0]} pixels; expected 512x512, "
+                                   f"at least {_LEFT_EDGE + _SIDE}x{_TOP + _SIDE}")
         equal = (equalize_hist(image) * 255).round().astype(np.uint8)
         return to_array(Image.fromarray(equal[_TOP : _TOP + _SIDE, _LEFT_EDGE : _LEFT_EDGE + _SIDE]), size)
 

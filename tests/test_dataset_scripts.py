@@ -67,7 +67,7 @@ def test_inspection_counts_per_split_and_lists_what_is_left_out_and_why(script, 
         table = list(csv.reader(file))
     assert table[0] == ["dataset", "reason", "source"]
     assert [row[0] for row in table[1:]] == ["sviro (i3)", "sviro (x5)", "sviro (x5)"]
-    assert table[3][1:] == ["no label in the name", str(odd)]
+    assert table[3][1:] == ["no label in the name; expected it to end with _GT_<left>_<middle>_<right>", str(odd)]
     assert "1 left out: an empty infant or child seat (raw label 5 or 6)" in " ".join(out.split())
     assert str(tmp_path / "look" / "left_out.csv") in out
 

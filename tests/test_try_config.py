@@ -1,10 +1,12 @@
 """Configs on small stand-ins, from the first look to the table."""
 
+import pytest
+
 from experiment import records
 
 
 def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file, tmp_path):
-    overrides = ["dataset.name=sviro_nocar", "dataset.root=/not/there", 'evaluation.datasets=[{name="ticam"}]',
+    overrides = ["dataset.name=sviro_nocar", 'evaluation.datasets=[{name="ticam"}]',
                  "evaluation.classifiers=[\"knn\"]"]
     code, out, err = script("try_config.py", config_file("conv"), "--sceneries", 12, "--epochs", 1, "--out",
                             tmp_path / "tried", "--set", *overrides)
@@ -26,8 +28,20 @@ def test_a_folder_that_exists_is_not_touched(script, config_file, tmp_path):
     assert list((tmp_path / "mine").iterdir()) == []
 
 
-def test_a_dataset_that_cannot_be_found_by_the_scripts_fails_in_one_line_that_names_the_script(script, config_file,
-                                                                                               tmp_path):
-    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", "--set", "dataset.name=folder")
+@pytest.mark.parametrize(("arguments", "piece"), [
+    (("--set", "dataset.name=folder"), "own data ('folder') has no stand-in"),
+    (("--epochs", 0), "--epochs: found 0"),
+    (("--sceneries", 3), "--sceneries: found 3"),
+])
+def test_what_cannot_be_tried_is_refused_before_anything_is_drawn(script, config_file, tmp_path, arguments, piece):
+    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", *arguments)
     assert code == 2
-    assert "inspect_dataset.py failed on stand-ins" in err.splitlines()[-1]
+    assert piece in err
+    assert not (tmp_path / "tried").exists()
+
+
+def test_a_script_that_fails_is_named_and_overrides_have_the_last_word(script, config_file, tmp_path):
+    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", "--set", "model.knn=100000",
+                          "dataset.limit=30", "evaluation.datasets=[{name=\"handwritten\", limit=20}]")
+    assert code == 2
+    assert "train_ae.py failed on stand-ins" in err.splitlines()[-1]

@@ -83,6 +83,8 @@ def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> tuple[np.ndarr
     build_once(folder, lambda temporary: _compute(model, scenes, temporary))
     try:
         features = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
+        if features.shape[:2] != (len(scenes.images), scenes.flips):
+            raise ValueError(f"{features.shape[0]} images where {len(scenes.images)} belong")
         return features, float(np.load(folder / "scale.npy", allow_pickle=False))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None

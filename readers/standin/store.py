@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import joblib
 import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
 from errors import UserError
+from readers.parallel import in_processes
 
-# Fewer images than this are drawn sooner than processes start.
+# So many sceneries are drawn sooner than processes start.
 _FEW = 64
 # zlib's run-length strategy: smaller than its lowest level on noisy images, and a third faster.
 _RUN_LENGTH = 3
@@ -65,14 +65,15 @@ def _claim(handle: int, temporary: Path) -> None:
 
 def draw_all(jobs: list[Job], images: int, title: str) -> None:
     """Run all jobs, in parallel processes where there are many `images` to draw; title: for the progress bar."""
-    processes = joblib.cpu_count() if images >= _FEW else 1
-    parallel = joblib.Parallel(n_jobs=processes, return_as="generator_unordered")
+    counts = in_processes(_draw, [(job,) for job in jobs], _FEW)
     # Closing the generator ends the processes, so that an interrupted one writes nothing more.
-    with closing(parallel(joblib.delayed(job)() for job in jobs)) as counts, tqdm(
-        total=images, desc=f"drawing {title}", unit="image", disable=None
-    ) as bar:
+    with closing(counts), tqdm(total=images, desc=f"drawing {title}", unit="image", disable=None) as bar:
         for count in counts:
             bar.update(count)
+
+
+def _draw(job: Job) -> int:
+    return job()
 
 
 def save(image: np.ndarray, path: Path, brightest: int = 255) -> None:

@@ -112,7 +112,7 @@ def test_names_without_a_label_are_named_and_counted_and_left_out_on_request(tmp
     assert "(and 2 more like it); dataset.skip_bad = true leaves them out" in message
     prepared = prepare(reader(tmp_path, name, skip_bad=True), 16, tmp_path / "cache")
     assert len(prepared.names) == 6
-    assert [len(sources) for sources in prepared.dropped.values()] == [3]
+    assert sum(len(sources) for sources in prepared.dropped.values()) == 3
 
 
 def test_own_scenery_folders_without_a_label_are_left_out_on_request(tmp_path):
@@ -120,7 +120,7 @@ def test_own_scenery_folders_without_a_label_are_left_out_on_request(tmp_path):
         draw(tmp_path / name / "0.png")
     assert "notes: no label in the name" in refusal(create_reader("folder", tmp_path, [], None))
     listing = create_reader("folder", tmp_path, [], None, skip_bad=True).listing()
-    assert (listing.labels, list(listing.dropped)) == ([(1, 0), (0, 1)], ["no label in the name"])
+    assert (listing.labels, list(listing.dropped.values())) == ([(1, 0), (0, 1)], [[str(tmp_path / "notes")]])
 
 
 def damage(path, kind):
@@ -171,7 +171,7 @@ def test_a_dataset_without_any_readable_image_is_refused_also_when_bad_ones_are_
     for path in dataset(tmp_path / "data", "sviro"):
         path.write_bytes(b"")
     message = refusal(reader(tmp_path / "data", "sviro", skip_bad=True), tmp_path / "cache")
-    assert "none of the 6 images of sviro can be read" in message
+    assert "none of the 6 images can be read" in message
 
 
 @pytest.mark.parametrize("name", ["sviro", "sviro_nocar", "folder"])
@@ -233,7 +233,8 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
     path = dataset(tmp_path, "sviro")[0]
     path.unlink()
     path.symlink_to(tmp_path / "gone.png")
-    assert f"{path}: the link leads to no file" in refusal(reader(tmp_path, "sviro"))
+    assert f"{path}: the link leads to no file; dataset.skip_bad" in refusal(reader(tmp_path, "sviro"))
+    assert len(reader(tmp_path, "sviro", skip_bad=True).listing().sceneries) == 5
 
 
 def test_100_000_files_in_one_folder_are_listed_without_opening_one_and_with_one_look_at_each(tmp_path, monkeypatch):
@@ -249,3 +250,62 @@ def test_100_000_files_in_one_folder_are_listed_without_opening_one_and_with_one
     assert listing.labels[1] == (0, int(listing.sources[1][0][-7]), int(listing.sources[1][0][-5]))
     # The files are empty, so opening one would have failed; and only folders were looked at one by one.
     assert len(looks) < 100
+
+
+def test_an_image_that_is_only_out_of_reach_ends_preparation_and_is_not_left_out_for_good(tmp_path, monkeypatch):
+    paths = dataset(tmp_path / "data", "sviro")
+    real = Image.open
+
+    def failing(path, *rest):
+        if str(path) == str(paths[1]):
+            raise OSError(5, "Input/output error", str(path))
+        return real(path, *rest)
+
+    monkeypatch.setattr(Image, "open", failing)
+    message = refusal(reader(tmp_path / "data", "sviro", skip_bad=True), tmp_path / "cache")
+    assert message == f"{paths[1]}: image cannot be reached: Input/output error"
+    monkeypatch.undo()
+    assert len(prepare(reader(tmp_path / "data", "sviro", skip_bad=True), 16, tmp_path / "cache").images) == 6
+
+
+def test_features_never_belong_to_other_images(tmp_path):
+    """The same files by size and time, once with a damaged one among them: two different datasets."""
+    paths = dataset(tmp_path / "data", "sviro")
+    whole, status = paths[2].read_bytes(), paths[2].stat()
+    keys = []
+    for content in (b"x" * len(whole), whole):
+        paths[2].write_bytes(content)
+        os.utime(paths[2], ns=(status.st_atime_ns, status.st_mtime_ns))
+        keys.append(prepare(reader(tmp_path / "data", "sviro", skip_bad=True), 16, tmp_path / "cache").key)
+        shutil.rmtree(tmp_path / "cache" / "images")
+    assert keys[0] != keys[1]
+
+
+def test_a_number_too_large_for_a_label_is_named_and_costs_no_memory(tmp_path):
+    for name in ("a_GT_1_0", "b_GT_99999999999999999999999", "c_GT_0_20240101"):
+        draw(tmp_path / name / "0.png")
+    message = refusal(create_reader("folder", tmp_path, [], None))
+    assert "b_GT_99999999999999999999999: label 99999999999999999999999 in the name; allowed: 0 to 255" in message
+    assert create_reader("folder", tmp_path, [], None, skip_bad=True).listing().labels == [(1, 0)]
+
+
+def test_a_scenery_folder_without_images_is_left_out_on_request(tmp_path):
+    path = dataset(tmp_path, "sviro_illumination")[0]
+    path.unlink()
+    assert f"{path.parent}: no images in this scenery folder; dataset.skip_bad" in refusal(
+        reader(tmp_path, "sviro_illumination"))
+    assert len(reader(tmp_path, "sviro_illumination", skip_bad=True).listing().sceneries) == 5
+
+
+def test_photos_are_turned_as_the_camera_was_held(tmp_path):
+    path = tmp_path / "a" / "photo.jpg"
+    path.parent.mkdir()
+    pixels = np.zeros((64, 64), np.uint8)
+    pixels[:, :32] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(path, exif=exif)
+    upright = create_reader("folder", tmp_path, [], None).prepare(str(path), 32)[0]
+    # Bright on the left in the file, held so that this is the top.
+    assert upright[:14].min() > 200
+    assert upright[18:].max() < 55

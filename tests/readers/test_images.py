@@ -8,6 +8,7 @@ from torchvision.transforms import CenterCrop
 
 from errors import UserError
 from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.listing import Listing
 
 RNG_SEED = 7
 
@@ -193,18 +194,18 @@ def test_scan_lists_image_files_of_any_case_sorted_by_name_and_nothing_else(tmp_
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "e.png").write_bytes(b"x")
-    assert [entry.name for entry in scan(tmp_path)] == ["a.jpg", "b.PNG", "c.Tiff"]
+    assert [entry.name for entry in scan(tmp_path, Listing())] == ["a.jpg", "b.PNG", "c.Tiff"]
 
 
 def test_the_stamp_changes_with_size_and_with_time(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"12")
     os.utime(path, ns=(10, 10))
-    first = stamp(scan(tmp_path)[0])
-    assert stamp(scan(tmp_path)[0]) == first
+    first = stamp(scan(tmp_path, Listing())[0])
+    assert stamp(scan(tmp_path, Listing())[0]) == first
     os.utime(path, ns=(10, 11))
-    later = stamp(scan(tmp_path)[0])
+    later = stamp(scan(tmp_path, Listing())[0])
     path.write_bytes(b"123")
     os.utime(path, ns=(10, 10))
-    longer = stamp(scan(tmp_path)[0])
+    longer = stamp(scan(tmp_path, Listing())[0])
     assert len({first, later, longer}) == 3

@@ -27,7 +27,7 @@ class Folder(Reader):
 
     def fill(self, listing):
         grouped = {}
-        for entry in scan(self.root):
+        for entry in scan(self.root, listing):
             grouped.setdefault(entry.name.split("-")[0], []).append(entry)
         for name, entries in grouped.items():
             listing.add(name, (int(name.split("_")[0]),), [entry.path for entry in entries], [*map(stamp, entries)])
@@ -368,3 +368,21 @@ def test_a_file_too_large_for_the_cache_is_one_line_and_leaves_nothing_behind(tm
     assert done.stdout.startswith("dataset.cache: ")
     assert len(done.stdout.splitlines()) == 1
     assert left_in(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize("damage", ["too few", "other type", "lost notes", "no pairs", "no such place"])
+def test_prepared_images_that_do_not_fit_the_listing_are_refused(source, tmp_path, damage):
+    (source / "0_s0-0.png").write_bytes(b"")
+    read = Folder(source, [], None, skip_bad=True)
+    assert len(prepare(read, 16, tmp_path / "cache").images) == 8
+    (path,) = (tmp_path / "cache").rglob("images.npy")
+    if damage == "too few":
+        np.save(path, np.zeros((7, 1, 16, 16), np.uint8))
+    elif damage == "other type":
+        np.save(path, np.zeros((8, 1, 16, 16), np.int8))
+    elif damage == "lost notes":
+        path.with_name("unreadable.json").unlink()
+    else:
+        path.with_name("unreadable.json").write_text("[1]" if damage == "no pairs" else '[[99, "gone"]]')
+    with pytest.raises(UserError, match=r"prepared images are damaged .*delete the folder"):
+        prepare(read, 16, tmp_path / "cache")
