@@ -12,6 +12,7 @@ from latent.network import NetworkEvaluation
 from pretrained_model import Classifier
 from training.command import Job, train_command
 from training.features import LiveInputs
+from training.recalibrate import recalibrate
 from training.sheets import draw_data
 from training.steps import ClassifierStep
 
@@ -28,8 +29,10 @@ def build(config: Config, fabric: Fabric) -> Job:
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
                       every_variant=training.variants == "all")
     classes = batches.pairing.classes
-    model = Classifier(section.extractor, len(classes), section.variation, section.layer, section.weights)
+    model = Classifier(section.extractor, len(classes), section.variation, section.layer, section.weights,
+                       section.batchnorm, section.normalize)
     model = model.to(fabric.device)
+    recalibrate(model, scenes, config.dataset.cache)
     evaluation = NetworkEvaluation(classes, targets)
 
     def draw(folder: Path) -> None:
