@@ -276,3 +276,9 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pre_trained_model(self.scale(images))
+
+
+def build_classifier(section, num_classes: int) -> Classifier:
+    """Return the classifier that the config's `[model]` section describes; UserError where its parts do not fit."""
+    return Classifier(section.extractor, num_classes, section.variation, section.layer, section.weights,
+                      section.batchnorm, section.normalize)

@@ -90,7 +90,7 @@ def commands(config: Path, classifier: bool) -> list[list[str]]:
     run = folder / "run"
     steps = [["inspect_dataset.py", str(config), "--out", str(folder / "look")]]
     if classifier:
-        steps.append(["train_classifier.py", str(config), "--out", str(run)])
+        steps += [["train_classifier.py", str(config), "--out", str(run)], ["eval_classifier.py", str(run)]]
     else:
         steps += [["train_ae.py", str(config), "--out", str(run)], ["eval_ae.py", str(run)]]
     return [*steps, ["calculate_mean_and_var_accuracy.py", str(run)]]

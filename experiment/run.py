@@ -43,6 +43,11 @@ class Run:
         return self.folder / "images"
 
     @property
+    def saved(self) -> list[str]:
+        """Return which weights there are: `last`, `best`, or both."""
+        return [name for name in ("last", "best") if (self.checkpoints / f"{name}_model.pth").exists()]
+
+    @property
     def done(self) -> bool:
         return (self.folder / "done").exists()
 
