@@ -1,5 +1,8 @@
 """The evaluation scripts on finished runs; what eval_ae.py makes of an autoencoder is in test_scripts.py."""
 
+import subprocess
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -126,11 +129,16 @@ def test_weights_that_do_not_fit_are_one_line(script, trained, change, pieces):
     assert records.read(trained) == before
 
 
-def test_try_runs_a_classifiers_config_to_the_table(script, config_file, tmp_path):
-    code, _, err = script("try_config.py", config_file("classifier", "scratch"), "--sceneries", 12, "--epochs", 1,
-                          "--out", tmp_path / "try")
+@pytest.mark.parametrize(("kind", "variation", "evaluation"), [("classifier", "scratch", "eval_classifier.py"),
+                                                               ("conv", "ae", "eval_ae.py")])
+def test_try_evaluates_each_kind_of_model_with_its_script(
+        script, config_file, tmp_path, monkeypatch, kind, variation, evaluation):
+    typed = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: typed.append(command) or
+                        subprocess.CompletedProcess(command, 0))
+    code, _, err = script("try_config.py", config_file(kind, variation), "--out", tmp_path / "try")
     assert code == 0, err
-    assert (tmp_path / "try" / "run" / "done").exists()
-    lines = (tmp_path / "try" / "run" / "records.jsonl").read_text().splitlines()
-    # Once from training, once from the evaluation.
-    assert sum('"last"' in line and '"network"' in line for line in lines) == 2
+    run = str(tmp_path / "try" / "run")
+    assert Path(typed[2][1]).name == evaluation
+    assert typed[2][2:] == [run]
+    assert typed[1][-1] == run
