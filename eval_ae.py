@@ -7,7 +7,7 @@ from experiment.command import run_script
 from experiment.schema import Config
 from latent.command import Evaluation, create_parser, eval_command
 from latent.evaluate import LatentEvaluation
-from model import create_autoencoder
+from latent.trained import rebuild_autoencoder
 from training.features import create_inputs
 
 
@@ -22,11 +22,10 @@ def main() -> None:
 
 def build(config: Config, device: torch.device, classifiers: list[str] | None) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
-    size, cache = config.dataset.image_size, config.dataset.cache
-    train = Scenes(config.dataset, size, cache, device)
+    cache = config.dataset.cache
+    train = Scenes(config.dataset, config.dataset.image_size, cache, device)
     scenes = [train, *open_targets(config, train)]
-    # The checkpoint holds the frozen extractor as well, so its weights need not be found again.
-    model = create_autoencoder(config.model.model_copy(update={"weights": "none"}), size, train.channels).to(device)
+    model = rebuild_autoencoder(config, train)
 
     def accuracies():
         feeds = [(each, create_inputs(model, each, cache)) for each in scenes]

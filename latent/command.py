@@ -13,7 +13,7 @@ from errors import UserError
 from experiment import records
 from experiment.run import Run, expand, open_run
 from experiment.schema import PLACES, Config
-from latent.trained import restore
+from latent.trained import check_run, restore
 from training.journal import selection
 from utils import choose_device
 
@@ -50,7 +50,7 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
     runs = [open_run(folder) for folder in expand(arguments.runs)]
     configs = [open_run(run.folder, arguments.set).config for run in runs]
     for run, config in zip(runs, configs, strict=True):
-        _check_run(run, arguments.checkpoint, trainer, types)
+        check_run(run, arguments.checkpoint, trainer, types)
         if not config.evaluation.datasets:
             raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
                             "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
@@ -58,7 +58,8 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
         rows = _evaluate(run, config, arguments.checkpoint, build)
         records.append(run.folder, rows)
         for row in rows:
-            tqdm.write(f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {row['epoch']})  "
+            epoch = "unknown" if row["epoch"] is None else row["epoch"]
+            tqdm.write(f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {epoch})  "
                        f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
 
 
@@ -69,18 +70,6 @@ def _check_overrides(overrides: list[str]) -> None:
         if not key.startswith("evaluation.") and key not in PLACES:
             raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
                             f"{', '.join(PLACES)}")
-
-
-def _check_run(run: Run, checkpoints: list[str] | None, trainer: str, types: tuple[str, ...]) -> None:
-    """Refuse a run that cannot be evaluated, before any other run is."""
-    if run.config.model.type not in types:
-        raise UserError(f"{run.folder}: holds a model of type {run.config.model.type}; allowed: runs of {trainer}, "
-                        f"of type {', '.join(types)}")
-    if not run.done:
-        raise UserError(f"{run.folder}: not finished; continue it with {trainer} --resume {run.folder}")
-    if "best" in (checkpoints or []) and "best" not in run.saved:
-        raise UserError(f"{run.folder}: has no best weights, as it was trained without [[evaluation.datasets]]; "
-                        "allowed: --checkpoint last")
 
 
 def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,

@@ -49,6 +49,9 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
         if run.done:
             print(f"{run.folder} is finished; nothing to resume")
             return
+        if run.published:
+            raise UserError(f"{run.folder}: a published run holds no training state to continue from (looked for "
+                            f"{run.checkpoints / 'last.pth'})")
         run.lock()
         config = run.config
     else:
