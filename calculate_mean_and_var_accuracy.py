@@ -20,7 +20,8 @@ def main() -> None:
     warn_of_mixture(folders, arguments.pool)
     table = summarise(rows, arguments.pool)
     if not table:
-        raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py on these runs first")
+        raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py or "
+                        "eval_classifier.py on these runs first")
     check_unique(rows)
     text = render(table, arguments.format)
     write_or_print(text, arguments.out)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from errors import UserError
-from pretrained_model import build_extractor, scale_to_network
+from pretrained_model import Frozen, build_extractor, scale_to_network
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh,
@@ -19,7 +19,10 @@ class Autoencoder(nn.Module):
 
     extract: images (n, C, H, W) in [0, 1] -> what is encoded (frozen features, or the images themselves);
     encode: that -> latents (n, d); decode: latents -> images (n, C, H, W) in (0, 1).
+    frozen: the layers that do not train, or None.
     """
+
+    frozen: Frozen | None = None
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
         super().__init__()
@@ -121,15 +124,16 @@ class FactorVAE(VAE):
 class ExtractorAE(Autoencoder):
     """The extractor autoencoder of Tables S3 and S4: frozen backbone, summariser, encoder, decoder.
 
-    The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm with stored statistics.
+    The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
     """
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
-                 weights: str):
+                 weights: str, batchnorm: str = "frozen", normalize: bool = False):
         super().__init__(image_size, channels, dimension, activation)
         act = ACTIVATIONS[activation]
         backbone = build_extractor(extractor, layer, weights, image_size)
-        self.extractor, self.input_size = backbone.layers, backbone.input_size
+        self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
+        self.frozen = Frozen(self.extractor, batchnorm)
         side = backbone.size // 2 - 3
         self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(backbone.channels, HIDDEN, 4))
         self.encoder = nn.Sequential(
@@ -138,13 +142,17 @@ class ExtractorAE(Autoencoder):
 
     def train(self, mode: bool = True) -> "ExtractorAE":
         super().train(mode)
-        self.extractor.eval()
+        self.frozen.train(mode)
         return self
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Return what the extractor sees of images (n, C, H, W) in [0, 1]."""
+        return scale_to_network(images, self.input_size, self.normalize)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:
         """Return the pooled frozen features (n, c, h, w) of images (n, C, H, W) in [0, 1]."""
-        return self.conv[0](self.extractor(scale_to_network(images, self.input_size)))
+        return self.conv[0](self.extractor(self.scale(images)))
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(self.conv[1](features))
@@ -162,6 +170,7 @@ def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
     if section.type == "conv":
         model = CONVOLUTIONAL[section.variation](*shared)
     else:
-        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights)
+        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights, section.batchnorm,
+                            section.normalize)
     # Channels-last convolutions are the faster ones at 128 pixels, where most of the time goes.
     return model.to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""Backbones: networks by name, the part below a cut, weights, freezing; and the classifier built on them."""
+"""Backbones: networks by name, the part below a cut, weights, freezing, BatchNorm; and the classifier built on them."""
 
 import hashlib
 import tomllib
@@ -10,6 +10,7 @@ import torch
 import torchvision.models as tv
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError, choice_error
 from experiment.checkpoint import load
@@ -17,6 +18,7 @@ from experiment.checkpoint import load
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224
 CLASSIFIER_PREFIX = "pre_trained_model."
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The summariser pools by two and then needs four by four positions.
 SMALLEST_FEATURES = 8
 
@@ -47,6 +49,35 @@ class Extractor(NamedTuple):
     input_size: int | None
 
 
+class Frozen:
+    """Layers of a network that do not train, and what their BatchNorm does meanwhile (`model.batchnorm`).
+
+    `frozen` and `recalibrated`: stored statistics, in training too. `reference`: batch statistics while training, which
+    move the stored ones. Networks without BatchNorm behave alike under all.
+    """
+
+    def __init__(self, layers: nn.Sequential, policy: str):
+        self.layers, self.policy = layers.requires_grad_(False), policy
+        self.train(False)
+
+    @property
+    def norms(self) -> list[BatchNorm]:
+        """Return the BatchNorm layers."""
+        return [module for module in self.layers.modules() if isinstance(module, BatchNorm)]
+
+    @property
+    def drifts(self) -> bool:
+        """Whether the statistics, and so the features of an image, change while the rest of the network trains."""
+        return self.policy == "reference" and bool(self.norms)
+
+    def train(self, mode: bool) -> None:
+        """Put the layers into evaluation mode, whatever the mode of the rest, as far as the policy says so."""
+        self.layers.eval()
+        if self.drifts:
+            for norm in self.norms:
+                norm.train(mode)
+
+
 def build_network(name: str, num_classes: int) -> nn.Module:
     """Return a classification network with random weights; UserError for an unknown name."""
     if name == SMALL_CNN:
@@ -73,7 +104,7 @@ def stages(network: nn.Module) -> list[nn.Module]:
 
 
 def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Extractor:
-    """Return a backbone cut as `children()[0:layer]`, with its weights, frozen.
+    """Return a backbone cut as `children()[0:layer]`, with its weights.
 
     Raises UserError for an unknown backbone, a cut that leaves no usable feature map, and weights that do not fit.
     """
@@ -88,7 +119,6 @@ def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Ext
                         f"allowed: {named or 'none, the images are too small or the network is no chain of layers'}")
     layers = nn.Sequential(*parts[:layer])
     load_weights(network, layers, name, weights)
-    layers.requires_grad_(False).eval()
     return Extractor(layers, valid[layer][0], valid[layer][1], size)
 
 
@@ -195,41 +225,60 @@ def _hash(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def scale_to_network(images: Tensor, size: int | None) -> Tensor:
-    """Scale images (bilinear) to (n, 3, size, size), grey repeated to three channels; no mean/std normalisation."""
+def scale_to_network(images: Tensor, size: int | None, normalize: bool = False) -> Tensor:
+    """Scale images (bilinear) to (n, 3, size, size), grey repeated to three channels.
+
+    With `normalize`, ImageNet's mean is subtracted and the result divided by its standard deviation.
+    """
     if size is not None and size != images.shape[-1]:
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
-    return images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+    images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
+    if normalize:
+        mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        images = (images - mean) / std
+    return images
 
 
 class Classifier(nn.Module):
     """A backbone with a new last layer, trained with cross-entropy (Table S6, scratch and pre-trained).
 
     `scratch` trains everything from random weights; `pretrained` loads weights and freezes what lies below the cut,
-    BatchNorm statistics included. Input: images float32 (n, 1 or 3, H, W) in [0, 1]; output: logits (n, classes).
+    BatchNorm as its policy says. Input: images float32 (n, 1 or 3, H, W) in [0, 1]; output: logits (n, classes).
+
+    frozen: the layers that do not train, or None.
     """
 
-    def __init__(self, name: str, num_classes: int, variation: str, layer: int, weights: str):
+    def __init__(self, name: str, num_classes: int, variation: str, layer: int, weights: str,
+                 batchnorm: str = "frozen", normalize: bool = False):
         super().__init__()
         self.pre_trained_model = build_network(name, num_classes)
-        self.input_size = input_size(name)
-        self._frozen: list[nn.Module] = []
+        self.input_size, self.normalize = input_size(name), normalize
+        self.frozen: Frozen | None = None
         if variation == "pretrained":
             parts = stages(self.pre_trained_model)
             if not len(parts) + layer > 0:
                 raise UserError(f"model.layer: {name} has {len(parts)} layers; allowed: {1 - len(parts)} to -1")
             below = nn.Sequential(*parts[:layer])
             load_weights(self.pre_trained_model, below, name, weights)
-            below.requires_grad_(False)
-            self._frozen = list(below)
+            self.frozen = Frozen(below, batchnorm)
         self.train()
 
     def train(self, mode: bool = True) -> "Classifier":
-        """Switch to training mode, in which the frozen layers stay in evaluation mode."""
+        """Switch the mode; frozen layers stay in evaluation mode, as far as their policy says so."""
         super().train(mode)
-        for part in self._frozen:
-            part.eval()
+        if self.frozen:
+            self.frozen.train(mode)
         return self
 
+    def scale(self, images: Tensor) -> Tensor:
+        """Return what the backbone sees of images (n, 1 or 3, H, W) in [0, 1]."""
+        return scale_to_network(images, self.input_size, self.normalize)
+
     def forward(self, images: Tensor) -> Tensor:
-        return self.pre_trained_model(scale_to_network(images, self.input_size))
+        return self.pre_trained_model(self.scale(images))
+
+
+def build_classifier(section, num_classes: int) -> Classifier:
+    """Return the classifier that the config's `[model]` section describes; UserError where its parts do not fit."""
+    return Classifier(section.extractor, num_classes, section.variation, section.layer, section.weights,
+                      section.batchnorm, section.normalize)

@@ -14,7 +14,8 @@ from latent.extract import reconstruct
 from model import Autoencoder, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
-from training.features import create_inputs
+from training.features import create_inputs, uncached_because
+from training.recalibrate import recalibrate
 from training.sheets import draw_data, pick
 from training.steps import AutoencoderStep, FactorVaeStep, VaeStep
 
@@ -30,6 +31,7 @@ def build(config: Config, fabric: Fabric) -> Job:
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
+    recalibrate(model, scenes, cache)
     inputs = create_inputs(model, scenes, cache, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
@@ -44,7 +46,8 @@ def build(config: Config, fabric: Fabric) -> Job:
             draw_reconstructions(model, each, feed, folder)
 
     return Job(scenes, step, batches, evaluate=lambda: evaluation.accuracies(model, ["knn"]),
-               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw)
+               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
+               notes=uncached_because(model))
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -9,9 +9,10 @@ from errors import UserError
 from experiment.command import run_script
 from experiment.schema import Config
 from latent.network import NetworkEvaluation
-from pretrained_model import Classifier
+from pretrained_model import build_classifier
 from training.command import Job, train_command
 from training.features import LiveInputs
+from training.recalibrate import recalibrate
 from training.sheets import draw_data
 from training.steps import ClassifierStep
 
@@ -28,8 +29,8 @@ def build(config: Config, fabric: Fabric) -> Job:
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
                       every_variant=training.variants == "all")
     classes = batches.pairing.classes
-    model = Classifier(section.extractor, len(classes), section.variation, section.layer, section.weights)
-    model = model.to(fabric.device)
+    model = build_classifier(section, len(classes)).to(fabric.device)
+    recalibrate(model, scenes, config.dataset.cache)
     evaluation = NetworkEvaluation(classes, targets)
 
     def draw(folder: Path) -> None:

@@ -92,13 +92,12 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
 
 def commands(config: Config, file: Path) -> list[list[str]]:
     """Return what a user would type, from the first look to the table, for a config that lies in `file`."""
-    run = str(file.parent / "run")
-    train = "train_classifier.py" if config.model.type == "classifier" else "train_ae.py"
-    steps = [["inspect_dataset.py", str(file), "--out", str(file.parent / "look")], [train, str(file), "--out", run]]
+    run, kind = str(file.parent / "run"), "classifier" if config.model.type == "classifier" else "ae"
+    steps = [["inspect_dataset.py", str(file), "--out", str(file.parent / "look")],
+             [f"train_{kind}.py", str(file), "--out", run]]
     if not config.evaluation.datasets:
         return steps
-    evaluation = [] if config.model.type == "classifier" else [["eval_ae.py", run]]
-    return [*steps, *evaluation, ["calculate_mean_and_var_accuracy.py", run]]
+    return [*steps, [f"eval_{kind}.py", run], ["calculate_mean_and_var_accuracy.py", run]]
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ def record(**values: Any) -> dict[str, Any]:
 
     experiment: str; seed: int; dataset, factor, split: what was measured on; classifier: knn, forest, svm, network or
     "" (losses); checkpoint: `last`, `best`, or `epoch` for the curve during training; selection: how the checkpoint
-    was chosen; epoch: int; metric: accuracy (in [0, 1]) or a loss's name; value: float; n: samples behind the value.
+    was chosen; epoch: int, or None where a published run does not say; metric: accuracy (in [0, 1]) or a loss's name;
+    value: float; n: samples behind the value.
     """
     if set(values) != set(FIELDS):
         raise ValueError(f"a record has the fields {FIELDS}, not {tuple(values)}")

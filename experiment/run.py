@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from errors import UserError
+from experiment import published
 from experiment.schema import Config, dump_config, load_config
 
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
@@ -41,6 +42,16 @@ class Run:
     @property
     def images(self) -> Path:
         return self.folder / "images"
+
+    @property
+    def saved(self) -> list[str]:
+        """Return which weights there are: `last`, `best`, or both."""
+        return [name for name in ("last", "best") if (self.checkpoints / f"{name}_model.pth").exists()]
+
+    @property
+    def published(self) -> bool:
+        """Whether it is one of the published runs, not made here; see `experiment.published`."""
+        return published.is_published(self.folder)
 
     @property
     def done(self) -> bool:
@@ -116,10 +127,17 @@ def check_free(out: Path) -> None:
 
 
 def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
-    """Open an existing run; `overrides` change its config for this process only. Raises UserError when it is none."""
+    """Open an existing run; `overrides` change its config for this process only. Raises UserError when it is none.
+
+    A published run does not say its seed, and has a number of its own in its place.
+    """
     if not (folder / "cfg.toml").is_file():
         raise UserError(f"{folder}: not a run folder (looked for {folder / 'cfg.toml'})")
-    return Run(folder, _experiment_name(folder), load_config(folder / "cfg.toml", overrides))
+    config = load_config(folder / "cfg.toml", overrides)
+    if "seed" not in config.training.model_fields_set and published.is_published(folder):
+        training = config.training.model_copy(update={"seed": published.number(folder)})
+        config = config.model_copy(update={"training": training})
+    return Run(folder, _experiment_name(folder), config)
 
 
 def find_runs(parent: Path) -> list[Run]:

@@ -108,7 +108,11 @@ class Model(Section):
     loss), with `conv` also `vae`, `factorvae`, with `classifier` instead `scratch`, `pretrained`;
     extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`; weights: `imagenet`, `none`,
     a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
-    evaluation.
+    evaluation;
+    batchnorm: statistics of BatchNorm layers that do not train: `frozen` (those that came with the weights),
+    `recalibrated` (estimated once on the training images), `reference` (batch statistics while training, as in the
+    published runs; evaluation takes the running ones); normalize: subtract ImageNet's mean from what the network sees
+    and divide by its standard deviation.
     """
 
     type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
@@ -119,6 +123,8 @@ class Model(Section):
     dimension: Annotated[int, Field(gt=0)] = 64
     knn: Annotated[int, Field(gt=0)] = 115
     activation: Activation = "relu"
+    batchnorm: Annotated[Literal["frozen", "recalibrated", "reference"], BeforeValidator(_lower)] = "frozen"
+    normalize: Switch = False
 
     @model_validator(mode="after")
     def _variation_fits_type(self) -> "Model":

@@ -1,10 +1,14 @@
+import re
+
 import pytest
 import torch
 import torchvision
 from torch.nn import functional as F
 
 from errors import UserError
-from pretrained_model import Classifier, build_extractor, fingerprint, scale_to_network, stages
+from experiment.schema import Model
+from model import create_autoencoder
+from pretrained_model import Classifier, Frozen, build_extractor, fingerprint, scale_to_network, stages
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +145,129 @@ def test_fingerprints_differ_by_a_single_weight():
     with torch.no_grad():
         model.weight[1, 1] += 1e-6
     assert fingerprint(model) != before
+
+
+def normed(policy, network=torchvision.models.resnet18):
+    """The first layers of a network with BatchNorm, under a policy."""
+    torch.manual_seed(0)
+    return Frozen(torch.nn.Sequential(*stages(network(weights=None))[:5]), policy)
+
+
+@pytest.mark.parametrize("policy", ["frozen", "recalibrated"])
+def test_frozen_batchnorm_uses_and_keeps_stored_statistics_in_training(policy, generator):
+    frozen, images = normed(policy), torch.rand(4, 3, 32, 32, generator=generator)
+    before, expected = fingerprint(frozen.layers), frozen.layers(images)
+    frozen.train(True)
+    assert torch.equal(frozen.layers(images), expected)
+    assert fingerprint(frozen.layers) == before
+    assert not frozen.drifts
+
+
+def test_reference_batchnorm_uses_batch_statistics_in_training_and_drifted_ones_in_evaluation(generator):
+    frozen, images = normed("reference"), torch.rand(4, 3, 32, 32, generator=generator)
+    conv, norm = frozen.layers[0], frozen.layers[1]
+    mean, variance = torch.zeros(64), torch.ones(64)
+    frozen.train(True)
+    for _ in range(3):
+        normalised = norm(conv(images))
+        expected = F.batch_norm(conv(images), mean, variance, norm.weight, norm.bias, training=True, momentum=0.1)
+        torch.testing.assert_close(normalised, expected)
+    torch.testing.assert_close(norm.running_mean, mean)
+    torch.testing.assert_close(norm.running_var, variance)
+    assert (norm.running_mean != 0).all()
+    frozen.train(False)
+    before = fingerprint(frozen.layers)
+    torch.testing.assert_close(norm(conv(images)), F.batch_norm(conv(images), mean, variance, norm.weight, norm.bias))
+    frozen.layers(images)
+    assert fingerprint(frozen.layers) == before
+
+
+def test_under_reference_nothing_but_batchnorm_is_in_training_mode():
+    layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5))
+    frozen = Frozen(layers, "reference")
+    frozen.train(True)
+    assert [layer.training for layer in layers] == [False, True, False]
+    assert not any(parameter.requires_grad for parameter in layers.parameters())
+
+
+def test_a_network_without_batchnorm_behaves_alike_under_all_policies(generator):
+    images, outputs = torch.rand(2, 3, 32, 32, generator=generator), []
+    for policy in ("frozen", "recalibrated", "reference"):
+        frozen = normed(policy, torchvision.models.squeezenet1_1)
+        frozen.train(True)
+        outputs.append(frozen.layers(images))
+        assert not frozen.drifts
+    assert torch.equal(outputs[0], outputs[1])
+    assert torch.equal(outputs[0], outputs[2])
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("recalibrated", False), ("reference", True)])
+def test_a_pretrained_classifiers_frozen_statistics_follow_the_policy(policy, moves):
+    model = Classifier("resnet18", 10, "pretrained", -3, "none", policy).train()
+    below = fingerprint(model.frozen.layers)
+    model(torch.rand(4, 1, 32, 32))
+    assert (fingerprint(model.frozen.layers) != below) == moves
+    below = fingerprint(model.frozen.layers)
+    model.eval()(torch.rand(4, 1, 32, 32))
+    assert fingerprint(model.frozen.layers) == below
+
+
+def test_no_policy_touches_a_scratch_classifier():
+    for policy in ("frozen", "recalibrated", "reference"):
+        model = Classifier("small_cnn", 10, "scratch", -3, "none", policy)
+        assert model.frozen is None
+        assert all(module.training for module in model.modules())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_normalised_images_are_those_of_torchvision(channels, generator):
+    images = torch.rand(2, channels, 64, 64, generator=generator)
+    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    expected = normalise(scale_to_network(images, 224))
+    torch.testing.assert_close(scale_to_network(images, 224, normalize=True), expected)
+    assert expected.min() < -1
+
+
+def test_a_classifier_normalises_only_when_it_is_told_to(generator):
+    images, outputs = torch.rand(2, 1, 32, 32, generator=generator), []
+    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    for normalize in (False, True):
+        torch.manual_seed(0)
+        model = Classifier("small_cnn", 10, "scratch", -3, "none", normalize=normalize).eval()
+        outputs.append(model(images))
+    repeated = images.repeat(1, 3, 1, 1)
+    torch.testing.assert_close(outputs[0], model.pre_trained_model(repeated))
+    torch.testing.assert_close(outputs[1], model.pre_trained_model(normalise(repeated)))
+
+
+# Cut -> channels and side length at 224 pixels, written down from the papers' tables of the three networks.
+VGG11 = {**dict.fromkeys((-20, -19), (64, 224)), -18: (64, 112), **dict.fromkeys((-17, -16), (128, 112)),
+         -15: (128, 56), **dict.fromkeys((-14, -13, -12, -11), (256, 56)), -10: (256, 28),
+         **dict.fromkeys((-9, -8, -7, -6), (512, 28)), **dict.fromkeys((-5, -4, -3, -2, -1), (512, 14))}
+RESNET50 = {**dict.fromkeys((-9, -8, -7), (64, 112)), -6: (64, 56), -5: (256, 56), -4: (512, 28), -3: (1024, 14)}
+DENSENET121 = {**dict.fromkeys((-11, -10, -9), (64, 112)), -8: (64, 56), -7: (256, 56), -6: (128, 28), -5: (512, 28),
+               -4: (256, 14), -3: (1024, 14)}
+
+
+@pytest.mark.parametrize(("name", "cut", "shape"), [
+    (name, cut, shape) for name, cuts in (("vgg11", VGG11), ("resnet50", RESNET50), ("densenet121", DENSENET121))
+    for cut, shape in cuts.items()])
+def test_every_valid_cut_of_the_papers_backbones_builds_an_autoencoder(name, cut, shape):
+    with torch.device("meta"):
+        section = Model(type="extractor", variation="ae", extractor=name, layer=cut, weights="none")
+        model = create_autoencoder(section, 128, 1)
+        images = torch.zeros(2, 1, 128, 128)
+        features = model.extractor(model.scale(images))
+        reconstruction, latents = model(images)
+    assert features.shape == (2, shape[0], shape[1], shape[1])
+    assert latents.shape == (2, 64)
+    assert reconstruction.shape == images.shape
+
+
+@pytest.mark.parametrize(("name", "cuts"), [("vgg11", VGG11), ("resnet50", RESNET50), ("densenet121", DENSENET121)])
+def test_no_other_cut_is_valid(name, cuts):
+    with torch.device("meta"):
+        message = refused("none", name, -99)
+    named = {int(cut): (int(channels), int(side)) for cut, channels, side in
+             re.findall(r"(-\d+) \((\d+)x(\d+)x\d+\)", message)}
+    assert named == cuts

@@ -28,7 +28,7 @@ class Job:
     """What a training script makes of a config.
 
     evaluate: rows of accuracies, the first of which chooses the best weights; rehearse: checks that evaluation can
-    work, cheaply; draw: writes pictures of data and results to a folder.
+    work, cheaply; draw: writes pictures of data and results to a folder; notes: lines to say when the run starts.
     """
 
     scenes: Scenes
@@ -37,6 +37,7 @@ class Job:
     evaluate: Callable[[], list[dict[str, Any]]]
     rehearse: Callable[[], None]
     draw: Callable[[Path], None]
+    notes: tuple[str, ...] = ()
 
 
 def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> None:
@@ -48,6 +49,9 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
         if run.done:
             print(f"{run.folder} is finished; nothing to resume")
             return
+        if run.published:
+            raise UserError(f"{run.folder}: a published run holds no training state to continue from (looked for "
+                            f"{run.checkpoints / 'last.pth'})")
         run.lock()
         config = run.config
     else:
@@ -95,8 +99,11 @@ def _rehearse(job: Job) -> None:
     """Send one batch forward and backward and one image of each dataset through evaluation; nothing is kept."""
     generator = torch.Generator(job.scenes.device).manual_seed(0)
     count = min(job.batches.batch_size, len(job.scenes))
+    # Drawn in evaluation mode, as a draw in training mode may move the statistics of a frozen extractor.
+    job.step.model.eval()
+    batch = job.batches.draw(torch.arange(count, device=job.scenes.device), generator)
     job.step.model.train()
-    job.step.rehearse(job.batches.draw(torch.arange(count, device=job.scenes.device), generator))
+    job.step.rehearse(batch)
     job.step.model.eval()
     job.rehearse()
 
@@ -105,11 +112,14 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
     model, scenes = job.step.model, job.scenes
     trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
-    return (f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
-            f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}\n"
-            f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}\n"
-            f"{config.training.epochs} epochs of {len(job.batches)} batches\n"
-            "config, data, one batch and evaluation work")
+    return "\n".join([
+        f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
+        f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
+        f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}",
+        f"{config.training.epochs} epochs of {len(job.batches)} batches",
+        *job.notes,
+        "config, data, one batch and evaluation work",
+    ])
 
 
 def _train(run: Run, job: Job) -> None:
@@ -126,6 +136,8 @@ def _train(run: Run, job: Job) -> None:
     progress = loop.resume()
     journal = Journal(run, job.scenes.identity, job.batches.samples, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
+    for note in job.notes:
+        journal.log.info(note)
     try:
         with logging_redirect_tqdm([journal.log]):
             loop.run(progress)

@@ -58,9 +58,17 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
 
     Raises UserError when the cache cannot be written or has too little room.
     """
-    if not isinstance(model, ExtractorAE) or augment:
+    if not isinstance(model, ExtractorAE) or augment or model.frozen.drifts:
         return LiveInputs(model, scenes, augment)
     return CachedInputs(*_features(model, scenes, Path(cache)), scenes)
+
+
+def uncached_because(model: Autoencoder) -> tuple[str, ...]:
+    """Return the line to say when a run starts whose frozen features cannot be cached, or nothing."""
+    if not (model.frozen and model.frozen.drifts):
+        return ()
+    return ("model.batchnorm 'reference': the extractor's BatchNorm layers use the statistics of each batch, so its "
+            "features cannot be cached; the run trains uncached",)
 
 
 def photometric(images: Tensor) -> Tensor:
@@ -77,7 +85,8 @@ def _features(model: ExtractorAE, scenes: Scenes, cache: Path) -> tuple[np.ndarr
 
     They are named after all that determines them: the frozen weights and statistics, the image scaling, the data.
     """
-    identity = f"scaled {fingerprint(model.extractor)} {model.extractor} {model.input_size} {scenes.key} {scenes.flips}"
+    identity = (f"scaled {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
+                f"{scenes.key} {scenes.flips}")
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = cache / "features" / f"{scenes.name}-{key}"
     build_once(folder, lambda temporary: _compute(model, scenes, temporary))

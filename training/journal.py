@@ -10,6 +10,7 @@ from experiment.run import Run
 from utils import open_log
 
 LAST, ORACLE = "last epoch", "oracle: highest accuracy on "
+PUBLISHED_ORACLE = "oracle: highest accuracy in the published training"
 
 
 class Journal:
@@ -63,6 +64,8 @@ def selection(run: Run, checkpoint: str) -> str:
     """Say how a finished run's last or best weights were chosen, as its training recorded it."""
     if checkpoint == "last":
         return LAST
+    if run.published:
+        return PUBLISHED_ORACLE
     return next(row["selection"] for row in records.read(run.folder) if row["checkpoint"] == "best")
 
 

@@ -42,6 +42,8 @@ weights = "none"
 dimension = 10
 knn = 7
 activation = "leaky_relu"
+batchnorm = "reference"
+normalize = true
 
 [training]
 batch_size = 32

@@ -8,7 +8,8 @@ from experiment.schema import Model, TargetDataset
 from model import create_autoencoder
 from readers import READERS
 from readers.glyphs import Glyphs
-from training.features import CachedInputs, LiveInputs, create_inputs, photometric
+from training.features import CachedInputs, LiveInputs, create_inputs, photometric, uncached_because
+from training.recalibrate import recalibrate
 
 
 class MirroredGlyphs(Glyphs):
@@ -25,9 +26,9 @@ def scenes(monkeypatch, tmp_path):
     return Scenes(section, 32, str(tmp_path), torch.device("cpu"))
 
 
-def make(type="extractor", layer=-3):
+def make(type="extractor", layer=-3, extractor="small_cnn", **options):
     torch.manual_seed(0)
-    section = Model(type=type, variation="ae", extractor="small_cnn", weights="none", layer=layer, dimension=4)
+    section = Model(type=type, variation="ae", extractor=extractor, weights="none", layer=layer, dimension=4, **options)
     return create_autoencoder(section, 32, 1)
 
 
@@ -84,7 +85,37 @@ def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
     create_inputs(make(layer=-4), scenes, tmp_path)
     fewer = Scenes(TargetDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
     create_inputs(make(), fewer, tmp_path)
-    assert len(list((tmp_path / "features").glob("mirrored-*"))) == 4
+    create_inputs(make(normalize=True), scenes, tmp_path)
+    assert len(list((tmp_path / "features").glob("mirrored-*"))) == 5
+
+
+def test_recalibrated_statistics_have_a_cache_of_their_own_that_seeds_share(scenes, tmp_path):
+    create_inputs(make(), scenes, tmp_path)
+    for _ in range(2):
+        model = make(batchnorm="recalibrated")
+        recalibrate(model, scenes, tmp_path)
+        cached = create_inputs(model, scenes, tmp_path)
+        index, flip = views(scenes)
+        live = LiveInputs(model, scenes)(index, flip)
+        torch.testing.assert_close(cached(index, flip), live, rtol=1e-3, atol=1e-3)
+        assert len(list((tmp_path / "features").glob("mirrored-*"))) == 2
+
+
+def test_features_under_drifting_statistics_are_not_cached_and_the_reason_is_said(scenes, tmp_path):
+    model = make(batchnorm="reference")
+    assert isinstance(create_inputs(model, scenes, tmp_path), LiveInputs)
+    assert not (tmp_path / "features").exists()
+    [reason] = uncached_because(model)
+    assert "model.batchnorm 'reference'" in reason
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize(("extractor", "policy"), [("small_cnn", "frozen"), ("small_cnn", "recalibrated"),
+                                                   ("squeezenet1_1", "reference")])
+def test_features_under_settled_statistics_are_cached(scenes, tmp_path, extractor, policy):
+    model = make(batchnorm=policy, extractor=extractor)
+    assert isinstance(create_inputs(model, scenes, tmp_path), CachedInputs)
+    assert uncached_because(model) == ()
 
 
 def test_an_interrupted_computation_leaves_nothing_that_is_taken_for_whole(scenes, tmp_path, monkeypatch):

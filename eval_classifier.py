@@ -1,0 +1,27 @@
+"""Evaluate trained classifiers: score the network's own predictions on the target datasets."""
+
+import torch
+
+from dataset import Scenes, open_targets
+from experiment.command import run_script
+from experiment.schema import Config
+from latent.command import Evaluation, create_parser, eval_command
+from latent.network import NetworkEvaluation
+from latent.trained import rebuild_classifier
+
+
+def main() -> None:
+    eval_command(create_parser(__doc__).parse_args(), "train_classifier.py", ("classifier",), build)
+
+
+def build(config: Config, device: torch.device) -> Evaluation:
+    """Build data and model from a run's config; the model waits for its weights."""
+    train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
+    targets = open_targets(config, train)
+    model, classes = rebuild_classifier(config, train)
+    evaluation = NetworkEvaluation(classes, targets)
+    return Evaluation(model, lambda: evaluation.accuracies(model))
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,40 @@
+"""Run folders in the layout of the published weights, which hold less than those made here.
+
+`cfg.toml` without a seed, `checkpoints/last_model.pth` and `best_model.pth` (plain state dicts) and `logs/accuracy.log`
+(one accuracy per evaluated epoch) are read. What else lies there, such as the pickled `checkpoints/label_dict.npy`, is
+never opened.
+"""
+
+import math
+import zlib
+from pathlib import Path
+
+
+def is_published(folder: Path) -> bool:
+    """Return whether a run was not made here: one made here has environment.json before anything else."""
+    own = (folder / "environment.json", folder / "checkpoints" / "last.pth", folder / "done")
+    return (folder / "cfg.toml").is_file() and not any(path.exists() for path in own)
+
+
+def number(folder: Path) -> int:
+    """Return the number that stands for the unknown seed, 0 to 2^31 - 1: a checksum of the folder's name.
+
+    So ten runs have ten numbers, which stay the same whichever other runs lie beside them.
+    """
+    return zlib.crc32(folder.resolve().name.encode(errors="surrogateescape")) >> 1
+
+
+def epoch(folder: Path, checkpoint: str, frequency: int) -> int | None:
+    """Return the epoch of the `last` weights or, by the first highest accuracy, of the `best` ones; None if unknown.
+
+    frequency: epochs between the accuracies in logs/accuracy.log.
+    """
+    try:
+        lines = (folder / "logs" / "accuracy.log").read_text(encoding="utf-8").split("\n")
+        accuracies = [float(line.split()[-1]) for line in lines if line.strip()]
+    except (OSError, ValueError):
+        return None
+    if not accuracies or not all(map(math.isfinite, accuracies)):
+        return None
+    evaluated = len(accuracies) if checkpoint == "last" else accuracies.index(max(accuracies)) + 1
+    return evaluated * frequency

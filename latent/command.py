@@ -1,0 +1,86 @@
+"""The command line and the course of an evaluation script, from run folders to records."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from errors import UserError
+from experiment import records
+from experiment.run import Run, expand, open_run
+from experiment.schema import PLACES, Config
+from latent.trained import check_run, restore
+from training.journal import selection
+from utils import choose_device
+
+
+@dataclass
+class Evaluation:
+    """What an evaluation script makes of a config: a model, and accuracies() -> rows for the weights it then has."""
+
+    model: nn.Module
+    accuracies: Callable[[], list[dict[str, Any]]]
+
+
+def create_parser(description: str) -> argparse.ArgumentParser:
+    """Return the parser that all evaluation scripts share."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
+                        help="weights of the last epoch, or those with the best test accuracy (an oracle); "
+                             "default: those that the run has")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override keys of [evaluation] and of places, for example "
+                             "--set 'evaluation.datasets=[{name=\"sviro\", factor=\"x5\"}]'")
+    return parser
+
+
+def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...],
+                 build: Callable[[Config, torch.device], Evaluation]) -> None:
+    """Evaluate runs: check all of them, then append each one's records and print them.
+
+    trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: config with overrides
+    and device -> evaluation.
+    """
+    _check_overrides(arguments.set)
+    runs = [open_run(folder) for folder in expand(arguments.runs)]
+    configs = [open_run(run.folder, arguments.set).config for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        check_run(run, arguments.checkpoint, trainer, types)
+        if not config.evaluation.datasets:
+            raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
+                            "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
+    for run, config in tqdm(list(zip(runs, configs, strict=True)), desc="runs", unit="run", disable=None):
+        rows = _evaluate(run, config, arguments.checkpoint, build)
+        records.append(run.folder, rows)
+        for row in rows:
+            epoch = "unknown" if row["epoch"] is None else row["epoch"]
+            tqdm.write(f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {epoch})  "
+                       f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
+
+
+def _check_overrides(overrides: list[str]) -> None:
+    """Refuse overrides of what a run was trained with: its records would not say so."""
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("evaluation.") and key not in PLACES:
+            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
+                            f"{', '.join(PLACES)}")
+
+
+def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,
+              build: Callable[[Config, torch.device], Evaluation]) -> list[dict[str, Any]]:
+    """Return the records of a run's checkpoints on the datasets of its config, with overrides."""
+    evaluation = build(config, choose_device(config.training.device, config.training.gpu))
+    rows = []
+    for checkpoint in checkpoints or run.saved:
+        epoch = restore(evaluation.model, run, checkpoint)
+        evaluation.model.eval()
+        for row in evaluation.accuracies():
+            rows.append(records.record(experiment=run.experiment, seed=config.training.seed, checkpoint=checkpoint,
+                                       selection=selection(run, checkpoint), epoch=epoch, **row))
+    return rows

@@ -1,0 +1,124 @@
+"""Runs under the BatchNorm policies, as a user starts, stops, resumes and evaluates them."""
+
+import gc
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiment import records
+from pretrained_model import build_network
+from training.loop import Loop
+
+SCRIPTS = {"extractor": "train_ae.py", "classifier": "train_classifier.py"}
+
+
+def weights(run: Path, name: str = "last_model.pth") -> dict[str, torch.Tensor]:
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def stop_after(epoch, monkeypatch):
+    """Make the loop end as a kill would, once it saved an epoch."""
+    whole = Loop._save
+
+    def save(self, progress, *arguments):
+        whole(self, progress, *arguments)
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Loop, "_save", save)
+
+
+@pytest.fixture(autouse=True)
+def no_pictures(monkeypatch):
+    """Leave out the drawing at the end of a run, which takes longer than these runs themselves."""
+    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
+        monkeypatch.setattr(function, lambda *_: None)
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """A file of weights of the small network, whose statistics are not those of any images."""
+    torch.manual_seed(0)
+    network = build_network("small_cnn", 10)
+    for name, buffer in network.named_buffers():
+        if "running_" in name:
+            buffer.copy_(torch.rand_like(buffer) + 0.5)
+    torch.save(network.state_dict(), tmp_path / "pretrained.pth")
+    return tmp_path / "pretrained.pth"
+
+
+@pytest.mark.parametrize(("kind", "variation", "policy"), [("extractor", "tae", "reference"),
+                                                           ("extractor", "tae", "recalibrated"),
+                                                           ("classifier", "pretrained", "reference")])
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
+        script, config_file, pretrained, tmp_path, monkeypatch, kind, variation, policy):
+    name, whole, broken = SCRIPTS[kind], tmp_path / "whole", tmp_path / "broken"
+    options = ["--name", "tiny", "--set", f"model.batchnorm={policy}", f"model.weights={pretrained}",
+               "training.epochs=3"]
+    config = config_file(kind, variation)
+    assert script(name, config, "--out", whole, *options)[0] == 0
+    with monkeypatch.context() as patch:
+        stop_after(2, patch)
+        assert script(name, config, "--out", broken, *options)[0] == 130
+    gc.collect()
+    code, _, err = script(name, "--resume", broken)
+    assert code == 0, err
+    assert "resumed after epoch 2" in err
+    for checkpoint in ("last_model.pth", "best_model.pth"):
+        ours, theirs = weights(whole, checkpoint), weights(broken, checkpoint)
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    assert records.read(whole) == records.read(broken)
+
+
+@pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("recalibrated", True), ("reference", True)])
+def test_statistics_are_those_of_the_weights_under_frozen_alone(
+        script, config_file, pretrained, tmp_path, policy, moves):
+    run = tmp_path / "run"
+    code, _, err = script("train_ae.py", config_file(limit=20), "--out", run, "--set", f"model.batchnorm={policy}",
+                          f"model.weights={pretrained}", "training.epochs=1")
+    assert code == 0, err
+    assert ("cannot be cached; the run trains uncached" in err) == (policy == "reference")
+    came, found = torch.load(pretrained, weights_only=True), weights(run)
+    moved = {not torch.equal(found[f"extractor.{i}.running_{kind}"], came[f"features.{i}.running_{kind}"])
+             for i in (1, 4, 8) for kind in ("mean", "var")}
+    assert moved == {moves}
+    assert all(torch.equal(found[f"extractor.{i}.weight"], came[f"features.{i}.weight"]) for i in (0, 1, 3, 4, 7, 8))
+
+
+def test_an_untrained_look_leaves_the_statistics_alone(script, config_file, pretrained, tmp_path, monkeypatch):
+    """The rehearsal before a run draws a batch, which must not count as training."""
+    states = []
+    monkeypatch.setattr(Loop, "run", lambda self, _: states.append(self.step.model.state_dict()) or exit(3))
+    options = ["--set", "model.batchnorm=reference", f"model.weights={pretrained}"]
+    assert script("train_ae.py", config_file(), "--out", tmp_path / "run", *options)[0] == 3
+    came = torch.load(pretrained, weights_only=True)
+    for i in (1, 4, 8):
+        for kind in ("running_mean", "running_var", "num_batches_tracked"):
+            assert torch.equal(states[0][f"extractor.{i}.{kind}"], came[f"features.{i}.{kind}"])
+
+
+@pytest.mark.parametrize("policy", ["reference", "recalibrated"])
+def test_an_evaluation_uses_the_statistics_stored_with_the_run(script, config_file, pretrained, tmp_path, policy):
+    run = tmp_path / "runs" / "one"
+    code, _, err = script("train_ae.py", config_file(), "--out", run, "--set", f"model.batchnorm={policy}",
+                          "model.normalize=true", f"model.weights={pretrained}", f"dataset.cache={tmp_path / 'cache'}")
+    assert code == 0, err
+    told = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
+    # Neither the weights that it began with nor cached statistics are needed any more.
+    pretrained.unlink()
+    shutil.rmtree(tmp_path / "cache" / "statistics", ignore_errors=True)
+    code, _, err = script("eval_ae.py", run, "--classifiers", "knn")
+    assert code == 0, err
+    assert not (tmp_path / "cache" / "statistics").exists()
+    again = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
+    assert again == told
+    assert len(told) == 2
+
+
+def test_a_dry_run_says_why_features_are_not_cached(script, config_file):
+    code, out, _ = script("train_ae.py", config_file(), "--dry-run", "--set", "model.batchnorm=reference")
+    assert code == 0
+    assert [line for line in out.splitlines() if line.startswith("model.batchnorm 'reference': ")]

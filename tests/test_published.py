@@ -1,0 +1,342 @@
+"""Folders in the layout of the published weights, made by hand from published names and the shapes of the tables."""
+
+import csv
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from torch.nn import functional as F
+
+from dataset import Scenes
+from errors import UserError
+from experiment import records
+from experiment.published import epoch, number
+from experiment.run import open_run
+from latent.trained import rebuild_autoencoder, restore
+from readers.standin import write_standin
+
+SIZE, GRID, DIMENSION = 32, 2, 6
+CONFIG = """
+gpu = 0
+[dataset]
+name = "seats_and_people_nocar"
+factor = ""
+split = "train"
+image_size = 32
+[model]
+type = "{type}"
+variation = "{variation}"
+extractor = "{extractor}"
+dimension = 6
+knn = 3
+activation = "ReLU"
+[training]
+epochs = 12
+frequency = 3
+optimizer = "AdamW"
+loss = "SSIM"
+tc_weight = 10.0
+make_scene_impossible = 1
+make_instance_impossible = 0
+"""
+TARGET = 'evaluation.datasets=[{name="sviro_nocar", split="test"}]'
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data")
+    write_standin("sviro_nocar", root, sceneries=40, variants=2)
+    return root
+
+
+def with_biases(generator, shapes):
+    weights = {}
+    for name, shape in shapes.items():
+        outputs = shape[1] if name.startswith("decoder_conv") else shape[0]
+        weights[f"{name}.weight"] = torch.randn(shape, generator=generator) / np.prod(shape[1:]) ** 0.5
+        weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
+    return weights
+
+
+DECODER = {"decoder_fc.0": (256, DIMENSION), "decoder_fc.2": (64 * GRID**2, 256), "decoder_conv.0": (64, 64, 4, 4),
+           "decoder_conv.2": (64, 32, 4, 4), "decoder_conv.4": (32, 32, 4, 4), "decoder_conv.6": (32, 1, 4, 4)}
+TRUNK = {"encoder.0": (32, 1, 4, 4), "encoder.2": (32, 32, 4, 4), "encoder.4": (64, 32, 4, 4),
+         "encoder.6": (64, 64, 4, 4), "encoder.9": (256, 64 * GRID**2)}
+HEADS = {"encoder_fc21": (DIMENSION, 256), "encoder_fc22": (DIMENSION, 256)}
+DISCRIMINATOR = {"discriminator.0": (1000, DIMENSION), **{f"discriminator.{i}": (1000, 1000) for i in (2, 4, 6, 8)},
+                 "discriminator.10": (2, 1000)}
+CONVOLUTIONAL = {"AE": TRUNK | {"encoder.11": (DIMENSION, 256)}, "VAE": TRUNK | HEADS,
+                 "FactorVAE": TRUNK | HEADS | DISCRIMINATOR}
+
+
+def affine(x, state, name):
+    return x @ state[f"{name}.weight"].T + state[f"{name}.bias"]
+
+
+def conv_latents(images, state):
+    x = images
+    for i in (0, 2, 4, 6):
+        x = F.relu(F.conv2d(x, state[f"encoder.{i}.weight"], state[f"encoder.{i}.bias"], stride=2, padding=1))
+    x = F.relu(affine(x.flatten(1), state, "encoder.9"))
+    return affine(x, state, "encoder.11" if "encoder.11.weight" in state else "encoder_fc21")
+
+
+def decoded(latents, state):
+    x = F.relu(affine(F.relu(affine(latents, state, "decoder_fc.0")), state, "decoder_fc.2"))
+    x = x.reshape(-1, 64, GRID, GRID)
+    for i in (0, 2, 4, 6):
+        x = F.conv_transpose2d(x, state[f"decoder_conv.{i}.weight"], state[f"decoder_conv.{i}.bias"], stride=2,
+                               padding=1)
+        x = torch.sigmoid(x) if i == 6 else F.relu(x)
+    return x
+
+
+def backbone(name):
+    """The layers up to the cut at -3 as torchvision has them, with statistics that are not those of a new network."""
+    torch.manual_seed(0)
+    if name == "vgg11":
+        return torchvision.models.vgg11(weights=None).features[:-3], 512
+    network = torchvision.models.resnet18(weights=None)
+    for norm in (module for module in network.modules() if isinstance(module, torch.nn.BatchNorm2d)):
+        torch.nn.init.normal_(norm.running_mean, 0, 0.1)
+        torch.nn.init.uniform_(norm.running_var, 0.5, 2)
+    return torch.nn.Sequential(network.conv1, network.bn1, network.relu, network.maxpool, network.layer1,
+                               network.layer2, network.layer3), 256
+
+
+def extractor_latents(images, state, layers):
+    x = F.interpolate(images.repeat(1, 3, 1, 1), (224, 224), mode="bilinear", align_corners=False)
+    with torch.no_grad():
+        x = F.avg_pool2d(layers.eval()(x), 2)
+    x = F.relu(F.conv2d(x, state["conv.1.weight"], state["conv.1.bias"]))
+    return affine(F.relu(affine(x.flatten(1), state, "encoder.2")), state, "encoder.4")
+
+
+def publish(folder, state, accuracies="0.25\n0.5\n0.5\n0.125\n", **config):
+    """Write a folder as the published ones are; the labels file runs code where it is unpickled."""
+    for name in ("checkpoints", "logs"):
+        (folder / name).mkdir(parents=True)
+    values = {"type": "Conv", "variation": "AE", "extractor": "vgg11", **config}
+    (folder / "cfg.toml").write_text(CONFIG.format(**values))
+    torch.save(state, folder / "checkpoints" / "last_model.pth")
+    torch.save(state, folder / "checkpoints" / "best_model.pth")
+    trap = np.array({"0_0_0": Trap(folder / "executed")}, dtype=object)
+    np.save(folder / "checkpoints" / "label_dict.npy", trap, allow_pickle=True)
+    (folder / "logs" / "training.log").write_text("loss 1\n")
+    if accuracies is not None:
+        (folder / "logs" / "accuracy.log").write_text(accuracies)
+    return folder
+
+
+class Trap:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def labels(data, split):
+    """The labels in the names of the scenery folders."""
+    folders = [path.name for path in data.glob(f"SVIRO-NoCar/*/{split}/*") if path.is_dir()]
+    return [re.search(r"GT_(\d_\d_\d)", name)[1] for name in folders]
+
+
+def evaluated(script, name, data, cache, *runs, options=()):
+    code, out, err = script(name, *runs, *options, "--set", TARGET, f"dataset.root={data}", f"dataset.cache={cache}",
+                            "training.device=cpu")
+    assert code == 0, err
+    return out
+
+
+def opened(folder, data, cache):
+    """The model of a folder with its last weights, and the training images in [0, 1]."""
+    run = open_run(folder, [f"dataset.root={data}", f"dataset.cache={cache}"])
+    scenes = Scenes(run.config.dataset, SIZE, str(cache), torch.device("cpu"))
+    model = rebuild_autoencoder(run.config, scenes)
+    restore(model, run, "last")
+    return model.eval(), scenes.images.float() / 255
+
+
+@pytest.mark.parametrize("variation", ["AE", "VAE", "FactorVAE"])
+def test_convolutional_weights_give_the_latents_and_images_of_an_independent_pass(
+        script, data, cache, tmp_path, variation, generator):
+    state = with_biases(generator, CONVOLUTIONAL[variation] | DECODER)
+    folder = publish(tmp_path / "paper" / "a", state, variation=variation)
+    model, images = opened(folder, data, cache)
+    latents = conv_latents(images, state)
+    reconstruction, ours = model(images)
+    torch.testing.assert_close(ours, latents)
+    torch.testing.assert_close(reconstruction, decoded(latents, state))
+    assert latents.std(dim=0).min() > 1e-3
+    evaluated(script, "eval_ae.py", data, cache, folder)
+    rows = records.read(folder)
+    assert {(row["checkpoint"], row["epoch"]) for row in rows} == {("last", 12), ("best", 6)}
+    assert {row["n"] for row in rows} == {2 * len(labels(data, "test"))}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg11"])
+def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
+        data, cache, tmp_path, name, generator, monkeypatch):
+    layers, channels = backbone(name)
+    shapes = {"conv.1": (256, channels, 4, 4), "encoder.2": (256, 256 * 16), "encoder.4": (DIMENSION, 256)}
+    state = with_biases(generator, shapes | DECODER)
+    state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
+    folder = publish(tmp_path / "a", state, type="Extractor", variation="TAE", extractor=name)
+    monkeypatch.setattr("pretrained_model._imagenet", lambda *_: pytest.fail("ImageNet weights were asked for"))
+    model, images = opened(folder, data, cache)
+    latents = extractor_latents(images[:4], state, layers)
+    reconstruction, ours = model(images[:4])
+    torch.testing.assert_close(ours, latents, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(reconstruction, decoded(latents, state), rtol=1e-3, atol=1e-4)
+    kept = {key: value for key, value in model.state_dict().items() if key.startswith("extractor.")}
+    assert all(torch.equal(kept[key], state[key]) for key in kept)
+
+
+def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, cache, tmp_path):
+    train, test = labels(data, "train"), labels(data, "test")
+    classes = sorted({text for label in train for text in (label, label[::-1])})
+    often = max(sorted(set(test) & set(classes)), key=test.count)
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18(weights=None, num_classes=len(classes)).state_dict()
+    state["fc.weight"].zero_()
+    state["fc.bias"].copy_(torch.tensor([float(text == often) for text in classes]))
+    state = {f"pre_trained_model.{key}": value for key, value in state.items()}
+    folder = publish(tmp_path / "paper" / "a", state, type="Classifier", variation="Scratch", extractor="resnet18")
+    out = evaluated(script, "eval_classifier.py", data, cache, folder, options=["--checkpoint", "best"])
+    [row] = records.read(folder)
+    assert row["value"] == pytest.approx(test.count(often) / len(test))
+    assert 0 < row["value"] < 1
+    assert (row["classifier"], row["checkpoint"], row["epoch"], row["experiment"]) == ("network", "best", 6, "paper")
+    assert row["selection"] == "oracle: highest accuracy in the published training"
+    assert "best (epoch 6)  network" in out
+
+
+def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, cache, tmp_path):
+    state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
+    state = {f"pre_trained_model.{key}": value for key, value in state.items()}
+    folder = publish(tmp_path / "a", state, type="Classifier", variation="Scratch", extractor="resnet18")
+    code, _, err = script("eval_classifier.py", folder, "--set", TARGET, f"dataset.root={data}",
+                          f"dataset.cache={cache}")
+    assert code == 2
+    assert "pre_trained_model.fc.weight has shape (3, 512), expected (" in err
+    assert "an output per class of its training data" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+@pytest.fixture
+def published(tmp_path, generator):
+    """Make published folders of an AE, all with the same weights."""
+    state = with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)
+    return lambda name, **options: publish(tmp_path / "paper" / name, options.pop("state", state), **options)
+
+
+def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, data, cache, published, tmp_path):
+    folders = [published(f"2021081{i}-120000") for i in range(3)]
+    evaluated(script, "eval_ae.py", data, cache, tmp_path / "paper", options=["--classifiers", "knn"])
+    seeds = [{row["seed"] for row in records.read(folder)} for folder in folders]
+    assert seeds == [{number(folder)} for folder in folders]
+    assert len(set.union(*seeds)) == 3
+    code, out, err = script("calculate_mean_and_var_accuracy.py", tmp_path / "paper", "--format", "csv")
+    assert (code, err) == (0, "")
+    header, *rows = csv.reader(io.StringIO(out))
+    assert [row[header.index("seeds")] for row in rows] == ["3", "3"]
+    assert [row[header.index("experiment")] for row in rows] == ["paper", "paper"]
+    published("20210809-120000")
+    assert [{open_run(folder).config.training.seed} for folder in folders] == seeds
+
+
+def test_a_seed_in_a_published_config_is_kept(published):
+    folder = published("a")
+    config = folder / "cfg.toml"
+    config.write_text(config.read_text().replace("epochs = 12", "epochs = 12\nseed = 7"))
+    assert open_run(folder).config.training.seed == 7
+
+
+def test_evaluating_only_adds_records_and_never_opens_the_pickled_labels(script, data, cache, published):
+    folder = published("a")
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
+    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    assert after.pop(folder / "records.jsonl")
+    assert after == before
+    # The trap does spring where the file is trusted.
+    np.load(folder / "checkpoints" / "label_dict.npy", allow_pickle=True)
+    assert (folder / "executed").exists()
+
+
+def test_weights_with_code_in_them_are_refused_and_the_code_is_not_run(script, data, cache, published):
+    folder = published("a")
+    torch.save({"encoder.0.weight": Trap(folder / "executed")}, folder / "checkpoints" / "last_model.pth")
+    code, _, err = script("eval_ae.py", folder, "--set", TARGET, f"dataset.root={data}", f"dataset.cache={cache}")
+    assert (code, "refused: not a plain file of tensors" in err) == (2, True)
+    assert not (folder / "executed").exists()
+
+
+@pytest.mark.parametrize(("log", "last", "best"), [
+    ("0.25\n0.5\n0.5\n0.125\n", 12, 6), ("71.3\n", 3, 3), (None, None, None), ("", None, None),
+    ("0.5\nhello\n", None, None), ("0.5\nnan\n", None, None)])
+def test_the_epoch_follows_from_the_log_of_accuracies_or_is_unknown(published, log, last, best):
+    folder = published("a", accuracies=log)
+    assert (epoch(folder, "last", 3), epoch(folder, "best", 3)) == (last, best)
+
+
+def test_an_unknown_epoch_is_said_and_tabulated(script, data, cache, published):
+    folder = published("a", accuracies=None)
+    out = evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
+    assert "last (epoch unknown)" in out
+    assert {row["epoch"] for row in records.read(folder)} == {None}
+    assert script("calculate_mean_and_var_accuracy.py", folder)[0] == 0
+
+
+def counters(state):
+    return {name for name in state if name.endswith("num_batches_tracked")}
+
+
+@pytest.mark.parametrize("change", [
+    lambda state: {f"module.{name}": value for name, value in state.items()},
+    lambda state: {name: value for name, value in state.items() if name not in counters(state)},
+    lambda state: state | {"conv.9.num_batches_tracked": torch.tensor(5)}], ids=["prefix", "no counters", "more"])
+def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generator, change):
+    layers, channels = backbone("resnet18")
+    shapes = {"conv.1": (256, channels, 4, 4), "encoder.2": (256, 256 * 16), "encoder.4": (DIMENSION, 256)}
+    state = with_biases(generator, shapes | DECODER)
+    state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
+    folder = publish(tmp_path / "a", change(state), type="Extractor", variation="TAE", extractor="resnet18")
+    loaded = opened(folder, data, cache)[0].state_dict()
+    assert counters(loaded)
+    assert all(torch.equal(loaded[name], state[name]) for name in loaded if name not in counters(loaded))
+
+
+@pytest.mark.parametrize(("change", "piece"), [
+    (lambda state: {name: value for name, value in state.items() if name != "decoder_fc.2.bias"},
+     "decoder_fc.2.bias is missing"),
+    (lambda state: state | {"encoder.13.weight": torch.zeros(1), "encoder.13.bias": torch.zeros(1)},
+     "encoder.13.bias is not known (and 1 more)"),
+    (lambda state: state | {"encoder.11.bias": torch.zeros(7)}, "encoder.11.bias has shape (7,), expected (6,)"),
+    (lambda state: list(state.values()), "no state dict")])
+def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, change, piece):
+    folder = publish(tmp_path / "a", change(with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)))
+    with pytest.raises(UserError) as error:
+        opened(folder, data, cache)
+    assert piece in str(error.value)
+
+
+def test_a_published_run_is_not_trained_further(script, published):
+    folder = published("a")
+    before = sorted(folder.rglob("*"))
+    code, _, err = script("train_ae.py", "--resume", folder)
+    assert (code, "holds no training state" in err) == (2, True)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_folder_without_weights_is_refused(script, published):
+    folder = published("a")
+    for name in ("last", "best"):
+        (folder / "checkpoints" / f"{name}_model.pth").unlink()
+    code, _, err = script("eval_ae.py", folder, "--set", TARGET)
+    assert (code, "holds no weights" in err) == (2, True)

@@ -1,0 +1,65 @@
+"""BatchNorm statistics of frozen layers, estimated on the training images (`model.batchnorm = "recalibrated"`)."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dataset import Scenes
+from experiment.checkpoint import load, save
+from model import Autoencoder
+from pretrained_model import Classifier, fingerprint
+from readers.prepare import build_once
+
+MOST_IMAGES, BATCH = 2048, 64
+
+
+def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Path) -> None:
+    """Give the frozen layers of a model the statistics of the training images, where its config asks for that.
+
+    They are estimated once and kept in the cache, named after weights, image scaling and data, so that all seeds and a
+    resumed run have the same ones. Raises UserError when the cache cannot be written.
+    """
+    frozen = model.frozen
+    if frozen is None or frozen.policy != "recalibrated" or not frozen.norms:
+        return
+    identity = f"{fingerprint(frozen.layers)} {frozen.layers} {model.input_size} {model.normalize} {scenes.key}"
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    folder = Path(cache) / "statistics" / f"{scenes.name}-{key}"
+    build_once(folder, lambda temporary: save(_estimate(model, scenes), temporary / "statistics.pth"))
+    frozen.layers.load_state_dict(load(folder / "statistics.pth"), strict=False)
+
+
+def chosen_images(count: int) -> Tensor:
+    """Return which of `count` images the statistics come from: up to 2048 at random, the same for all seeds.
+
+    Whole batches of 64 only (or one batch of all), so that all images count alike.
+    """
+    order = np.random.default_rng(0).permutation(count)[:MOST_IMAGES]
+    return torch.from_numpy(order[: len(order) // BATCH * BATCH or len(order)])
+
+
+@torch.no_grad()
+def _estimate(model: Autoencoder | Classifier, scenes: Scenes) -> dict[str, Tensor]:
+    """Return the buffers of the frozen layers after one pass over images that are normalised batch by batch.
+
+    A layer's mean is that over all positions of all images, its variance the mean of the batches' variances.
+    """
+    frozen = model.frozen
+    momenta = [norm.momentum for norm in frozen.norms]
+    frozen.layers.eval()
+    for norm in frozen.norms:
+        norm.reset_running_stats()
+        # None: the cumulative average over all batches.
+        norm.momentum = None
+        norm.train()
+    index = chosen_images(len(scenes.images)).to(scenes.device)
+    for chunk in tqdm(index.split(BATCH), desc=f"statistics of {scenes.title}", unit="batch", disable=None):
+        frozen.layers(model.scale(scenes.gather(chunk, torch.zeros_like(chunk, dtype=torch.bool))))
+    for norm, momentum in zip(frozen.norms, momenta, strict=True):
+        norm.momentum = momentum
+    frozen.layers.eval()
+    return {name: buffer.cpu() for name, buffer in frozen.layers.named_buffers()}
