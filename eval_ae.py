@@ -9,13 +9,12 @@ from tqdm import tqdm
 from dataset import Scenes, open_targets
 from errors import UserError
 from experiment import records
-from experiment.checkpoint import load, load_training_state
 from experiment.command import run_script
-from experiment.run import Run, expand, open_run
-from experiment.schema import PLACES
+from experiment.run import expand, open_run
 from latent.evaluate import LatentEvaluation
-from model import Autoencoder, create_autoencoder
+from model import create_autoencoder
 from training.features import create_inputs
+from training.finished import CHECKPOINTS, check_autoencoder, check_overrides, checkpoints_of, restore
 from training.journal import selection
 from utils import choose_device
 
@@ -25,7 +24,7 @@ def main() -> None:
     check_overrides(arguments.set)
     folders = expand(arguments.runs)
     for folder in folders:
-        check_run(open_run(folder), arguments.checkpoint)
+        check_autoencoder(open_run(folder), arguments.checkpoint)
     for folder in tqdm(folders, desc="runs", unit="run", disable=None):
         rows = evaluate(folder, arguments.set, arguments.checkpoint, arguments.classifiers)
         records.append(folder, rows)
@@ -39,33 +38,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     parser.add_argument("--classifiers", nargs="+", choices=("knn", "forest", "svm"),
                         help="default: evaluation.classifiers of the run's config")
-    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
+    parser.add_argument("--checkpoint", nargs="+", choices=CHECKPOINTS,
                         help="weights of the last epoch, or those with the best test accuracy (an oracle); "
                              "default: those that the run has")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
                         help="override keys of [evaluation] and of places, for example "
                              "--set 'evaluation.datasets=[{name=\"sviro\", factor=\"x5\"}]'")
     return parser.parse_args()
-
-
-def check_overrides(overrides: list[str]) -> None:
-    """Refuse overrides of what a run was trained with: its records would not say so."""
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if not key.startswith("evaluation.") and key not in PLACES:
-            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
-                            f"{', '.join(PLACES)}")
-
-
-def check_run(run: Run, checkpoints: list[str] | None) -> None:
-    """Refuse a run that cannot be evaluated, before any other run is."""
-    if run.config.model.type == "classifier":
-        raise UserError(f"{run.folder}: holds a classifier; allowed: runs of train_ae.py")
-    if not run.done:
-        raise UserError(f"{run.folder}: not finished; continue it with train_ae.py --resume {run.folder}")
-    if "best" in (checkpoints or []) and not (run.checkpoints / "best_model.pth").exists():
-        raise UserError(f"{run.folder}: has no best weights, as it was trained without [[evaluation.datasets]]; "
-                        "allowed: --checkpoint last")
 
 
 def evaluate(folder: Path, overrides: list[str], checkpoints: list[str] | None,
@@ -75,7 +54,6 @@ def evaluate(folder: Path, overrides: list[str], checkpoints: list[str] | None,
     if not config.evaluation.datasets:
         raise UserError(f"{folder}: the config names no [[evaluation.datasets]]; "
                         "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
-    checkpoints = checkpoints or [name for name in ("last", "best") if (run.checkpoints / f"{name}_model.pth").exists()]
     device = choose_device(config.training.device, config.training.gpu)
     size, cache = config.dataset.image_size, config.dataset.cache
     train = Scenes(config.dataset, size, cache, device)
@@ -83,7 +61,7 @@ def evaluate(folder: Path, overrides: list[str], checkpoints: list[str] | None,
     # The checkpoint holds the frozen extractor as well, so its weights need not be found again.
     model = create_autoencoder(config.model.model_copy(update={"weights": "none"}), size, train.channels).to(device)
     rows = []
-    for checkpoint in checkpoints:
+    for checkpoint in checkpoints or checkpoints_of(run):
         epoch = restore(model, run, checkpoint)
         model.eval()
         feeds = [(each, create_inputs(model, each, cache)) for each in scenes]
@@ -92,19 +70,6 @@ def evaluate(folder: Path, overrides: list[str], checkpoints: list[str] | None,
             rows.append(records.record(experiment=run.experiment, seed=config.training.seed, checkpoint=checkpoint,
                                        selection=selection(run, checkpoint), epoch=epoch, **row))
     return rows
-
-
-def restore(model: Autoencoder, run: Run, checkpoint: str) -> int:
-    """Load a checkpoint's weights and return the epoch they come from."""
-    path = run.checkpoints / f"{checkpoint}_model.pth"
-    state = load(path)
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: "
-                        f"{str(error).splitlines()[-1].strip()}") from None
-    progress = load_training_state(run.checkpoints / "last.pth")["progress"]
-    return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
 
 
 if __name__ == "__main__":

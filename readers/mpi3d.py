@@ -1,5 +1,6 @@
 """MPI3D: a robot arm holding an object, rendered (toy, realistic) and photographed (real), under known factors."""
 
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -37,15 +38,20 @@ class Mpi3d(Reader):
 
     def fill(self, listing: Listing) -> None:
         self.no_split()
-        path = self._path()
-        with opened(path) as (archive, images):
-            labels = np.stack(np.unravel_index(np.arange(images.count), _factor_sizes(archive, path, images.count)), 1)
+        path, sizes = self._path(), self.factor_sizes()
+        labels = np.stack(np.unravel_index(np.arange(math.prod(sizes)), sizes), 1)
         large = np.flatnonzero(labels[:, SIZE] == LARGE)
         listing.sceneries += [f"{path.stem}-{i}" for i in large.tolist()]
         listing.labels += [*map(tuple, labels[large].tolist())]
         listing.sources += [[f"{path}#{i}"] for i in large.tolist()]
         listing.stamps += [stamp_of(path.stat())] * len(large)
         listing.splits += [""] * len(large)
+
+    def factor_sizes(self) -> tuple[int, ...]:
+        """Return the number of values of each of the seven factors."""
+        path = self._path()
+        with opened(path) as (archive, images):
+            return _factor_sizes(archive, path, images.count)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return next(self.stream([source], size))[0]
