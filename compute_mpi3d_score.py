@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -31,7 +32,6 @@ from reporting.scores import Origin, render, summarise
 from training.features import create_inputs
 from training.finished import CHECKPOINTS, check_autoencoder, check_overrides, checkpoints_of, restore
 from training.journal import selection
-from training.sheets import pick
 from utils import choose_device
 
 SHOWN = 10
@@ -151,7 +151,7 @@ def open_domains(config: Config, limit: int | None, device: torch.device) -> tup
 
 def draw(path: Path, model: Autoencoder, inputs: Inputs, real: Scenes, synthetic: Scenes, partner: Tensor) -> None:
     """Draw some real images, their reconstructions and their synthetic partners, with the SSIM of the latter two."""
-    chosen = pick(real, SHOWN)
+    chosen = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(real))[:SHOWN])).to(real.device)
     flip = torch.zeros_like(chosen, dtype=torch.bool)
     targets = synthetic.gather(partner[chosen], flip)
     outputs = reconstruct(model, inputs, real.first[chosen])
