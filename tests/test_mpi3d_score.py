@@ -7,6 +7,7 @@ from pathlib import Path
 import lpips
 import numpy as np
 import pytest
+import pytorch_msssim
 import torch
 from PIL import Image
 
@@ -14,7 +15,9 @@ from experiment import records
 from experiment.run import open_run
 from experiment.schema import dump_config
 from readers.standin import write_standin
+from reporting import pictures
 
+PAIR_SHEET = pictures.pair_sheet
 PROJECT = Path(__file__).parent.parent
 REAL = 4 * 4 * 3 * 3 * 2 * 2
 SCRIPT = "compute_mpi3d_score.py"
@@ -76,6 +79,14 @@ def run(first_run, tmp_path):
     return shutil.copytree(first_run, tmp_path / "results" / "mpi3d_ae" / "run")
 
 
+@pytest.fixture(autouse=True)
+def sheets(monkeypatch):
+    """What is drawn, without the second that drawing takes: path and rows of each picture."""
+    drawn = []
+    monkeypatch.setattr(pictures, "pair_sheet", lambda path, rows, title: drawn.append((path, rows)))
+    return drawn
+
+
 @pytest.fixture
 def no_alexnet(monkeypatch):
     """A machine that neither holds AlexNet's weights nor reaches the place where they are."""
@@ -106,23 +117,23 @@ def rewrite(folder, **changes):
 
 def test_all_metrics_of_all_checkpoints_are_recorded_and_tabulated(script, run, random_alexnet):
     before = records.read(run)
-    code, out, err = script(SCRIPT, run)
+    code, out, err = script(SCRIPT, run, "--limit", "50")
     assert code == 0, err
     for checkpoint in ("last", "best"):
         rows = scores(run, checkpoint)
         assert set(rows) == {*METRICS, "lpips/synthetic", "lpips/real"}
-        assert all((row["dataset"], row["factor"], row["n"], row["epoch"]) == ("mpi3d", "real", REAL, 1)
+        assert all((row["dataset"], row["factor"], row["n"], row["epoch"]) == ("mpi3d", "real", 50, 1)
                    for row in rows.values())
         assert rows["ssim/real"]["selection"] == ("last epoch" if checkpoint == "last" else
                                                   "oracle: highest accuracy on mpi3d (real)")
     assert records.read(run)[: len(before)] == before
     lines = [line.split() for line in out.splitlines() if line.strip().startswith("mpi3d_ae")]
     assert [line[:4] for line in lines] == [["mpi3d_ae", "toy", "AE", "BCE"]] * 4
-    # Training was limited to 32 images, yet all of the 576 real ones found their partners; Table S5 stands beside.
+    # Table S5's scores of this model stand beside.
     last = scores(run)
     assert lines[0][4:] == ["last", "epoch", "synthetic", f"{last['ssim/synthetic']['value']:.3f}", "0.559",
                             f"{last['lpips/synthetic']['value']:.3f}", "0.412",
-                            f"{last['l1/synthetic']['value']:.3f}", "1", str(REAL)]
+                            f"{last['l1/synthetic']['value']:.3f}", "1", "50"]
     assert lines[1][6:9] == ["real", f"{last['ssim/real']['value']:.3f}", "-"]
 
 
@@ -142,13 +153,33 @@ def test_the_recorded_score_is_that_of_a_loop_over_the_npz_files(script, run, ro
             output = model(image)[0][0].numpy().transpose(1, 2, 0)
         errors["synthetic"].append(np.abs(output - toy / 255).mean())
         errors["real"].append(np.abs(output - real / 255).mean())
+    # Training was limited to 32 images, yet all real ones have found their partners.
     for against, values in errors.items():
+        assert scores(run)[f"l1/{against}"]["n"] == len(values) == REAL
         assert scores(run)[f"l1/{against}"]["value"] == pytest.approx(np.mean(values), rel=1e-4)
 
 
-def test_the_picture_shows_input_reconstruction_and_partner(script, run, no_alexnet):
-    assert script(SCRIPT, run, "--metric", "l1", "--checkpoint", "last")[0] == 0
-    assert not (run / "images" / "mpi3d_score_best.png").exists()
+def test_the_pictures_show_inputs_reconstructions_and_partners_with_their_similarity(script, run, sheets, root):
+    assert script(SCRIPT, run, "--metric", "l1")[0] == 0
+    assert [path for path, _ in sheets] == [run / "images" / f"mpi3d_score_{name}.png" for name in ("last", "best")]
+    rows = sheets[0][1]
+    (inputs, names), (outputs, marks), (others, other_names) = rows.values()
+    assert list(rows) == ["real input", "reconstruction", "synthetic partner"]
+    assert len(names) == len(marks) == 10
+    assert [name.replace("real", "toy") for name in names] == other_names
+    archives = {name: np.load(root / "MPI3D" / f"{name}.npz")["images"] for name in ("real", "toy")}
+    for images, shown in ((inputs, names), (others, other_names)):
+        for image, name in zip(images, shown, strict=True):
+            domain, _, number = name.partition("-")
+            assert np.allclose(image.transpose(1, 2, 0) * 255, archives[domain][int(number)], atol=1e-3)
+    for output, other, mark in zip(outputs, others, marks, strict=True):
+        similar = pytorch_msssim.ssim(torch.from_numpy(output)[None], torch.from_numpy(other)[None], data_range=1)
+        assert float(mark.removeprefix("SSIM ")) == pytest.approx(float(similar), abs=0.006)
+
+
+def test_a_picture_is_drawn_into_the_run(script, run, monkeypatch):
+    monkeypatch.setattr(pictures, "pair_sheet", PAIR_SHEET)
+    assert script(SCRIPT, run, "--metric", "l1", "--checkpoint", "last", "--limit", "5")[0] == 0
     with Image.open(run / "images" / "mpi3d_score_last.png") as image:
         assert image.format == "PNG"
         assert min(image.size) > 300
@@ -164,13 +195,13 @@ def test_without_alexnet_the_other_metrics_are_computed_and_one_line_says_what_i
     assert list(scores(run)) == METRICS
 
 
-def test_lpips_that_was_asked_for_and_cannot_be_had_is_an_error_before_anything_is_computed(script, run, no_alexnet):
+def test_lpips_by_name_that_cannot_be_had_is_an_error_before_anything_is_computed(script, run, no_alexnet, sheets):
     before = (run / "records.jsonl").read_bytes()
     code, out, err = script(SCRIPT, run, "--metric", "l1", "lpips")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert err.startswith("error: LPIPS: AlexNet's ImageNet weights cannot be had")
     assert (run / "records.jsonl").read_bytes() == before
-    assert not (run / "images" / "mpi3d_score_last.png").exists()
+    assert not sheets
 
 
 def test_a_limit_takes_the_same_real_images_each_time_and_newer_scores_win(script, run, no_alexnet):
@@ -257,9 +288,10 @@ def test_real_images_on_another_grid_of_factors_are_refused(script, run, no_alex
     assert not scores(run)
 
 
-def test_a_run_that_was_not_trained_on_rendered_mpi3d_is_refused(script, run, no_alexnet, config_file, tmp_path):
-    assert script("train_ae.py", config_file("conv", "ae"), "--out", tmp_path / "glyphs")[0] == 0
-    code, _, err = script(SCRIPT, run, tmp_path / "glyphs")
+def test_a_run_that_was_not_trained_on_rendered_mpi3d_is_refused(script, run, no_alexnet):
+    other = shutil.copytree(run, run.parent / "other")
+    rewrite(other, name="glyphs", factor=[])
+    code, _, err = script(SCRIPT, run, other)
     assert (code, len(err.splitlines())) == (2, 1)
     assert err.endswith("was trained on glyphs; allowed: mpi3d, toy or realistic\n")
     rewrite(run, factor=["real"])
