@@ -1,14 +1,11 @@
 """Tabulate the accuracy of experiments over their seeds: mean, standard deviation, maximum, number of seeds."""
 
 import argparse
-import sys
-from pathlib import Path
 
 from errors import UserError
 from experiment import records
 from experiment.command import run_script, write_or_print
-from experiment.run import expand, open_run
-from experiment.schema import PLACES, differences
+from experiment.run import expand, warn_of_mixture
 from reporting.formats import FORMATS
 from reporting.tables import Records, duplicates, render, summarise
 
@@ -17,7 +14,7 @@ def main() -> None:
     arguments = parse()
     folders = expand(arguments.runs)
     rows = [row for folder in folders for row in records.read(folder)]
-    warn_of_mixture(folders, arguments.pool)
+    warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets") if arguments.pool else ())
     table = summarise(rows, arguments.pool)
     if not table:
         raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py or "
@@ -43,19 +40,6 @@ def check_unique(rows: Records) -> None:
     if repeated:
         raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
                         f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
-
-
-def warn_of_mixture(folders: list[Path], pool: bool) -> None:
-    """Say on stderr when runs of one experiment differ in more than seed and place."""
-    first = {}
-    ignore = ("training.seed", *PLACES, *(("dataset.factor", "evaluation.datasets") if pool else ()))
-    for folder in folders:
-        run = open_run(folder)
-        reference = first.setdefault(run.experiment, run)
-        keys = differences(reference.config, run.config, ignore)
-        if keys:
-            print(f"warning: runs of {run.experiment} differ in {', '.join(keys)} ({reference.folder}, {run.folder})",
-                  file=sys.stderr)
 
 
 if __name__ == "__main__":

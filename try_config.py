@@ -72,6 +72,8 @@ def draw(sections: list[TargetDataset], root: Path, sceneries: int) -> None:
         takes = KINDS[name].defaults
         options = {key: value for key, value in {**SMALL, "sceneries": sceneries}.items() if key in takes}
         factors = [factor for section in sections if section.name == name for factor in section.factor]
+        # Models of MPI3D are judged on its real images, whatever they are trained on.
+        factors += ["real"] if name == "mpi3d" else []
         write_standin(name, root, factors=factors or None, **options)
 
 
@@ -95,6 +97,9 @@ def commands(config: Config, file: Path) -> list[list[str]]:
     run, kind = str(file.parent / "run"), "classifier" if config.model.type == "classifier" else "ae"
     steps = [["inspect_dataset.py", str(file), "--out", str(file.parent / "look")],
              [f"train_{kind}.py", str(file), "--out", run]]
+    if config.dataset.name == "mpi3d" and kind == "ae":
+        # Without LPIPS, which needs a download.
+        steps.append(["compute_mpi3d_score.py", run, "--metric", "ssim", "l1"])
     if not config.evaluation.datasets:
         return steps
     return [*steps, [f"eval_{kind}.py", run], ["calculate_mean_and_var_accuracy.py", run]]

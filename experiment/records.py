@@ -20,9 +20,10 @@ def record(**values: Any) -> dict[str, Any]:
     """Return one row with exactly the fields of the store.
 
     experiment: str; seed: int; dataset, factor, split: what was measured on; classifier: knn, forest, svm, network or
-    "" (losses); checkpoint: `last`, `best`, or `epoch` for the curve during training; selection: how the checkpoint
-    was chosen; epoch: int, or None where a published run does not say; metric: accuracy (in [0, 1]) or a loss's name;
-    value: float; n: samples behind the value.
+    "" (losses, scores); checkpoint: `last`, `best`, or `epoch` for the curve during training; selection: how the
+    checkpoint was chosen; epoch: int, or None where a published run does not say; metric: accuracy (in [0, 1]),
+    `loss/<name>`, or a score of reconstructions, `ssim`, `l1` or `lpips`, with `/synthetic` or `/real` for what they
+    are compared with; value: float; n: samples behind the value.
     """
     if set(values) != set(FIELDS):
         raise ValueError(f"a record has the fields {FIELDS}, not {tuple(values)}")

@@ -15,7 +15,7 @@ from typing import IO
 
 from errors import UserError
 from experiment import published
-from experiment.schema import Config, dump_config, load_config
+from experiment.schema import PLACES, Config, differences, dump_config, load_config
 
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
 
@@ -164,6 +164,18 @@ def expand(patterns: list[str]) -> list[Path]:
         folders += runs
     # A run counts once, however it is spelled.
     return list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
+
+
+def warn_of_mixture(folders: list[Path], ignore: tuple[str, ...] = ()) -> None:
+    """Say on stderr when runs of one experiment differ in more than seed, place and the keys in `ignore`."""
+    first: dict[str, Run] = {}
+    for folder in folders:
+        run = open_run(folder)
+        reference = first.setdefault(run.experiment, run)
+        keys = differences(reference.config, run.config, ("training.seed", *PLACES, *ignore))
+        if keys:
+            print(f"warning: runs of {run.experiment} differ in {', '.join(keys)} ({reference.folder}, {run.folder})",
+                  file=sys.stderr)
 
 
 def _runs_at(folder: Path) -> list[Path]:

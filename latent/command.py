@@ -12,8 +12,8 @@ from tqdm import tqdm
 from errors import UserError
 from experiment import records
 from experiment.run import Run, expand, open_run
-from experiment.schema import PLACES, Config
-from latent.trained import check_run, restore
+from experiment.schema import Config
+from latent.trained import check_overrides, check_run, restore
 from training.journal import selection
 from utils import choose_device
 
@@ -46,7 +46,7 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
     trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: config with overrides
     and device -> evaluation.
     """
-    _check_overrides(arguments.set)
+    check_overrides(arguments.set)
     runs = [open_run(folder) for folder in expand(arguments.runs)]
     configs = [open_run(run.folder, arguments.set).config for run in runs]
     for run, config in zip(runs, configs, strict=True):
@@ -61,15 +61,6 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
             epoch = "unknown" if row["epoch"] is None else row["epoch"]
             tqdm.write(f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {epoch})  "
                        f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
-
-
-def _check_overrides(overrides: list[str]) -> None:
-    """Refuse overrides of what a run was trained with: its records would not say so."""
-    for override in overrides:
-        key = override.partition("=")[0].strip()
-        if not key.startswith("evaluation.") and key not in PLACES:
-            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
-                            f"{', '.join(PLACES)}")
 
 
 def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,

@@ -14,12 +14,21 @@ from errors import UserError
 from experiment import published
 from experiment.checkpoint import load, load_training_state
 from experiment.run import Run
-from experiment.schema import Config
+from experiment.schema import PLACES, Config
 from model import Autoencoder, create_autoencoder
 from pairing import Pairing
 from pretrained_model import Classifier, build_classifier
 
 DATA_PARALLEL, COUNTER = "module.", "num_batches_tracked"
+
+
+def check_overrides(overrides: list[str]) -> None:
+    """Raise UserError for overrides of what a run was trained with: its records would not say so."""
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith("evaluation.") and key not in PLACES:
+            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
+                            f"{', '.join(PLACES)}")
 
 
 def check_run(run: Run, checkpoints: list[str] | None, trainer: str, types: tuple[str, ...]) -> None:

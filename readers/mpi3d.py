@@ -1,6 +1,7 @@
 """MPI3D: a robot arm holding an object, rendered (toy, realistic) and photographed (real), under known factors."""
 
 import lzma
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -38,9 +39,8 @@ class Mpi3d(Reader):
 
     def fill(self, listing: Listing) -> None:
         self.no_split()
-        path = self._path()
-        with opened(path) as (archive, images):
-            factors = np.unravel_index(np.arange(images.count), _factor_sizes(archive, path, images.count))
+        path, sizes = self._path(), self.factor_sizes()
+        factors = np.unravel_index(np.arange(math.prod(sizes)), sizes)
         large = np.flatnonzero(factors[SIZE] == LARGE)
         name, source = f"{path.stem}-", f"{path}#"
         listing.sceneries += [f"{name}{i}" for i in large.tolist()]
@@ -48,6 +48,12 @@ class Mpi3d(Reader):
         listing.sources += [[f"{source}{i}"] for i in large.tolist()]
         listing.stamps += [stamp_of(path.stat())] * len(large)
         listing.splits += [""] * len(large)
+
+    def factor_sizes(self) -> tuple[int, ...]:
+        """Return the number of values of each of the seven factors."""
+        path = self._path()
+        with opened(path) as (archive, images):
+            return _factor_sizes(archive, path, images.count)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         return next(self.stream([source], size))[0]

@@ -57,7 +57,8 @@ def _latex(text: str) -> str:
 
 
 _LATEX = {character: "\\" + character for character in "&%_#${}"}
-_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
+_LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {"±": r"$\pm$", "β": r"$\beta$", "γ": r"$\gamma$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
 
 FORMATS: dict[str, Callable[..., str]] = {
     "terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex,

@@ -1,0 +1,169 @@
+"""Score how well autoencoders trained on synthetic MPI3D images reconstruct the real ones (Table S5).
+
+Every real image with a large object goes through the model. Its reconstruction is compared with the synthetic image
+that has the same factors, and with the real image itself: SSIM, L1 (mean absolute error per pixel) and LPIPS (AlexNet).
+The scores are added to the runs' records, a picture to their images, and a table over seeds is printed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dataset import Inputs, Scenes
+from errors import UserError
+from experiment import records
+from experiment.command import run_script, write_or_print
+from experiment.naming import has_published_mpi3d_shape, paper_name
+from experiment.run import Run, expand, open_run, warn_of_mixture
+from experiment.schema import Config, TargetDataset
+from latent.extract import reconstruct
+from latent.similarity import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics, partners, similarity, ssim
+from latent.trained import check_overrides, check_run, rebuild_autoencoder, restore
+from model import Autoencoder
+from readers import create_reader
+from reporting.formats import FORMATS
+from reporting.pictures import pair_sheet
+from reporting.scores import Origin, render, summarise
+from training.features import create_inputs
+from training.journal import selection
+from utils import choose_device
+
+SHOWN = 10
+
+
+def main() -> None:
+    arguments = parse()
+    folders = expand(arguments.runs)
+    runs = [open_run(folder) for folder in folders]
+    check(runs, arguments)
+    warn_of_mixture(folders)
+    if not arguments.recorded:
+        metrics = wanted_metrics(arguments.metric)
+        for run in tqdm(runs, desc="runs", unit="run", disable=None):
+            rows = score(run, arguments.set, arguments.checkpoint, metrics, arguments.limit)
+            records.append(run.folder, rows)
+            for row in rows:
+                epoch = "unknown" if row["epoch"] is None else row["epoch"]
+                tqdm.write(f"{run.folder}  {row['checkpoint']} (epoch {epoch})  {row['metric']}  "
+                           f"{row['value']:.4f}  (n = {row['n']})", file=sys.stderr)
+    table = summarise([(origin(run.config), row) for run in runs for row in records.read(run.folder)])
+    if not table:
+        raise UserError(f"{', '.join(arguments.runs)}: no scores recorded; leave out --recorded to compute them")
+    write_or_print(render(table, arguments.format), arguments.out)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser.add_argument("--metric", nargs="+", choices=METRICS,
+                        help="default: all, without lpips where the weights of its AlexNet cannot be had")
+    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
+                        help="weights of the last epoch, or those with the best test accuracy (an oracle); "
+                             "default: those that the run has")
+    parser.add_argument("--limit", type=int, metavar="N",
+                        help="score on so many of the real images, drawn at random, the same ones every time")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override places, for example training.device=cpu dataset.root=/data; the real images lie "
+                             "at the training images' root, or at that of mpi3d, real in evaluation.datasets")
+    parser.add_argument("--recorded", action="store_true", help="compute nothing, tabulate what the records hold")
+    parser.add_argument("--format", choices=FORMATS, default="terminal")
+    parser.add_argument("--out", metavar="FILE", help="write the table to a file")
+    return parser.parse_args()
+
+
+def check(runs: list[Run], arguments: argparse.Namespace) -> None:
+    """Refuse what cannot be computed, before anything is."""
+    check_overrides(arguments.set)
+    if arguments.limit is not None and arguments.limit < 1:
+        raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
+    seeds: dict[tuple[Any, ...], Run] = {}
+    for run in runs:
+        check_run(run, arguments.checkpoint, "train_ae.py", ("conv", "extractor"))
+        dataset = run.config.dataset
+        if dataset.name != "mpi3d" or dataset.factor not in (["toy"], ["realistic"]):
+            found = ", ".join([dataset.name, *dataset.factor])
+            raise UserError(f"{run.folder}: was trained on {found}; allowed: mpi3d, toy or realistic")
+        if "lpips" in (arguments.metric or METRICS) and dataset.image_size < LPIPS_LEAST_PIXELS:
+            raise UserError(f"{run.folder}: LPIPS needs images of at least {LPIPS_LEAST_PIXELS} pixels, found "
+                            f"{dataset.image_size}; allowed: --metric ssim l1")
+        other = seeds.setdefault((run.experiment, origin(run.config), run.config.training.seed), run)
+        if other is not run:
+            raise UserError(f"{other.folder} and {run.folder} are runs of {run.experiment} with the same seed, which "
+                            "would count twice; name the runs to use")
+
+
+def origin(config: Config) -> Origin:
+    return Origin(config.dataset.factor[0], *paper_name(config), has_published_mpi3d_shape(config))
+
+
+def wanted_metrics(names: list[str] | None) -> dict[str, Metric]:
+    """Return the metrics by name; where none are named and LPIPS cannot be had, say so and leave it out."""
+    try:
+        return create_metrics(names or METRICS)
+    except UserError as error:
+        if names:
+            raise
+        print(f"warning: lpips is left out. {error}", file=sys.stderr)
+        return create_metrics(name for name in METRICS if name != "lpips")
+
+
+def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics: dict[str, Metric],
+          limit: int | None) -> list[dict[str, Any]]:
+    """Draw the picture of a run's checkpoints and return their records."""
+    config = open_run(run.folder, overrides).config
+    device = choose_device(config.training.device, config.training.gpu)
+    real, synthetic = open_domains(config, limit, device)
+    partner = partners(real, synthetic)
+    model = rebuild_autoencoder(config, real)
+    rows = []
+    for checkpoint in checkpoints or run.saved:
+        epoch = restore(model, run, checkpoint)
+        model.eval()
+        inputs = create_inputs(model, real, config.dataset.cache)
+        scores = similarity(model, inputs, real, synthetic, partner, metrics)
+        draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)
+        rows += [records.record(experiment=run.experiment, seed=config.training.seed, **real.identity, classifier="",
+                                checkpoint=checkpoint, epoch=epoch, metric=metric, value=value, n=len(real),
+                                selection=selection(run, checkpoint)) for metric, value in scores.items()]
+    return rows
+
+
+def open_domains(config: Config, limit: int | None, device: torch.device) -> tuple[Scenes, Scenes]:
+    """Open real images, at most `limit`, and all synthetic ones, also where training was limited to some of them."""
+    synthetic = config.dataset.model_copy(update={"limit": None})
+    real = TargetDataset(name="mpi3d", factor=["real"], root=config.dataset.root)
+    real = next((target for target in config.targets() if (target.name, target.factor) == ("mpi3d", ["real"])), real)
+    first, second = (create_reader(each.name, each.root, each.factor, each.split) for each in (real, synthetic))
+    if first.factor_sizes() != second.factor_sizes():
+        raise UserError(f"{real.root}: the factors of mpi3d, real, have {first.factor_sizes()} values, those of "
+                        f"{synthetic.factor[0]} {second.factor_sizes()}, so real images have no synthetic partners")
+    size, cache = config.dataset.image_size, config.dataset.cache
+    return (Scenes(real.model_copy(update={"limit": limit}), size, cache, device),
+            Scenes(synthetic, size, cache, device))
+
+
+def draw(path: Path, model: Autoencoder, inputs: Inputs, real: Scenes, synthetic: Scenes, partner: Tensor) -> None:
+    """Draw some real images, their reconstructions and their synthetic partners, with the SSIM of the latter two."""
+    chosen = torch.from_numpy(np.sort(np.random.default_rng(0).permutation(len(real))[:SHOWN])).to(real.device)
+    flip = torch.zeros_like(chosen, dtype=torch.bool)
+    targets = synthetic.gather(partner[chosen], flip)
+    outputs = reconstruct(model, inputs, real.first[chosen])
+    similar = ssim(torch.from_numpy(outputs).to(targets.device), targets)
+    names = [real.names[i] for i in chosen.tolist()]
+    title = f"{real.title} through a model trained on {synthetic.title}; SSIM with the synthetic partner"
+    rows = {
+        "real input": (real.gather(real.first[chosen], flip).cpu().numpy(), names),
+        "reconstruction": (outputs, [f"SSIM {value:.2f}" for value in similar.tolist()]),
+        "synthetic partner": (targets.cpu().numpy(), [synthetic.names[i] for i in partner[chosen].tolist()]),
+    }
+    pair_sheet(path, rows, title)
+
+
+if __name__ == "__main__":
+    run_script(main)
