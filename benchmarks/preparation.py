@@ -25,6 +25,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 from tqdm import tqdm
 
 from dataset import Batches, Scenes
+from experiment.command import run_script
 from experiment.schema import TargetDataset
 from readers import create_reader
 
@@ -155,4 +156,4 @@ def report(rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
