@@ -318,3 +318,17 @@ def test_images_too_small_for_alexnet_are_refused_with_lpips_only(script, run, n
     assert "LPIPS needs images of at least 32 pixels, found 16; allowed: --metric ssim l1" in err
     # Without LPIPS it goes on, to the weights that do not fit the rewritten size.
     assert "does not fit the model" in script(SCRIPT, run, "--metric", "l1", "--limit", "5")[2]
+
+
+def test_a_folder_in_the_layout_of_the_published_weights_is_scored_like_a_run(script, run, root, cache, no_alexnet):
+    arguments = (SCRIPT, run, "--metric", "ssim", "l1", "--checkpoint", "last", "--limit", "40")
+    assert script(*arguments)[0] == 0
+    expected = {metric: row["value"] for metric, row in scores(run).items()}
+    published = run.parent / "published"
+    (published / "checkpoints").mkdir(parents=True)
+    shutil.copy(run / "cfg.toml", published)
+    shutil.copy(run / "checkpoints" / "last_model.pth", published / "checkpoints")
+    code, _, err = script(SCRIPT, published, *arguments[2:])
+    assert code == 0, err
+    assert {metric: row["value"] for metric, row in scores(published).items()} == expected
+    assert {row["epoch"] for row in scores(published).values()} == {None}
