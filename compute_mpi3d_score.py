@@ -19,12 +19,12 @@ from dataset import Inputs, Scenes
 from errors import UserError
 from experiment import records
 from experiment.command import run_script, write_or_print
-from experiment.naming import has_published_mpi3d_shape, paper_name
+from experiment.naming import is_as_published, paper_name
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.schema import Config, TargetDataset
 from latent.extract import reconstruct
 from latent.similarity import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics, partners, similarity, ssim
-from latent.trained import check_overrides, check_run, rebuild_autoencoder, restore
+from latent.trained import check_overrides, check_run, has_own_statistics, rebuild_autoencoder, restore
 from model import Autoencoder
 from readers import create_reader
 from reporting.formats import FORMATS
@@ -79,7 +79,7 @@ def parse() -> argparse.Namespace:
 
 def check(runs: list[Run], arguments: argparse.Namespace) -> None:
     """Refuse what cannot be computed, before anything is."""
-    check_overrides(arguments.set)
+    check_overrides(arguments.set, runs)
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
     seeds: dict[tuple[Any, ...], Run] = {}
@@ -99,7 +99,7 @@ def check(runs: list[Run], arguments: argparse.Namespace) -> None:
 
 
 def origin(config: Config) -> Origin:
-    return Origin(config.dataset.factor[0], *paper_name(config), has_published_mpi3d_shape(config))
+    return Origin(config.dataset.factor[0], *paper_name(config), is_as_published(config))
 
 
 def wanted_metrics(names: list[str] | None) -> dict[str, Metric]:
@@ -121,14 +121,18 @@ def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics
     real, synthetic = open_domains(config, limit, device)
     partner = partners(real, synthetic)
     model = rebuild_autoencoder(config, real)
+    identity = real.identity
+    if limit:
+        # A score of some images stands beside that of all, and does not take its place.
+        identity["split"] += f", {len(real)} drawn"
     rows = []
     for checkpoint in checkpoints or run.saved:
         epoch = restore(model, run, checkpoint)
         model.eval()
-        inputs = create_inputs(model, real, config.dataset.cache)
+        inputs = create_inputs(model, real, config.dataset.cache, once=has_own_statistics(run, model))
         scores = similarity(model, inputs, real, synthetic, partner, metrics)
         draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)
-        rows += [records.record(experiment=run.experiment, seed=config.training.seed, **real.identity, classifier="",
+        rows += [records.record(experiment=run.experiment, seed=config.training.seed, **identity, classifier="",
                                 checkpoint=checkpoint, epoch=epoch, metric=metric, value=value, n=len(real),
                                 selection=selection(run, checkpoint)) for metric, value in scores.items()]
     return rows

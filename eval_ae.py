@@ -4,10 +4,11 @@ import torch
 
 from dataset import Scenes, open_targets
 from experiment.command import run_script
+from experiment.run import Run
 from experiment.schema import Config
 from latent.command import Evaluation, create_parser, eval_command
 from latent.evaluate import LatentEvaluation
-from latent.trained import rebuild_autoencoder
+from latent.trained import has_own_statistics, rebuild_autoencoder
 from training.features import create_inputs
 
 
@@ -17,10 +18,10 @@ def main() -> None:
                         help="default: evaluation.classifiers of the run's config")
     arguments = parser.parse_args()
     eval_command(arguments, "train_ae.py", ("conv", "extractor"),
-                 lambda config, device: build(config, device, arguments.classifiers))
+                 lambda run, config, device: build(run, config, device, arguments.classifiers))
 
 
-def build(config: Config, device: torch.device, classifiers: list[str] | None) -> Evaluation:
+def build(run: Run, config: Config, device: torch.device, classifiers: list[str] | None) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
     cache = config.dataset.cache
     train = Scenes(config.dataset, config.dataset.image_size, cache, device)
@@ -28,7 +29,7 @@ def build(config: Config, device: torch.device, classifiers: list[str] | None) -
     model = rebuild_autoencoder(config, train)
 
     def accuracies():
-        feeds = [(each, create_inputs(model, each, cache)) for each in scenes]
+        feeds = [(each, create_inputs(model, each, cache, once=has_own_statistics(run, model))) for each in scenes]
         evaluation = LatentEvaluation(feeds[0], feeds[1:], config.model.knn, config.training.seed)
         return evaluation.accuracies(model, classifiers or config.evaluation.classifiers)
 

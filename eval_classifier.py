@@ -4,6 +4,7 @@ import torch
 
 from dataset import Scenes, open_targets
 from experiment.command import run_script
+from experiment.run import Run
 from experiment.schema import Config
 from latent.command import Evaluation, create_parser, eval_command
 from latent.network import NetworkEvaluation
@@ -14,7 +15,7 @@ def main() -> None:
     eval_command(create_parser(__doc__).parse_args(), "train_classifier.py", ("classifier",), build)
 
 
-def build(config: Config, device: torch.device) -> Evaluation:
+def build(_: Run, config: Config, device: torch.device) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
     targets = open_targets(config, train)

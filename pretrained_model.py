@@ -17,6 +17,7 @@ from experiment.checkpoint import load
 
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224
+COUNTER = "num_batches_tracked"
 CLASSIFIER_PREFIX = "pre_trained_model."
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The summariser pools by two and then needs four by four positions.
@@ -164,7 +165,7 @@ def _fill(network: nn.Module, needed: nn.Module, name: str, state: dict[str, Ten
     own = network.state_dict(keep_vars=True)
     inside = {id(tensor) for tensor in needed.state_dict(keep_vars=True).values()}
     for key, tensor in own.items():
-        if id(tensor) not in inside or key.endswith("num_batches_tracked"):
+        if id(tensor) not in inside or key.endswith(COUNTER):
             continue
         if key not in state:
             raise UserError(f"model.weights: {source} does not fit {name}: {key} is missing")
@@ -209,12 +210,15 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
 
 def fingerprint(module: nn.Module) -> str:
     """Return a hash of all weights and statistics of a module."""
-    return _hash(module.state_dict())
+    # Counters say how often statistics were updated, which nothing depends on.
+    return _hash({key: tensor for key, tensor in module.state_dict().items() if not key.endswith(COUNTER)})
 
 
 def frozen_fingerprint(model: nn.Module) -> str:
-    """Return a hash of the weights of a model that do not train."""
-    return _hash({key: tensor for key, tensor in model.named_parameters() if not tensor.requires_grad})
+    """Return a hash of the weights of a model that do not train, and of the statistics that do not change."""
+    weights = _hash({key: tensor for key, tensor in model.named_parameters() if not tensor.requires_grad})
+    frozen = getattr(model, "frozen", None)
+    return weights if frozen is None or frozen.drifts else f"{weights} {fingerprint(frozen.layers)}"
 
 
 def _hash(tensors: dict[str, Tensor]) -> str:

@@ -18,8 +18,11 @@ def paper_name(config: Config) -> tuple[str, str]:
     return f"{IMPOSSIBLE[training.impossible]}{'E-' if model.type == 'extractor' else ''}{name}", variant
 
 
-def has_published_mpi3d_shape(config: Config) -> bool:
-    """Say whether image size, latent size and extractor are those of Table S5 (Tables S1 to S3)."""
-    model = config.model
+def is_as_published(config: Config) -> bool:
+    """Say whether networks, data and course of training are those of Table S5 (Tables S1 to S3)."""
+    model, training = config.model, config.training
+    course = (training.epochs, training.batch_size, config.dataset.limit, training.augment, training.impossible)
+    if course != (100, 64, None, False, "none") or model.normalize or model.activation != "relu":
+        return False
     extractor = (model.extractor, model.layer) == ("vgg11", -3) and model.weights != "none"
     return config.dataset.image_size == 64 and model.dimension == 10 and (model.type == "conv" or extractor)

@@ -24,10 +24,11 @@ def number(folder: Path) -> int:
     return zlib.crc32(folder.resolve().name.encode(errors="surrogateescape")) >> 1
 
 
-def epoch(folder: Path, checkpoint: str, frequency: int) -> int | None:
+def epoch(folder: Path, checkpoint: str, frequency: int, epochs: int) -> int | None:
     """Return the epoch of the `last` weights or, by the first highest accuracy, of the `best` ones; None if unknown.
 
-    frequency: epochs between the accuracies in logs/accuracy.log.
+    frequency: epochs between the accuracies in logs/accuracy.log; epochs: how many were trained, after which there may
+    be one accuracy more.
     """
     try:
         lines = (folder / "logs" / "accuracy.log").read_text(encoding="utf-8").split("\n")
@@ -37,4 +38,4 @@ def epoch(folder: Path, checkpoint: str, frequency: int) -> int | None:
     if not accuracies or not all(map(math.isfinite, accuracies)):
         return None
     evaluated = len(accuracies) if checkpoint == "last" else accuracies.index(max(accuracies)) + 1
-    return evaluated * frequency
+    return min(evaluated * frequency, epochs)

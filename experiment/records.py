@@ -30,6 +30,13 @@ def record(**values: Any) -> dict[str, Any]:
     return {name: values[name] for name in FIELDS}
 
 
+def check_writable(folder: Path) -> None:
+    """Raise UserError where no records can be added, to be called before hours of computing."""
+    path = folder / FILE_NAME
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"{path}: cannot be written; results are kept there")
+
+
 def append(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append rows in one write; a line left unfinished by a kill is closed first, so that it spoils nothing."""
     text = "".join(json.dumps(row) + "\n" for row in rows)

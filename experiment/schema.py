@@ -178,7 +178,10 @@ class Training(Section):
 
 
 class Evaluation(Section):
-    """What a model is judged by: `[evaluation]`. The first dataset's kNN accuracy chooses the best checkpoint."""
+    """What a model is judged by: `[evaluation]`. Its first dataset chooses the best checkpoint.
+
+    Autoencoders by the accuracy of kNN, classifiers by that of the network.
+    """
 
     classifiers: Annotated[list[Classifier], Field(min_length=1)] = ["knn", "forest", "svm"]
     datasets: list[TargetDataset] = []

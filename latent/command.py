@@ -40,14 +40,14 @@ def create_parser(description: str) -> argparse.ArgumentParser:
 
 
 def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...],
-                 build: Callable[[Config, torch.device], Evaluation]) -> None:
+                 build: Callable[[Run, Config, torch.device], Evaluation]) -> None:
     """Evaluate runs: check all of them, then append each one's records and print them.
 
-    trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: config with overrides
-    and device -> evaluation.
+    trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: run, its config
+    with overrides, and device -> evaluation.
     """
-    check_overrides(arguments.set)
     runs = [open_run(folder) for folder in expand(arguments.runs)]
+    check_overrides(arguments.set, runs)
     configs = [open_run(run.folder, arguments.set).config for run in runs]
     for run, config in zip(runs, configs, strict=True):
         check_run(run, arguments.checkpoint, trainer, types)
@@ -64,9 +64,9 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
 
 
 def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,
-              build: Callable[[Config, torch.device], Evaluation]) -> list[dict[str, Any]]:
+              build: Callable[[Run, Config, torch.device], Evaluation]) -> list[dict[str, Any]]:
     """Return the records of a run's checkpoints on the datasets of its config, with overrides."""
-    evaluation = build(config, choose_device(config.training.device, config.training.gpu))
+    evaluation = build(run, config, choose_device(config.training.device, config.training.gpu))
     rows = []
     for checkpoint in checkpoints or run.saved:
         epoch = restore(evaluation.model, run, checkpoint)

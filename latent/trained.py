@@ -11,22 +11,26 @@ from torch import Tensor, nn
 
 from dataset import Scenes
 from errors import UserError
-from experiment import published
+from experiment import published, records
 from experiment.checkpoint import load, load_training_state
 from experiment.run import Run
 from experiment.schema import PLACES, Config
 from model import Autoencoder, create_autoencoder
 from pairing import Pairing
-from pretrained_model import Classifier, build_classifier
+from pretrained_model import COUNTER, Classifier, build_classifier
 
-DATA_PARALLEL, COUNTER = "module.", "num_batches_tracked"
+DATA_PARALLEL = "module."
 
 
-def check_overrides(overrides: list[str]) -> None:
-    """Raise UserError for overrides of what a run was trained with: its records would not say so."""
+def check_overrides(overrides: list[str], runs: list[Run]) -> None:
+    """Raise UserError for overrides of what runs were trained with: their records would not say so.
+
+    Of published runs the dataset may be corrected: their config may name it otherwise, or leave something out.
+    """
+    allowed = ("evaluation.", "dataset.") if all(run.published for run in runs) else ("evaluation.",)
     for override in overrides:
         key = override.partition("=")[0].strip()
-        if not key.startswith("evaluation.") and key not in PLACES:
+        if not key.startswith(allowed) and key not in PLACES:
             raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
                             f"{', '.join(PLACES)}")
 
@@ -41,6 +45,7 @@ def check_run(run: Run, checkpoints: list[str] | None, trainer: str, types: tupl
                         f"of type {', '.join(types)}")
     if not run.done and not run.published:
         raise UserError(f"{run.folder}: not finished; continue it with {trainer} --resume {run.folder}")
+    records.check_writable(run.folder)
     if not run.saved:
         raise UserError(f"{run.folder}: holds no weights (looked for last_model.pth and best_model.pth in "
                         f"{run.checkpoints})")
@@ -59,11 +64,16 @@ def rebuild_autoencoder(config: Config, train: Scenes) -> Autoencoder:
 def rebuild_classifier(config: Config, train: Scenes) -> tuple[Classifier, np.ndarray]:
     """Return the same of a classifier, and the labels (k, seats) that its outputs stand for.
 
-    Those are the labels in the training data, mirror images included, sorted as the strings `l_m_r`.
+    Those are the labels in the training data, mirror images included, sorted by the left seat first.
     """
     classes = Pairing(train.first, train.count, train.labels, train.mirrors, train.empty).classes
     section = config.model.model_copy(update={"weights": "none"})
     return build_classifier(section, len(classes)).to(train.device), classes
+
+
+def has_own_statistics(run: Run, model: Autoencoder) -> bool:
+    """Say whether a run's extractor has BatchNorm statistics that no other run has, as published ones do."""
+    return run.published and model.frozen is not None and bool(model.frozen.norms)
 
 
 def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
@@ -81,7 +91,8 @@ def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
         raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: {problem}")
     model.load_state_dict(state)
     if run.published:
-        return published.epoch(run.folder, checkpoint, run.config.training.frequency)
+        training = run.config.training
+        return published.epoch(run.folder, checkpoint, training.frequency, training.epochs)
     progress = load_training_state(run.checkpoints / "last.pth")["progress"]
     return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from experiment import records
-from pretrained_model import build_network
+from model import ExtractorAE
+from pretrained_model import build_network, frozen_fingerprint
 from training.loop import Loop
 
 SCRIPTS = {"extractor": "train_ae.py", "classifier": "train_classifier.py"}
@@ -122,3 +123,13 @@ def test_a_dry_run_says_why_features_are_not_cached(script, config_file):
     code, out, _ = script("train_ae.py", config_file(), "--dry-run", "--set", "model.batchnorm=reference")
     assert code == 0
     assert [line for line in out.splitlines() if line.startswith("model.batchnorm 'reference': ")]
+
+
+def test_a_run_is_bound_to_the_statistics_it_began_with_unless_they_drift():
+    for policy, bound in (("frozen", True), ("recalibrated", True), ("reference", False)):
+        model = ExtractorAE(128, 1, 8, "relu", "resnet18", -3, "none", policy)
+        before = frozen_fingerprint(model)
+        model.frozen.norms[0].num_batches_tracked += 1
+        assert frozen_fingerprint(model) == before
+        model.frozen.norms[0].running_mean += 1
+        assert (frozen_fingerprint(model) != before) is bound

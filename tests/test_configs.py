@@ -75,7 +75,8 @@ def test_the_configs_cover_every_row_of_the_papers_tables():
     rows |= {f"mpi3d_{domain}_{model}" for domain in ("toy", "realistic") for model in models}
     rows |= {f"mnist_{impossible}{extractor}{model}" for impossible in ("", "ii_") for extractor in ("", "e_")
              for model in ("ae", "tae")}
-    rows |= {"sviro_tesla_e_ae", "illumination_kodiaq_e_ae", "illumination_kodiaq_i_e_ae"}
+    rows |= {"nocar_vgg11_i_e_ae", "nocar_vgg11_ii_e_ae", "sviro_tesla_e_ae", "illumination_kodiaq_e_ae",
+             "illumination_kodiaq_i_e_ae"}
     assert rows <= found
 
 
@@ -94,3 +95,26 @@ def test_names_say_what_is_inside(path):
         assert (config.model.variation, config.training.kl_weight) == ("vae", float(parts[-1]))
     if "factor" in parts:
         assert (config.model.variation, config.training.tc_weight) == ("factorvae", float(parts[-1]))
+
+
+# Written out from the paper: image size, latent size, epochs, loss, neighbours.
+FIGURES = {"nocar": (128, 64, 250, "ssim", 115), "sviro_tesla": (128, 64, 250, "ssim", 115),
+           "illumination": (128, 64, 250, "ssim", 115), "mpi3d": (64, 10, 100, None, None),
+           "mnist": (128, 64, 20, "mse", 115)}
+PAPER = [(path, figures) for path in CONFIGS for family, figures in FIGURES.items() if path.stem.startswith(family)]
+
+
+@pytest.mark.parametrize(("path", "figures"), PAPER, ids=lambda value: getattr(value, "stem", ""))
+def test_the_papers_configs_have_the_papers_figures(path, figures):
+    config = load_config(path)
+    size, dimension, epochs, loss, neighbours = figures
+    training = config.training
+    assert (config.dataset.image_size, training.epochs, training.batch_size) == (size, epochs, 64)
+    assert (training.optimizer, training.learning_rate, training.weight_decay) == ("adamw", 1e-4, 1e-5)
+    assert (config.dataset.limit, training.augment, config.model.normalize) == (None, False, False)
+    if config.model.type == "classifier":
+        return
+    assert (config.model.dimension, config.model.activation, config.model.layer) == (dimension, "relu", -3)
+    assert loss in (training.loss, None)
+    assert neighbours in (config.model.knn, None)
+    assert (training.kl_weight, training.tc_weight) == (1, 0) or config.model.variation in ("vae", "factorvae")

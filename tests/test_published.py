@@ -282,7 +282,32 @@ def test_weights_with_code_in_them_are_refused_and_the_code_is_not_run(script, d
     ("0.5\nhello\n", None, None), ("0.5\nnan\n", None, None)])
 def test_the_epoch_follows_from_the_log_of_accuracies_or_is_unknown(published, log, last, best):
     folder = published("a", accuracies=log)
-    assert (epoch(folder, "last", 3), epoch(folder, "best", 3)) == (last, best)
+    assert (epoch(folder, "last", 3, 12), epoch(folder, "best", 3, 12)) == (last, best)
+
+
+def test_an_accuracy_after_the_last_epoch_makes_no_epochs_that_were_never_trained(published):
+    folder = published("a", accuracies="0.5\n0.6\n0.7\n")
+    assert (epoch(folder, "last", 100, 250), epoch(folder, "best", 100, 250)) == (250, 250)
+
+
+def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here_not(script, data, cache, published):
+    folder = published("a")
+    evaluated(script, "eval_ae.py", data, cache, folder,
+              options=["--classifiers", "knn", "--checkpoint", "last", "--set", "dataset.split=train"])
+    (folder / "environment.json").write_text("{}")
+    (folder / "done").touch()
+    code, _, err = script("eval_ae.py", folder, "--set", "dataset.split=train")
+    assert code == 2
+    assert "a finished run is evaluated as it was trained" in err
+
+
+def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, cache):
+    from latent.trained import has_own_statistics
+    from model import ExtractorAE
+
+    run = open_run(published("a"))
+    for extractor, own in (("resnet18", True), ("vgg11", False)):
+        assert has_own_statistics(run, ExtractorAE(128, 1, 8, "relu", extractor, -3, "none")) is own
 
 
 def test_an_unknown_epoch_is_said_and_tabulated(script, data, cache, published):

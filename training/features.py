@@ -53,12 +53,13 @@ class CachedInputs:
         return picked.to(self.device).float() / self.scale
 
 
-def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False):
+def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False, once: bool = False):
     """Return what feeds a model: cached features where its frozen part sees only images and their mirror images.
 
+    once: these features are not needed again, so they are not kept.
     Raises UserError when the cache cannot be written or has too little room.
     """
-    if not isinstance(model, ExtractorAE) or augment or model.frozen.drifts:
+    if not isinstance(model, ExtractorAE) or augment or once or model.frozen.drifts:
         return LiveInputs(model, scenes, augment)
     return CachedInputs(*_features(model, scenes, Path(cache)), scenes)
 

@@ -10,6 +10,7 @@ from experiment.run import Run
 from utils import open_log
 
 LAST, ORACLE = "last epoch", "oracle: highest accuracy on "
+UNKNOWN_ORACLE = "oracle, not said on what"
 PUBLISHED_ORACLE = "oracle: highest accuracy in the published training"
 
 
@@ -66,7 +67,8 @@ def selection(run: Run, checkpoint: str) -> str:
         return LAST
     if run.published:
         return PUBLISHED_ORACLE
-    return next(row["selection"] for row in records.read(run.folder) if row["checkpoint"] == "best")
+    chosen = (row["selection"] for row in records.read(run.folder) if row["checkpoint"] == "best")
+    return next(chosen, UNKNOWN_ORACLE)
 
 
 def _title(row: dict[str, Any]) -> str:

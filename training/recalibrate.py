@@ -9,6 +9,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dataset import Scenes
+from errors import UserError
 from experiment.checkpoint import load, save
 from model import Autoencoder
 from pretrained_model import Classifier, fingerprint
@@ -30,7 +31,10 @@ def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Pa
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
     folder = Path(cache) / "statistics" / f"{scenes.name}-{key}"
     build_once(folder, lambda temporary: save(_estimate(model, scenes), temporary / "statistics.pth"))
-    frozen.layers.load_state_dict(load(folder / "statistics.pth"), strict=False)
+    statistics = load(folder / "statistics.pth")
+    if set(statistics) != {name for name, _ in frozen.layers.named_buffers()}:
+        raise UserError(f"{folder}: these statistics are not those of the network's layers; delete the folder")
+    frozen.layers.load_state_dict(statistics, strict=False)
 
 
 def chosen_images(count: int) -> Tensor:

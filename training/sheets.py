@@ -15,15 +15,18 @@ MOST_VARIANTS = 10
 def pick(scenes: Scenes, count: int) -> Tensor:
     """Choose sceneries for a picture, as many classes as possible, the same ones every time."""
     _, group = np.unique(scenes.labels, axis=0, return_inverse=True)
-    order = np.random.default_rng(0).permutation(len(scenes))
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(scenes))
     group = group.reshape(-1)[order]
     # A scenery's rank within its class: all first ones come before all second ones.
     by_group = np.argsort(group, kind="stable")
     sizes = np.bincount(group)
     rank = np.empty(len(group), dtype=np.int64)
     rank[by_group] = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    chosen = order[np.lexsort((group, rank))[:count]]
-    return torch.from_numpy(chosen).to(scenes.device)
+    # Of more classes than there is room for, some at random rather than the first ones, which look alike.
+    turn = rng.permutation(len(sizes))[group]
+    chosen = np.lexsort((turn, rank))[:count]
+    return torch.from_numpy(order[chosen[np.lexsort((group[chosen], rank[chosen]))]]).to(scenes.device)
 
 
 def draw_data(scenes: Scenes, folder: Path) -> None:
