@@ -80,6 +80,8 @@ def parse() -> argparse.Namespace:
 def check(runs: list[Run], arguments: argparse.Namespace) -> None:
     """Refuse what cannot be computed, before anything is."""
     check_overrides(arguments.set, runs)
+    if arguments.recorded and (arguments.metric or arguments.checkpoint or arguments.limit):
+        raise UserError("--recorded: tabulates all that the records hold; allowed with it: --format, --out")
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
     seeds: dict[tuple[Any, ...], Run] = {}

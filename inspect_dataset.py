@@ -27,12 +27,13 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     targets = open_targets(config, train)
     batches = create_batches(config, train)
+    pictures = []
     for scenes in (train, *targets):
         print(counts(scenes))
-        draw_data(scenes, folder)
-    draw_pairs(batches, folder / "pairs.png")
+        pictures.append(draw_data(scenes, folder))
+    pictures.append(draw_pairs(batches, folder / "pairs.png"))
     write_left_out([train, *targets], folder / "left_out.csv")
-    print("\n".join(f"picture: {path}" for path in sorted(folder.glob("*.png"))))
+    print("\n".join(f"picture: {path}" for path in pictures))
 
 
 def parse() -> argparse.Namespace:
@@ -84,8 +85,11 @@ def write_left_out(datasets: list[Scenes], path: Path) -> None:
     print(f"table of all {len(lines)} left out: {path}")
 
 
-def draw_pairs(batches: Batches, path: Path) -> None:
-    """Write a sheet of anchors with their targets and, for triplets, positives and negatives with theirs."""
+def draw_pairs(batches: Batches, path: Path) -> Path:
+    """Write a sheet of anchors with their targets and, for triplets, positives and negatives with theirs.
+
+    Returns its path.
+    """
     scenes, pairing = batches.scenes, batches.pairing
     sceneries = pick(scenes, PAIRS)
     samples = scenes.first[sceneries] if batches.every_variant else sceneries
@@ -99,6 +103,7 @@ def draw_pairs(batches: Batches, path: Path) -> None:
     unusable = 0 if in_triplet is None else int((~in_triplet).sum())
     note = f"; {unusable} of {len(sceneries)} without positive or negative" if unusable else ""
     pair_sheet(path, rows, f"Pairs of {scenes.title}, {scenes.split}, as drawn in training; class above each{note}")
+    return path
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError, choice_error
 from experiment.checkpoint import load
+from experiment.published import is_published
 
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224
@@ -195,14 +196,14 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     """Return the state dict in a classifier's finished run folder."""
     try:
         trained = tomllib.loads((folder / "cfg.toml").read_text(encoding="utf-8"))["model"]
-        kind, extractor = trained["type"], trained["extractor"]
+        kind, extractor = str(trained["type"]).lower(), trained["extractor"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
         raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'} "
                         "with model.extractor)") from None
     if kind != "classifier" or extractor != name:
         found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"
         raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")
-    if not (folder / "done").exists():
+    if not (folder / "done").exists() and not is_published(folder):
         raise UserError(f"model.weights: {folder} is not finished; continue it with "
                         f"train_classifier.py --resume {folder}")
     return load(folder / "checkpoints" / "last_model.pth")

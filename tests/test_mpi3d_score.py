@@ -238,6 +238,8 @@ def test_recorded_scores_are_tabulated_without_computing_and_in_every_format(scr
     code, out, err = script(SCRIPT, run, "--recorded")
     assert (code, out) == (2, "")
     assert "no scores recorded" in err
+    code, _, err = script(SCRIPT, run, "--recorded", "--limit", "10")
+    assert (code, "allowed with it: --format, --out" in err) == (2, True)
     assert script(SCRIPT, run, "--limit", "10", "--checkpoint", "last")[0] == 0
     before = (run / "records.jsonl").read_bytes()
     for style, piece in (("terminal", "───"), ("markdown", "| ---: |"), ("csv", "experiment,trained_on"),

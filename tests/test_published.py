@@ -17,6 +17,7 @@ from experiment import records
 from experiment.published import epoch, number
 from experiment.run import open_run
 from latent.trained import rebuild_autoencoder, restore
+from pretrained_model import build_extractor
 from readers.standin import write_standin
 
 SIZE, GRID, DIMENSION = 32, 2, 6
@@ -214,6 +215,15 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
     assert (row["classifier"], row["checkpoint"], row["epoch"], row["experiment"]) == ("network", "best", 6, "paper")
     assert row["selection"] == "oracle: highest accuracy in the published training"
     assert "best (epoch 6)  network" in out
+
+
+def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
+    state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
+    folder = publish(tmp_path / "a", {f"pre_trained_model.{key}": value for key, value in state.items()},
+                     type="Classifier", variation="Scratch", extractor="resnet18")
+    layers = build_extractor("resnet18", -3, str(folder), 128).layers
+    assert torch.equal(layers[0].weight, state["conv1.weight"])
+    assert torch.equal(layers[1].running_var, state["bn1.running_var"])
 
 
 def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, cache, tmp_path):
