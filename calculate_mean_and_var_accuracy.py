@@ -2,9 +2,9 @@
 
 import argparse
 
-from errors import UserError
+from errors import UserError, run_script
 from experiment import records
-from experiment.command import run_script, write_or_print
+from experiment.command import write_or_print
 from experiment.run import expand, warn_of_mixture
 from reporting.formats import FORMATS
 from reporting.tables import Records, duplicates, render, summarise

@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from errors import UserError
-from experiment.command import run_script, write_or_print
+from errors import UserError, run_script
+from experiment.command import write_or_print
 from readers import READERS, create_reader
 from readers.complexity import mean_entropies
 from readers.prepare import prepare

@@ -16,9 +16,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from dataset import Inputs, Scenes
-from errors import UserError
+from errors import UserError, run_script
 from experiment import records
-from experiment.command import run_script, write_or_print
+from experiment.command import write_or_print
 from experiment.naming import is_as_published, paper_name
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.schema import Config, TargetDataset
@@ -46,9 +46,7 @@ def main() -> None:
     if not arguments.recorded:
         metrics = wanted_metrics(arguments.metric)
         for run in tqdm(runs, desc="runs", unit="run", disable=None):
-            rows = score(run, arguments.set, arguments.checkpoint, metrics, arguments.limit)
-            records.append(run.folder, rows)
-            for row in rows:
+            for row in score(run, arguments.set, arguments.checkpoint, metrics, arguments.limit):
                 epoch = "unknown" if row["epoch"] is None else row["epoch"]
                 tqdm.write(f"{run.folder}  {row['checkpoint']} (epoch {epoch})  {row['metric']}  "
                            f"{row['value']:.4f}  (n = {row['n']})", file=sys.stderr)
@@ -117,7 +115,7 @@ def wanted_metrics(names: list[str] | None) -> dict[str, Metric]:
 
 def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics: dict[str, Metric],
           limit: int | None) -> list[dict[str, Any]]:
-    """Draw the picture of a run's checkpoints and return their records."""
+    """Add the records of a run's checkpoints, draw their pictures, and return the records."""
     config = open_run(run.folder, overrides).config
     device = choose_device(config.training.device, config.training.gpu)
     real, synthetic = open_domains(config, limit, device)
@@ -133,10 +131,13 @@ def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics
         model.eval()
         inputs = create_inputs(model, real, config.dataset.cache, once=has_own_statistics(run, model))
         scores = similarity(model, inputs, real, synthetic, partner, metrics)
-        draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)
-        rows += [records.record(experiment=run.experiment, seed=config.training.seed, **identity, classifier="",
+        found = [records.record(experiment=run.experiment, seed=config.training.seed, **identity, classifier="",
                                 checkpoint=checkpoint, epoch=epoch, metric=metric, value=value, n=len(real),
                                 selection=selection(run, checkpoint)) for metric, value in scores.items()]
+        # Before the picture, which may fail where hours of computing must not be lost.
+        records.append(run.folder, found)
+        draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)
+        rows += found
     return rows
 
 

@@ -1,7 +1,9 @@
-"""The one exception for a user's mistake, and the wording that all its messages share."""
+"""The one exception for a user's mistake, the wording that its messages share, and what becomes of it in a script."""
 
 import difflib
-from collections.abc import Iterable
+import signal
+import sys
+from collections.abc import Callable, Iterable
 
 
 class UserError(Exception):
@@ -19,3 +21,25 @@ def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserErr
     close = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return UserError(f"{what}: '{found}' is not known; allowed: {', '.join(names) or 'nothing'}{hint}")
+
+
+def run_script(main: Callable[[], None]) -> None:
+    """Run a script's main function; a user's mistake becomes one line on stderr and exit code 2."""
+    # A polite kill unwinds like Ctrl-C, so that child processes are ended and temporary files removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        main()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of a pipe (`| head`) went away; Python would complain once more when it flushes stdout.
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        # What no closer look has foreseen: a folder without access, a loop of links, a disk that fails.
+        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)

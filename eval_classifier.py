@@ -3,7 +3,7 @@
 import torch
 
 from dataset import Scenes, open_targets
-from experiment.command import run_script
+from errors import run_script
 from experiment.run import Run
 from experiment.schema import Config
 from latent.command import Evaluation, create_parser, eval_command

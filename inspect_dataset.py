@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from dataset import Batches, Scenes, open_targets
-from experiment.command import run_script
+from errors import run_script
 from experiment.schema import Config, load_config
 from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet

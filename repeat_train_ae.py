@@ -1,6 +1,6 @@
 """Train an autoencoder for many seeds, in parallel processes; finished seeds are skipped, stopped ones resumed."""
 
-from experiment.command import run_script
+from errors import run_script
 from experiment.repeat import repeat_command
 
 if __name__ == "__main__":

@@ -6,8 +6,7 @@ import numpy as np
 from lightning_fabric import Fabric
 
 from dataset import Batches, Scenes, open_targets
-from errors import UserError
-from experiment.command import run_script
+from errors import UserError, run_script
 from experiment.schema import Config
 from latent.evaluate import LatentEvaluation
 from latent.extract import reconstruct

@@ -5,8 +5,7 @@ from pathlib import Path
 from lightning_fabric import Fabric
 
 from dataset import Batches, Scenes, open_targets
-from errors import UserError
-from experiment.command import run_script
+from errors import UserError, run_script
 from experiment.schema import Config
 from latent.network import NetworkEvaluation
 from pretrained_model import build_classifier

@@ -12,8 +12,7 @@ from pathlib import Path
 
 import torch
 
-from errors import UserError
-from experiment.command import run_script
+from errors import UserError, run_script
 from experiment.schema import Config, TargetDataset, dump_config, load_config
 from pretrained_model import build_network
 from readers.standin import KINDS, write_standin

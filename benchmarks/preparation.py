@@ -25,7 +25,7 @@ from torchvision.transforms import CenterCrop, Compose, Resize
 from tqdm import tqdm
 
 from dataset import Batches, Scenes
-from experiment.command import run_script
+from errors import run_script
 from experiment.schema import TargetDataset
 from readers import create_reader
 

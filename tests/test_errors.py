@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from errors import UserError, choice_error
-from experiment.command import run_script
+from errors import UserError, choice_error, run_script
 
 PROJECT = Path(__file__).parents[1]
 
@@ -76,8 +75,15 @@ def test_a_script_that_succeeds_returns(capsys):
     assert capsys.readouterr().out == "done\n"
 
 
+def test_a_file_that_fails_is_one_line_that_names_it_with_exit_code_2(tmp_path, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run_script(lambda: (tmp_path / "absent").read_text())
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'absent'}: No such file or directory\n"
+
+
 def test_a_reader_that_goes_away_gets_no_traceback():
-    code = ("from experiment.command import run_script\n"
+    code = ("from errors import run_script\n"
             "def main():\n"
             "    for i in range(100000): print(i)\n"
             "run_script(main)\n")

@@ -1,11 +1,9 @@
 """Draw a stand-in of a dataset that has to be downloaded by hand, in the layout that its reader expects."""
 
 import argparse
-import signal
-import sys
 from pathlib import Path
 
-from errors import UserError
+from errors import run_script
 from readers.standin.write import FLAGS, KINDS, write_standin
 
 
@@ -44,16 +42,4 @@ def _defaults() -> str:
 
 
 if __name__ == "__main__":
-    # A polite kill unwinds like Ctrl-C, so that processes end and the temporary folder goes.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        main()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except OSError as error:
-        print(f"error: {error.filename or 'file'}: {error.strerror or error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+    run_script(main)
