@@ -383,7 +383,7 @@ def test_a_run_that_is_being_trained_cannot_be_resumed_twice(script, config_file
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PROJECT.glob("*.py")
-                                        if "run_script" in path.read_text(encoding="utf-8")))
+                                        if '__name__ == "__main__"' in path.read_text(encoding="utf-8")))
 def test_help_is_complete(script, name):
     code, out, _ = script(name, "--help")
     assert code == 0
