@@ -1,5 +1,7 @@
 """Autoencoders: convolutional and variational (Tables S1 and S2), with a frozen extractor (Tables S3 and S4)."""
 
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import torch
@@ -8,8 +10,9 @@ from torch import Tensor, nn
 from errors import UserError
 from pretrained_model import Frozen, build_extractor, scale_to_network
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU, "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU, "silu": nn.SiLU, "tanh": nn.Tanh,
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": partial(nn.ReLU, inplace=True), "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU,
+    "silu": nn.SiLU, "tanh": nn.Tanh,
 }  # fmt: skip
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
 

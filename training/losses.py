@@ -27,13 +27,19 @@ def ssim(images: Tensor, targets: Tensor) -> Tensor:
         raise UserError(f"training.loss 'ssim' needs images of at least {SSIM_WINDOW} pixels; found {height}x{width}")
     rows = _band(height, images.device, images.dtype)
     columns = _band(width, images.device, images.dtype).T
-    maps = torch.stack([images, targets, images * images, targets * targets, images * targets])
-    mean_x, mean_y, square_x, square_y, product = rows @ (maps @ columns)
-    variances = square_x - mean_x**2 + square_y - mean_y**2
-    covariance = product - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + SSIM_C1) / (mean_x**2 + mean_y**2 + SSIM_C1)
+    # The variances enter as their sum only, so one map does for both squares; what has no gradient stays apart.
+    mean_x, square, product = _filter(torch.stack([images, images * images + targets * targets, images * targets]),
+                                      rows, columns)
+    mean_y = _filter(targets, rows, columns)
+    means, crossed = mean_x**2 + mean_y**2, mean_x * mean_y
+    variances, covariance = square - means, product - crossed
+    luminance = (2 * crossed + SSIM_C1) / (means + SSIM_C1)
     contrast = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
     return (luminance * contrast).mean(dim=(1, 2, 3))
+
+
+def _filter(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    return rows @ (maps @ columns)
 
 
 @lru_cache(maxsize=8)
