@@ -62,11 +62,11 @@ class NearestNeighbours:
         return winner, complete & kth.isfinite().flatten() & (votes > rival)
 
     def _margin(self, latents: Tensor) -> Tensor:
-        """Return by how much (m, 1) a distance must differ from the k-th for both ways of rounding to agree on it.
+        """Return how far (m, 1) from the k-th a distance must be to lie on the same side of it in scikit-learn.
 
-        A square distance of d dimensions is off by at most (d + 3) roundings of (|a| + |b|) ** 2, here and in
-        scikit-learn, where differences are squared and where norms and products are added up alike. Twice that apart,
-        a distance and the k-th keep their order under one of them; the k-th of the other is as far off again.
+        A square distance in d dimensions is off by less than e = (d + 8) roundings of (|a| + |b|) ** 2, be it the sum
+        of norms and product as here and in scikit-learn's search, or of squared differences as in its tree. So each
+        distance is within 2e of scikit-learn's, and so are the k-th of both; what is 4e apart keeps its side.
         """
         scale = (latents.norm(dim=1, keepdim=True) + self.longest).square()
         return 4 * (latents.shape[1] + 8) * ROUNDING * scale
