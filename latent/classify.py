@@ -1,17 +1,27 @@
 """Classifiers in the latent space, fitted on the training latents (Tables S6 and S7)."""
 
 import warnings
+from typing import Protocol
 
 import numpy as np
+import torch
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from errors import UserError
+from latent.neighbours import NearestNeighbours
 
 SVM_C = 0.025
 TREES = 100
+CPU = torch.device("cpu")
+
+
+class Fitted(Protocol):
+    """A fitted classifier: predict(latents float32 (n, d)) -> label codes (n,)."""
+
+    def predict(self, latents: np.ndarray) -> np.ndarray: ...
 
 
 def create_classifier(name: str, neighbours: int, seed: int) -> ClassifierMixin:
@@ -32,15 +42,21 @@ def check(name: str, codes: np.ndarray, neighbours: int) -> None:
         raise UserError("evaluation.classifiers: 'svm' needs at least two classes in the training data; found 1")
 
 
-def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int) -> ClassifierMixin:
-    """Fit a classifier on latents (n, d) and label codes (n,); UserError when they do not suffice."""
+def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int,
+        device: torch.device = CPU) -> Fitted:
+    """Fit a classifier on latents float32 (n, d) and label codes (n,); UserError when they do not suffice.
+
+    On a GPU, neighbours are looked for there, with the same predictions; everything else is scikit-learn's.
+    """
     check(name, codes, neighbours)
     with warnings.catch_warnings():
         # Many classes with a few samples each: scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        return create_classifier(name, neighbours, seed).fit(latents, codes)
+        fitted = create_classifier(name, neighbours, seed).fit(latents, codes)
+    # On a CPU scikit-learn is the faster one.
+    return NearestNeighbours(fitted, latents, codes, device) if name == "knn" and device.type != "cpu" else fitted
 
 
-def accuracy(classifier: ClassifierMixin, latents: np.ndarray, codes: np.ndarray) -> float:
+def accuracy(classifier: Fitted, latents: np.ndarray, codes: np.ndarray) -> float:
     """Return the share of latents (n, d) whose predicted label code is right, in [0, 1]."""
     return float(np.mean(classifier.predict(latents) == codes))

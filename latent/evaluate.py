@@ -54,7 +54,8 @@ class LatentEvaluation:
         if not self.targets:
             return []
         latents = self.train.embed(model)
-        fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed) for name in classifiers}
+        fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed, self.train.scenes.device)
+                  for name in classifiers}
         rows = []
         for views in self.targets:
             latents = views.embed(model)

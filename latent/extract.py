@@ -11,7 +11,7 @@ from dataset import Inputs
 CHUNK = 256
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def embed(encode: Callable[[Tensor], Tensor], inputs: Inputs, index: Tensor, flip: Tensor) -> np.ndarray:
     """Return the latents float32 (n, d) of images by index (n,) and flip (n,).
 

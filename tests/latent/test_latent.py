@@ -9,6 +9,7 @@ from experiment.schema import TargetDataset
 from latent.classify import accuracy, fit
 from latent.evaluate import LatentEvaluation
 from latent.extract import embed
+from latent.neighbours import NearestNeighbours
 from pairing import label_codes
 from readers import READERS
 from readers.base import Reader
@@ -112,3 +113,19 @@ def test_more_neighbours_than_training_latents_are_refused(cabins):
 def test_a_single_class_is_refused_by_the_svm():
     with pytest.raises(UserError, match="at least two classes"):
         fit("svm", np.zeros((5, 2)), np.zeros(5), 1, 0)
+
+
+def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):
+    latents, codes = blobs(1)
+    unseen, _ = blobs(1, seed=1)
+    devices, gpu = [], torch.device("cuda", 1)
+
+    def search(classifier, latents, codes, device):
+        devices.append(device)
+        return NearestNeighbours(classifier, latents, codes, torch.device("cpu"))
+
+    monkeypatch.setattr("latent.classify.NearestNeighbours", search)
+    for name in ("knn", "forest", "svm"):
+        there, here = fit(name, latents, codes, 5, 0, gpu), fit(name, latents, codes, 5, 0)
+        assert np.array_equal(there.predict(unseen), here.predict(unseen))
+    assert devices == [gpu]
