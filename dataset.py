@@ -15,6 +15,7 @@ from experiment.schema import Config, TargetDataset
 from pairing import Impossible, Pairing, label_codes
 from readers import create_reader
 from readers.prepare import Prepared, prepare
+from rows import Rows
 from utils import mix_seed
 
 
@@ -37,7 +38,7 @@ class Scenes:
         self.mirrors_in_test = reader.mirrors_in_test
 
     def _open(self, prepared: Prepared, device: torch.device) -> None:
-        self.images = to_device_if_it_fits(prepared.images, device)
+        self.rows = Rows(prepared.images, device)
         self.first = torch.from_numpy(prepared.first).to(device)
         self.count = torch.from_numpy(prepared.count).to(device)
         self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
@@ -73,6 +74,10 @@ class Scenes:
         return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
 
     @property
+    def images(self) -> Tensor:
+        return self.rows.tensor
+
+    @property
     def channels(self) -> int:
         return self.images.shape[1]
 
@@ -91,7 +96,7 @@ class Scenes:
 
     def gather(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return images by index (n,), mirrored where `flip` (n,) says so, as float32 (n, C, H, W) in [0, 1]."""
-        picked = self.images[index.to(self.images.device)].to(self.device)
+        picked = self.rows.take(index)
         if self.mirrors:
             picked = torch.where(flip[:, None, None, None], picked.flip(-1), picked)
         return picked.float() / 255
@@ -144,14 +149,6 @@ def _shortened(scenes: Scenes) -> str:
     more = ", ..." if len(scenes.classes) > 4 else ""
     seats = scenes.labels.shape[1]
     return f"{', '.join(scenes.classes[:4])}{more}{f' on {seats} seats' if seats > 1 else ''}"
-
-
-def to_device_if_it_fits(array: np.ndarray, device: torch.device) -> Tensor:
-    """Return an array as a tensor on a GPU that has room for it twice over, else where it is (memory-mapped)."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda" and tensor.nbytes * 2 < torch.cuda.mem_get_info(device)[0]:
-        return tensor.to(device)
-    return tensor
 
 
 # Turns image index (n,) and flip (n,) into what a network encodes: images or cached features.

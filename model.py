@@ -128,6 +128,7 @@ class ExtractorAE(Autoencoder):
     """The extractor autoencoder of Tables S3 and S4: frozen backbone, summariser, encoder, decoder.
 
     The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
+    frozen_part: what it is, for people.
     """
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
@@ -137,6 +138,7 @@ class ExtractorAE(Autoencoder):
         backbone = build_extractor(extractor, layer, weights, image_size)
         self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
         self.frozen = Frozen(self.extractor, batchnorm)
+        self.frozen_part = f"{extractor} cut at {layer}, weights {weights}, batchnorm {batchnorm}"
         side = backbone.size // 2 - 3
         self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(backbone.channels, HIDDEN, 4))
         self.encoder = nn.Sequential(

