@@ -16,9 +16,7 @@ from training.command import Job, train_command
 from training.features import create_inputs, uncached_because
 from training.recalibrate import recalibrate
 from training.sheets import draw_data, pick
-from training.steps import AutoencoderStep, FactorVaeStep, VaeStep
-
-STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeStep, "factorvae": FactorVaeStep}
+from training.steps import create_step
 
 
 def build(config: Config, fabric: Fabric) -> Job:
@@ -35,7 +33,7 @@ def build(config: Config, fabric: Fabric) -> Job:
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
                       second=config.model.variation == "factorvae")
-    step = STEPS[config.model.variation](model, training, fabric)
+    step = create_step(config.model.variation, model, training, fabric)
     plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 

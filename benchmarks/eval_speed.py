@@ -8,13 +8,9 @@ without, at the speed that this machine reaches in one large matrix product or c
 """
 
 import argparse
-import json
-import statistics
 import tempfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -26,12 +22,14 @@ from torchvision.transforms import CenterCrop, Compose, Resize, ToTensor
 from tqdm import tqdm
 
 from benchmarks import floor
+from benchmarks.common import FLOOR_COLUMNS, alternate, print_table, row, write_json
 from errors import run_script
 from latent.classify import fit
 from latent.extract import embed
 from latent.neighbours import NearestNeighbours
 from model import ExtractorAE
 from readers.standin.write import write_standin
+from rows import Rows
 from training.features import CachedInputs
 
 SIZE, DIMENSION, CLASSES, BATCH, SCALE = 128, 64, 64, 64, 4.0
@@ -44,9 +42,7 @@ def main() -> None:
     device = torch.device(arguments.device)
     rows = [measure_embedding(arguments, device), measure_neighbours(arguments, device)]
     report(rows, device)
-    if arguments.out:
-        figures = {"device": floor.describe(device), "rows": rows}
-        Path(arguments.out).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    write_json(arguments.out, {"device": floor.describe(device), "rows": rows})
 
 
 def parse() -> argparse.Namespace:
@@ -72,7 +68,7 @@ def measure_embedding(arguments: argparse.Namespace, device: torch.device) -> di
     model = model.to(device, memory_format=torch.channels_last).eval()
     shape = model.extract(torch.zeros(1, 1, SIZE, SIZE, device=device)).shape[1:]
     with tempfile.TemporaryDirectory() as folder:
-        inputs = random_features(Path(folder), (arguments.images, 2, *shape), device)
+        inputs = random_features(Path(folder), (2 * arguments.images, *shape), device)
         root = write_standin("sviro", folder, sceneries=max(2, arguments.files), factors=["x5"])
         files = sorted(root.rglob("*.png"))[: arguments.files]
         index = torch.arange(arguments.images, device=device).repeat(2)
@@ -90,12 +86,12 @@ def random_features(folder: Path, shape: tuple[int, ...], device: torch.device) 
     """Write features of this shape as training caches them, and open them as it does."""
     features = np.lib.format.open_memmap(folder / "features.npy", "w+", np.float16, shape)
     rng = np.random.default_rng(0)
-    block = np.abs(rng.normal(0, 50, (1, *shape[1:]))).astype(np.float16)
+    block = np.abs(rng.normal(0, 50, shape[1:])).astype(np.float16)
     for each in tqdm(features, desc="random features", disable=None):
-        each[:] = np.roll(block[0], int(rng.integers(block.size)))
+        each[:] = np.roll(block, int(rng.integers(block.size)))
     features.flush()
     opened = np.load(folder / "features.npy", mmap_mode="c", allow_pickle=False)
-    return CachedInputs(opened, SCALE, SimpleNamespace(device=device))
+    return CachedInputs(Rows(opened, device), 2, SCALE)
 
 
 @torch.no_grad()
@@ -144,43 +140,10 @@ def clusters(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (centres[codes] + rng.normal(0, 2, (count, DIMENSION))).astype(np.float32), codes
 
 
-def alternate(sides: list[Callable[[], object]], rounds: int, device: torch.device, dtype: torch.dtype,
-              title: str) -> tuple[list[float], floor.Ceilings]:
-    """Return each side's median seconds, and the median of the ceilings; they all take turns, after a free round.
-
-    The ceilings take turns too, as other work on the machine slows everything down alike.
-    """
-    times: list[list[float]] = [[] for _ in sides]
-    ceilings = []
-    for number in tqdm(range(rounds + 1), desc=title, disable=None):
-        spent = [floor.seconds(side, device) for side in sides]
-        ceilings.append(floor.measure(device, dtype, rounds=1))
-        if number:
-            for each, taken in zip(spent, times, strict=True):
-                taken.append(each)
-    return [statistics.median(taken) for taken in times], floor.Ceilings(
-        statistics.median(each.gflops for each in ceilings), statistics.median(each.gbs for each in ceilings))
-
-
-def row(work: str, seconds: list[float], flops: float, moved: float, ceilings: floor.Ceilings) -> dict:
-    """Return the figures of a kind of work: ours and plain in seconds, what it needs at least, how near ours comes."""
-    ours, plain = seconds
-    least = ceilings.floor(flops, moved)
-    return {"work": work, "ours_s": ours, "plain_s": plain, "ratio": plain / ours, "flops": flops, "bytes": moved,
-            "gflops": ceilings.gflops, "gbs": ceilings.gbs, "floor_s": least, "reached": least / ours}
-
-
 def report(rows: list[dict], device: torch.device) -> None:
-    columns = (("work", "work", "{}"), ("ours, ms", "ours_s", "{:.2f}"), ("plain, ms", "plain_s", "{:.2f}"),
-               ("ratio", "ratio", "{:.1f}"), ("MFLOP", "flops", "{:,.0f}"), ("kB", "bytes", "{:,.0f}"),
-               ("GFLOP/s", "gflops", "{:,.0f}"), ("GB/s", "gbs", "{:,.1f}"), ("floor, ms", "floor_s", "{:.3f}"),
-               ("reached", "reached", "{:.0%}"))
-    units = {"ours_s": 1e3, "plain_s": 1e3, "floor_s": 1e3, "flops": 1e-6, "bytes": 1e-3}
-    table = [[form.format(each[key] * units[key] if key in units else each[key]) for _, key, form in columns]
-             for each in rows]
     print(floor.describe(device))
-    for line in [[title for title, _, _ in columns], *table]:
-        print(" | ".join(line))
+    print_table((("work", "work", "{}", 1), ("ours, ms", "ours_s", "{:.2f}", 1e3),
+                 ("plain, ms", "plain_s", "{:.2f}", 1e3), ("ratio", "ratio", "{:.1f}", 1), *FLOOR_COLUMNS), rows)
     print(f"neighbours as tensors on this device: {1e3 * rows[1]['tensors_s']:.2f} ms, the same predictions")
 
 

@@ -8,12 +8,9 @@ on a sample of images, and for MPI3D on the whole file.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ from skimage.exposure import equalize_hist
 from torchvision.transforms import CenterCrop, Compose, Resize
 from tqdm import tqdm
 
+from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
 from experiment.schema import TargetDataset
@@ -44,8 +42,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=arguments.cache) as cache:
             rows.append({"dataset": wish, **measure(section, SIZES.get(name, SIZE), cache, arguments.rounds)})
     report(rows)
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_json(arguments.out, rows)
 
 
 def parse() -> argparse.Namespace:
@@ -115,44 +112,11 @@ def drop_page_cache() -> bool:
     return True
 
 
-def in_child(function: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
-    """Call a function in a fresh process and return what it returns, and the peak memory (GiB) of its processes."""
-    receiver, sender = get_context("spawn").Pipe(duplex=False)
-    process = get_context("spawn").Process(target=_send, args=(sender, function, arguments))
-    process.start()
-    peak = 0
-    while not receiver.poll(0.05):
-        peak = max(peak, memory(process.pid))
-        if not process.is_alive() and not receiver.poll():
-            raise SystemExit(f"{function.__name__} failed")
-    result = receiver.recv()
-    process.join()
-    return {**result, "peak_gib": peak / 2**20}
-
-
-def _send(sender: Any, function: Callable[..., dict[str, float]], arguments: tuple[Any, ...]) -> None:
-    sender.send(function(*arguments))
-
-
-def memory(pid: int) -> int:
-    """Return the memory of a process and its children in KiB, each shared page divided among those that share it."""
-    try:
-        own = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    except OSError:
-        return 0
-    return int(own.split("\nPss:")[1].split()[0]) + sum(memory(int(child)) for child in children)
-
-
 def report(rows: list[dict[str, Any]]) -> None:
-    columns = (("dataset", "dataset", "{}"), ("images", "images", "{:,}"), ("prepare s", "prepare_s", "{:.1f}"),
-               ("plain s", "plain_s", "{:.1f}"), ("prepare GiB", "prepare_gib", "{:.2f}"),
-               ("plain GiB", "plain_gib", "{:.2f}"), ("cold start s", "cold_s", "{:.2f}"),
-               ("warm start s", "warm_s", "{:.2f}"), ("warm GiB", "warm_gib", "{:.2f}"))
-    table = [[form.format(row[key]) if row[key] is not None else "-" for _, key, form in columns] for row in rows]
-    print(" | ".join(title for title, _, _ in columns))
-    for line in table:
-        print(" | ".join(line))
+    print_table((("dataset", "dataset", "{}", 1), ("images", "images", "{:,}", 1),
+                 ("prepare s", "prepare_s", "{:.1f}", 1), ("plain s", "plain_s", "{:.1f}", 1), ("prepare GiB", "prepare_gib", "{:.2f}", 1),
+                 ("plain GiB", "plain_gib", "{:.2f}", 1), ("cold start s", "cold_s", "{:.2f}", 1),
+                 ("warm start s", "warm_s", "{:.2f}", 1), ("warm GiB", "warm_gib", "{:.2f}", 1)), rows)
 
 
 if __name__ == "__main__":

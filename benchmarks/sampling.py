@@ -5,17 +5,16 @@ labels for every sample. The two alternate in one run; figures are medians.
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from benchmarks.common import write_json
 from pairing import Pairing
 
 BATCH, VARIANTS, SEATS, CLASSES = 64, 10, 3, 4
@@ -95,8 +94,7 @@ def main() -> None:
     for row in rows:
         print(f"{row['sceneries']:>10} {row['ours_us']:>11.2f} {row['plain_us']:>11.1f} "
               f"{row['plain_us'] / row['ours_us']:>7.0f}x {row['ours_us'] / rows[0]['ours_us']:>11.2f}x")
-    if arguments.out:
-        Path(arguments.out).write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    write_json(arguments.out, rows)
 
 
 if __name__ == "__main__":

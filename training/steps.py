@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from dataset import Batch
 from errors import UserError
 from experiment.schema import Training
-from model import VAE, FactorVAE
+from model import VAE, Autoencoder, FactorVAE
 from training.losses import (
     RECONSTRUCTION_LOSSES,
     discriminator_loss,
@@ -207,3 +207,11 @@ class ClassifierStep(SingleOptimizerStep):
         with self.fabric.autocast():
             logits = self.model(batch.inputs)
         return {"total": F.cross_entropy(logits.float(), batch.labels)}
+
+
+AUTOENCODER_STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeStep, "factorvae": FactorVaeStep}
+
+
+def create_step(variation: str, model: Autoencoder, section: Training, fabric: Fabric) -> SingleOptimizerStep:
+    """Return the step that trains an autoencoder of a variation (`model.variation`)."""
+    return AUTOENCODER_STEPS[variation](model, section, fabric)
