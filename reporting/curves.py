@@ -43,8 +43,8 @@ Panels = dict[tuple[str, str], list[Curve]]
 def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     """Return panel -> curves of a metric, `accuracy` (in percent) or `loss`, sorted by name.
 
-    A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that are not finite, and records that
-    do not say their epoch, are left out.
+    A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
+    are not finite, and records that do not say their epoch, are left out.
     """
     by_metric: dict[str, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
     for row in records:

@@ -267,12 +267,14 @@ def test_a_seed_in_a_published_config_is_kept(published):
     assert open_run(folder).config.training.seed == 7
 
 
-def test_evaluating_only_adds_records_and_never_opens_the_pickled_labels(script, data, cache, published):
+def test_evaluating_adds_records_and_predictions_and_never_opens_the_pickled_labels(script, data, cache, published):
     folder = published("a")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after.pop(folder / "records.jsonl")
+    kept = [path for path in after if path.parent == folder / "predictions"]
+    assert [after.pop(path) for path in kept]
     assert after == before
     # The trap does spring where the file is trusted.
     np.load(folder / "checkpoints" / "label_dict.npy", allow_pickle=True)

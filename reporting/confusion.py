@@ -1,0 +1,97 @@
+"""Figures of what is taken for what: confusion matrices, and accuracy by seat and by class."""
+
+import re
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.image import AxesImage
+
+from reporting.classwise import Classwise
+from reporting.style import COLOURS, PAGE_INCHES, SEQUENTIAL, new_figure, save
+
+# Up to so many classes, cells have room for a number.
+NUMBERED = 12
+# Up to so many, the axes have room for names.
+NAMED = 40
+
+
+def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
+    """Draw the confusion matrix of each seat, pooled over seeds, above bars of accuracies, mean and spread over seeds.
+
+    Writes `<experiment>_<data>_<classifier>_<weights>` as PDF and PNG and returns their paths.
+    """
+    shown = found.occurring
+    seeds = f"{len(found.whole)} seed{'s' if len(found.whole) > 1 else ''}"
+    if len(found.seats) > 1:
+        figure = new_figure(PAGE_INCHES, 4.5)
+        top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
+        matrices = top.subplots(1, len(found.seats), sharey=True, squeeze=False)[0]
+        left, right = bottom.subplots(1, 2, width_ratios=(1, 2))
+        _bars(left, ["all seats", *found.seats], np.column_stack([found.whole, found.by_seat])[:, None], [""])
+        _bars(right, [found.classes[number] for number in shown], found.recall[:, :, shown], found.seats)
+        left.set_ylabel("accuracy (%)")
+        left.set_title("by seat, over all classes")
+        right.set_ylabel("recognised (%)")
+        right.set_title("by true class")
+    else:
+        figure = new_figure(PAGE_INCHES, 3.3)
+        top, bottom = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+        matrices, right = [top.subplots()], bottom.subplots()
+        values = np.column_stack([found.whole, found.recall[:, 0, shown]])[:, None]
+        _bars(right, ["all", *(found.classes[number] for number in shown)], values, [""])
+        right.set_ylabel("recognised (%)")
+        right.set_xlabel("true class")
+    for seat, (ax, name) in enumerate(zip(matrices, found.seats, strict=True)):
+        image = _matrix(ax, found, seat, shown)
+        ax.set_title(f"{name} seat" if name in ("left", "middle", "right") else name)
+        ax.set_xlabel("predicted class")
+    matrices[0].set_ylabel("true class")
+    top.colorbar(image, ax=list(matrices), label="share of true class (%)", shrink=0.8, pad=0.02)
+    figure.suptitle(f"{found.experiment}: {found.classifier} on {found.data}, {found.weights}, {seeds}")
+    name = f"{found.experiment} {found.data} {found.classifier} {found.weights}"
+    return save(figure, folder / re.sub(r"[^\w.-]+", "_", name).strip("_"))
+
+
+def _matrix(ax: Axes, found: Classwise, seat: int, shown: list[int]) -> AxesImage:
+    """Draw shares of each true class in percent; rows of classes that never occur at this seat stay grey."""
+    shares = 100 * found.confusion[seat][np.ix_(shown, shown)]
+    colours = matplotlib.colormaps[SEQUENTIAL].with_extremes(bad="#e8e8e8")
+    image = ax.imshow(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=100)
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0)
+    names = [found.classes[number] for number in shown]
+    if len(shown) <= NAMED:
+        long = max(map(len, names)) > 2
+        ax.set_xticks(range(len(shown)), names, rotation=30 if long else 0, ha="right" if long else "center")
+        ax.set_yticks(range(len(shown)), names)
+    if len(shown) <= NUMBERED:
+        for row, column in np.argwhere(shares > 0):
+            ax.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=7,
+                    color="white" if shares[row, column] > 55 else "black")
+    return image
+
+
+def _bars(ax: Axes, names: list[str], values: np.ndarray, series: list[str] | tuple[str, ...]) -> None:
+    """Draw values (seeds, series, names) in [0, 1]: bars of means, whiskers of one deviation, a dot per seed."""
+    width = 0.8 / len(series)
+    for number, label in enumerate(series):
+        percent = 100 * values[:, number]
+        at = np.arange(len(names)) + (number - (len(series) - 1) / 2) * width
+        known = np.isfinite(percent).all(axis=0)
+        means = np.where(known, percent.mean(axis=0), np.nan)
+        std = percent.std(axis=0, ddof=1) if len(percent) > 1 else None
+        ax.bar(at, means, width * 0.92, color=COLOURS[number % len(COLOURS)], alpha=0.75, label=label or None,
+               yerr=std, error_kw={"elinewidth": 0.8, "capsize": 1.5})
+        if len(percent) > 1:
+            for seed in percent:
+                ax.plot(at, seed, ".", color="black", markersize=2.5)
+    ax.set_ylim(0, 105)
+    ax.set_xlim(-0.5, len(names) - 0.5)
+    ax.grid(axis="y")
+    ax.set_axisbelow(True)
+    if len(names) <= NAMED:
+        ax.set_xticks(range(len(names)), names)
+    if len(series) > 1:
+        ax.legend(title="seat", loc="upper left", bbox_to_anchor=(1, 1))
