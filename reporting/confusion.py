@@ -36,7 +36,7 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
         right.set_ylabel("recognised (%)")
         right.set_title("by true class")
     else:
-        figure = new_figure(PAGE_INCHES, 3.3)
+        figure = new_figure(PAGE_INCHES, 3.1)
         top, bottom = figure.subfigures(1, 2, width_ratios=(1.15, 1))
         matrices, right = [top.subplots()], bottom.subplots()
         values = np.column_stack([found.whole, found.recall[:, 0, shown]])[:, None]
@@ -49,6 +49,7 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
         ax.set_xlabel("predicted class")
     matrices[0].set_ylabel("true class")
     top.colorbar(image, ax=list(matrices), label="share of true class (%)", shrink=0.8, pad=0.02)
+    figure.get_layout_engine().set(wspace=0.05)
     figure.suptitle(f"{found.experiment}: {found.classifier} on {found.data}, {found.weights}, {seeds}")
     name = f"{found.experiment} {found.data} {found.classifier} {found.weights}"
     return save(figure, folder / re.sub(r"[^\w.-]+", "_", name).strip("_"))
@@ -82,7 +83,7 @@ def _bars(ax: Axes, names: list[str], values: np.ndarray, series: list[str] | tu
         known = np.isfinite(percent).all(axis=0)
         means = np.where(known, percent.mean(axis=0), np.nan)
         std = percent.std(axis=0, ddof=1) if len(percent) > 1 else None
-        ax.bar(at, means, width * 0.92, color=COLOURS[number % len(COLOURS)], alpha=0.75, label=label or None,
+        ax.bar(at, means, width * 0.92, color=COLOURS[number % len(COLOURS)], label=label or None,
                yerr=std, error_kw={"elinewidth": 0.8, "capsize": 1.5})
         if len(percent) > 1:
             for seed in percent:

@@ -22,6 +22,7 @@ SEQUENTIAL = "Blues"
 matplotlib.rcParams.update({
     "font.size": 8,
     "axes.titlesize": 8,
+    "figure.titlesize": 8,
     "axes.labelsize": 8,
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
