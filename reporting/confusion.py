@@ -1,6 +1,7 @@
 """Figures of what is taken for what: confusion matrices, and accuracy by seat and by class."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -15,6 +16,7 @@ from reporting.style import COLOURS, PAGE_INCHES, SEQUENTIAL, new_figure, save
 NUMBERED = 12
 # Up to so many, the axes have room for names.
 NAMED = 40
+TOTAL = "#808080"
 
 
 def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
@@ -29,18 +31,22 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
         matrices = top.subplots(1, len(found.seats), sharey=True, squeeze=False)[0]
         left, right = bottom.subplots(1, 2, width_ratios=(1, 2))
-        _bars(left, ["all seats", *found.seats], np.column_stack([found.whole, found.by_seat])[:, None], [""])
-        _bars(right, [found.classes[number] for number in shown], found.recall[:, :, shown], found.seats)
+        _bars(left, ["all seats", *found.seats], np.column_stack([found.whole, found.by_seat])[:, None],
+              colours=[[TOTAL, *COLOURS]])
+        _bars(right, [found.classes[number] for number in shown], found.recall[:, :, shown], COLOURS, found.seats)
         left.set_ylabel("accuracy (%)")
         left.set_title("by seat, over all classes")
         right.set_ylabel("recognised (%)")
         right.set_title("by true class")
+        left.set_xlabel("seat")
+        right.set_xlabel("true class")
     else:
         figure = new_figure(PAGE_INCHES, 3.1)
         top, bottom = figure.subfigures(1, 2, width_ratios=(1.15, 1))
         matrices, right = [top.subplots()], bottom.subplots()
         values = np.column_stack([found.whole, found.recall[:, 0, shown]])[:, None]
-        _bars(right, ["all", *(found.classes[number] for number in shown)], values, [""])
+        _bars(right, ["all", *(found.classes[number] for number in shown)], values,
+              colours=[[TOTAL, *[COLOURS[0]] * len(shown)]])
         right.set_ylabel("recognised (%)")
         right.set_xlabel("true class")
     for seat, (ax, name) in enumerate(zip(matrices, found.seats, strict=True)):
@@ -49,7 +55,7 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
         ax.set_xlabel("predicted class")
     matrices[0].set_ylabel("true class")
     top.colorbar(image, ax=list(matrices), label="share of true class (%)", shrink=0.8, pad=0.02)
-    figure.get_layout_engine().set(wspace=0.05)
+    figure.get_layout_engine().set(wspace=0.05, hspace=0.04, h_pad=0.05)
     figure.suptitle(f"{found.experiment}: {found.classifier} on {found.data}, {found.weights}, {seeds}")
     name = f"{found.experiment} {found.data} {found.classifier} {found.weights}"
     return save(figure, folder / re.sub(r"[^\w.-]+", "_", name).strip("_"))
@@ -74,8 +80,12 @@ def _matrix(ax: Axes, found: Classwise, seat: int, shown: list[int]) -> AxesImag
     return image
 
 
-def _bars(ax: Axes, names: list[str], values: np.ndarray, series: list[str] | tuple[str, ...]) -> None:
-    """Draw values (seeds, series, names) in [0, 1]: bars of means, whiskers of one deviation, a dot per seed."""
+def _bars(ax: Axes, names: list[str], values: np.ndarray, colours: Sequence[str | list[str]],
+          series: Sequence[str] = ("",)) -> None:
+    """Draw values (seeds, series, names) in [0, 1]: bars of means, whiskers of one deviation, a dot per seed.
+
+    colours: per series one, or one per bar.
+    """
     width = 0.8 / len(series)
     for number, label in enumerate(series):
         percent = 100 * values[:, number]
@@ -83,11 +93,11 @@ def _bars(ax: Axes, names: list[str], values: np.ndarray, series: list[str] | tu
         known = np.isfinite(percent).all(axis=0)
         means = np.where(known, percent.mean(axis=0), np.nan)
         std = percent.std(axis=0, ddof=1) if len(percent) > 1 else None
-        ax.bar(at, means, width * 0.92, color=COLOURS[number % len(COLOURS)], label=label or None,
+        ax.bar(at, means, width * 0.92, color=_pick(colours, number, len(names)), label=label or None,
                yerr=std, error_kw={"elinewidth": 0.8, "capsize": 1.5})
         if len(percent) > 1:
             for seed in percent:
-                ax.plot(at, seed, ".", color="black", markersize=2.5)
+                ax.plot(at + 0.2 * width, seed, ".", color="black", markersize=2.5)
     ax.set_ylim(0, 105)
     ax.set_xlim(-0.5, len(names) - 0.5)
     ax.grid(axis="y")
@@ -96,3 +106,9 @@ def _bars(ax: Axes, names: list[str], values: np.ndarray, series: list[str] | tu
         ax.set_xticks(range(len(names)), names)
     if len(series) > 1:
         ax.legend(title="seat", loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def _pick(colours: Sequence[str | list[str]], number: int, bars: int) -> str | list[str]:
+    """Return the colour of a series, or those of its bars, from the beginning again where there are too few."""
+    found = colours[number % len(colours)]
+    return found if isinstance(found, str) else [found[bar % len(found)] for bar in range(bars)]
