@@ -45,14 +45,17 @@ def parse() -> argparse.Namespace:
 
 
 def logged(run: Run) -> list[dict[str, Any]]:
-    """Return the accuracies that a published run logged, in the shape of records; others have them in their records."""
+    """Return the accuracies that a published run logged as records; runs made here have theirs in their records.
+
+    The log does not say how many samples are behind a value: `n` is 1.
+    """
     if not run.published:
         return []
     training = run.config.training
     common = {
         "experiment": run.experiment, "seed": training.seed, "dataset": "test set of the published training",
         "factor": "", "split": "accuracy.log", "classifier": "network" if run.config.model.type == "classifier" else
-        "knn", "checkpoint": "epoch", "metric": "accuracy", "selection": "every epoch", "n": 0,
+        "knn", "checkpoint": "epoch", "metric": "accuracy", "selection": "every epoch", "n": 1,
     }  # fmt: skip
     return [records.record(**common, epoch=epoch, value=value)
             for epoch, value in published.curve(run.folder, training.frequency, training.epochs).items()]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from errors import UserError
 from reporting.formats import FORMATS
 from reporting.tables import Records, group, seed_values, title_of
 
@@ -77,15 +78,25 @@ HEADER = ("dataset", "classifier", "weights", "A", "B", "A - B", "95 % interval"
 
 
 def comparisons(records: Records, a: str, b: str, pool: bool) -> list[tuple[str, str, str, Comparison]]:
-    """Return test set, classifier, checkpoint and comparison of what both experiments were evaluated on."""
+    """Return test set, classifier, checkpoint and comparison of what both experiments were evaluated on.
+
+    Classifiers are compared with themselves; a network's own predictions, which have none beside them, with all. Raises
+    UserError where the experiments have nothing in common.
+    """
     groups = group([row for row in records if row["experiment"] in (a, b)], pool)
+    pairs = [(key, other) for key in groups for other in groups
+             if (key[0], other[0]) == (a, b) and (key[1:4], key[5]) == (other[1:4], other[5])
+             and (key[4] == other[4] or "network" in (key[4], other[4]))]
+    if not pairs:
+        raise UserError(f"--compare: {a} and {b} have no test set, classifier and weights in common")
     found = []
-    for key in sorted(key[1:] for key in groups if key[0] == a and (b, *key[1:]) in groups):
-        (ours, sizes), (theirs, _) = (seed_values((name, *key), groups[name, *key]) for name in (a, b))
+    for key, other in sorted(pairs):
+        (ours, sizes), (theirs, _) = seed_values(key, groups[key]), seed_values(other, groups[other])
         common = [seed for seed in sorted(ours.keys() & theirs.keys())
                   if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
         pair = paired([100 * ours[seed] for seed in common], [100 * theirs[seed] for seed in common])
-        found.append((title_of((a, *key), len(sizes) if pool else 1), key[3], key[4], pair))
+        classifiers = key[4] if key[4] == other[4] else f"{key[4]} / {other[4]}"
+        found.append((title_of(key, len(sizes) if pool else 1), classifiers, key[5], pair))
     return sorted(found, key=lambda each: (*each[:2], each[2] != "last"))
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import special
 
+from errors import UserError
 from reporting.compare import comparisons, in_words, paired, render
 from reporting.formats import FORMATS
 
@@ -102,6 +103,24 @@ def test_pooling_compares_all_factors_at_once():
     assert "pooled" in title
     assert found.difference == pytest.approx(100 * np.mean([0.1, 0.2, 0.3]) * 30 / 40)
     assert len(comparisons(rows, "a", "b", pool=False)) == 2
+
+
+def test_a_network_is_compared_with_each_classifier_in_a_latent_space():
+    rows = [row for row in records(A, B) if row["experiment"] == "a"]
+    rows += [{**row, "classifier": "svm", "value": row["value"] / 2} for row in rows]
+    rows += [record("b", seed, value / 100, classifier="network") for seed, value in enumerate(B)]
+    found = {classifier: each for _, classifier, _, each in comparisons(rows, "a", "b", pool=False)}
+    assert set(found) == {"knn / network", "svm / network"}
+    assert found["knn / network"].p_t == pytest.approx(paired(A, B).p_t)
+    assert found["svm / network"].difference == pytest.approx(np.mean(A) / 2 - np.mean(B))
+
+
+@pytest.mark.parametrize("other", [{"dataset": "ticam"}, {"split": "train"}, {"factor": "x5"}, {"checkpoint": "best"},
+                                   {"classifier": "svm"}])
+def test_nothing_in_common_is_said(other):
+    rows = [record("a", 1, 0.5), record("b", 1, 0.5, **other)]
+    with pytest.raises(UserError, match="a and b have no test set, classifier and weights in common"):
+        comparisons(rows, "a", "b", pool=False)
 
 
 @pytest.mark.parametrize("style", FORMATS)
