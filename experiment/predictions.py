@@ -4,11 +4,11 @@ Records say how often predictions were right; these files say which were wrong.
 """
 
 import os
-import re
 import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -41,10 +41,9 @@ class Predictions:
     def file_name(self) -> str:
         """The same for every evaluation of the same, so that a later one takes the place of an earlier one."""
         parts = (self.dataset, self.factor, self.split, self.classifier, self.checkpoint)
-        # Bytes in hexadecimal where a name has others: different names never share a file.
-        plain = (re.sub(r"[^\w, -]", lambda found: f"%{found[0].encode(errors='surrogateescape').hex()}", part)
-                 for part in parts)
-        return "--".join(part.replace(", ", "_").replace(" ", "_") for part in plain) + ".npz"
+        # Quoting leaves no comma and no plus in a name, so different names never share a file.
+        return ",".join("+".join(quote(piece, safe="", errors="surrogateescape") for piece in part.split(", "))
+                        for part in parts) + ".npz"
 
 
 def check_writable(folder: Path) -> None:

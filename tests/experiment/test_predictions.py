@@ -20,7 +20,7 @@ def test_what_is_saved_is_read_back(tmp_path):
     save(tmp_path, FOUND)
     [found] = read(tmp_path)
     assert same(found, FOUND)
-    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["sviro--i3_x5--all--knn--last.npz"]
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["sviro,i3+x5,all,knn,last.npz"]
 
 
 def test_a_later_evaluation_of_the_same_takes_the_place_of_the_earlier(tmp_path):
@@ -32,7 +32,9 @@ def test_a_later_evaluation_of_the_same_takes_the_place_of_the_earlier(tmp_path)
 
 
 @pytest.mark.parametrize("change", [{"dataset": "ticam"}, {"factor": "i3"}, {"split": "train"}, {"classifier": "svm"},
-                                    {"checkpoint": "best"}, {"dataset": "../sviro"}, {"factor": "i3/x5"}])
+                                    {"checkpoint": "best"}, {"dataset": "../sviro"}, {"factor": "i3/x5"},
+                                    {"factor": "i3+x5"}, {"factor": "i3,x5"}, {"dataset": "sviro,i3", "factor": "x5"},
+                                    {"factor": "i3 x5"}, {"factor": "i3_x5"}, {"factor": "caf\udce9"}])
 def test_other_evaluations_have_files_of_their_own(tmp_path, change):
     save(tmp_path, FOUND)
     save(tmp_path, replace(FOUND, **change))
