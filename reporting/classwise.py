@@ -117,8 +117,8 @@ def _count(key: Key, seeds: dict[int, dict[str, Predictions]], pool: bool) -> Cl
                        .reshape(len(classes), -1) for seat in range(seats)])
         whole.append((true == predicted).all(axis=1).mean())
     names = SEATS.get(seats) or tuple(f"seat {number}" for number in range(1, seats + 1))
-    return Classwise(key[0], title_of(key, len(first) if pool else 1), CLASSIFIERS[key[4]], WEIGHTS[key[5]], classes,
-                     names, np.array(counts), np.array(whole))
+    return Classwise(key[0], title_of(key, len(first) if pool else 1), CLASSIFIERS.get(key[4], key[4]),
+                     WEIGHTS.get(key[5], key[5]), classes, names, np.array(counts), np.array(whole))
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
     Writes `<experiment>_<data>_<classifier>_<weights>` as PDF and PNG and returns their paths.
     """
     shown = found.occurring
-    seeds = f"{len(found.whole)} seed{'s' if len(found.whole) > 1 else ''}"
+    seeds = f"mean ± std over {len(found.whole)} seeds" if len(found.whole) > 1 else "1 seed"
     if len(found.seats) > 1:
         figure = new_figure(PAGE_INCHES, 4.5)
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))

@@ -57,7 +57,7 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
             for key, seeds in group(rows, pool, name, ("epoch",)).items():
                 _check_unique(seeds, key[0], epoch)
                 found, sizes = seed_values(key, seeds)
-                what = CLASSIFIERS[key[4]] if name == "accuracy" else name.removeprefix("loss/")
+                what = CLASSIFIERS.get(key[4], key[4]) if name == "accuracy" else name.removeprefix("loss/")
                 panel = what, title_of(key, len(sizes) if pool else 1)
                 values = [100 * value if name == "accuracy" else value for value in found.values()]
                 points[panel, key[0]].append((epoch, *spread(values), len(values)))
@@ -84,7 +84,7 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
     labels = [f"{name} ({_count(panels, name)})" for name in names]
     width = PAGE_INCHES * max(columns, 1.5) / COLUMNS
     legend_columns = max(1, min(len(names), int(width // (0.5 + 0.055 * max(map(len, labels))))))
-    figure = new_figure(width, PANEL_HEIGHT * rows + 0.17 * -(-len(names) // legend_columns) + 0.25)
+    figure = new_figure(width, PANEL_HEIGHT * rows + 0.17 * -(-len(names) // legend_columns) + 0.42)
     figure.get_layout_engine().set(hspace=0.06, wspace=0.04)
     grid = figure.subplots(rows, columns, squeeze=False, sharey=metric == "accuracy").ravel()
     for ax in grid[len(panels):]:
@@ -97,7 +97,8 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
         if metric == "loss":
             _scale(ax, found)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
-    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns)
+    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns,
+                  title="mean over seeds; band: standard deviation (n - 1)", title_fontsize=7)
     return save(figure, path)
 
 

@@ -74,8 +74,8 @@ TABLES = {
         _accuracy("SVIRO", "sviro", "train", _S6, TABLE_S6, "sviro", 11959),
         _accuracy("SVIRO-Illumination", "sviro_illumination", "all", _S6, TABLE_S6, "sviro_illumination"),
     ), "best", "Table S6: accuracy in % of classifiers, and of kNN in the latent space of autoencoders. The published "
-               "figures are an oracle's (per run the epoch with the best accuracy on TICaM), so the difference is that "
-               "of our oracle. SVIRO-Illumination: published beside the weights, as means only."),
+               "figures are an oracle's over ten runs (of each the epoch that is best on TICaM), so the difference is "
+               "that of our oracle. SVIRO-Illumination: published beside the weights, as means only."),
     "s7": Table("Table S7", ("model",), tuple(
         _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
     ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
