@@ -1,45 +1,94 @@
-"""Tabulate the accuracy of experiments over their seeds: mean, standard deviation, maximum, number of seeds."""
+"""Tabulate results over seeds, from records: mean, standard deviation, maximum, number of seeds.
+
+Without further options every dataset and classifier that the runs were evaluated on. With --table the paper's tables,
+our figures beside the published ones; which row a run belongs to follows from its config, and in what that departs from
+the published runs is said below the table. With --compare a paired test of two experiments across their common seeds.
+"""
 
 import argparse
+import sys
 
-from errors import UserError, run_script
+from errors import UserError, choice_error, run_script
 from experiment import records
 from experiment.command import write_or_print
-from experiment.run import expand, warn_of_mixture
+from experiment.naming import departures, paper_row
+from experiment.run import Run, expand, open_run, warn_of_mixture
+from reporting import compare, paper_text
 from reporting.formats import FORMATS
+from reporting.paper import TABLES, Entry
 from reporting.tables import Records, duplicates, render, summarise
 
 
 def main() -> None:
     arguments = parse()
     folders = expand(arguments.runs)
-    rows = [row for folder in folders for row in records.read(folder)]
     warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets") if arguments.pool else ())
-    table = summarise(rows, arguments.pool)
-    if not table:
-        raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py or "
-                        "eval_classifier.py on these runs first")
-    check_unique(rows)
-    text = render(table, arguments.format)
+    if arguments.table:
+        text = paper_tables([open_run(folder) for folder in folders], arguments)
+    else:
+        rows = [row for folder in folders for row in records.read(folder)]
+        check(rows, arguments)
+        text = (compare.render(rows, *arguments.compare, arguments.pool, arguments.format) if arguments.compare else
+                render(summarise(rows, arguments.pool), arguments.format))
     write_or_print(text, arguments.out)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
-    parser.add_argument("--format", choices=FORMATS, default="terminal")
-    parser.add_argument("--out", metavar="FILE", help="write the table to a file")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--table", choices=(*TABLES, "all"),
+                      help="the paper's table: S5 (MPI3D reconstructions), S6 (vehicle interiors), S7 (digits), or all "
+                           "that runs belong to")
+    kind.add_argument("--compare", nargs=2, metavar=("A", "B"),
+                      help="names of two experiments among the runs: mean difference, paired t-test, Wilcoxon test, "
+                           "effect size")
     parser.add_argument("--pool", action="store_true",
                         help="take the factors of a dataset (cars left out in turn) as one test set")
-    return parser.parse_args()
+    parser.add_argument("--format", choices=FORMATS, default="terminal")
+    parser.add_argument("--out", metavar="FILE", help="write the table to a file")
+    arguments = parser.parse_args()
+    if arguments.table and arguments.pool:
+        raise UserError("--pool: the paper's tables have no factors to pool; allowed: without --table")
+    return arguments
 
 
-def check_unique(rows: Records) -> None:
-    """Refuse to average several runs of the same seed, which would count one seed twice."""
+def check(rows: Records, arguments: argparse.Namespace) -> None:
+    """Refuse what has no accuracies, and to average several runs of a seed, which would count one seed twice."""
+    if not summarise(rows, arguments.pool):
+        raise UserError(f"{', '.join(arguments.runs)}: no accuracies recorded; run eval_ae.py or "
+                        "eval_classifier.py on these runs first")
+    names = sorted({row["experiment"] for row in rows})
+    for name in arguments.compare or ():
+        if name not in names:
+            raise choice_error("--compare: experiment", name, names)
     repeated = duplicates(rows)
     if repeated:
         raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
                         f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
+
+
+def paper_tables(runs: list[Run], arguments: argparse.Namespace) -> str:
+    """Render the tables that are asked for; say on stderr which runs belong to none of them."""
+    wanted = list(TABLES) if arguments.table == "all" else [arguments.table]
+    entries = [found for run in runs if (found := entry(run)) and found.table in wanted]
+    if not entries:
+        raise UserError(f"{', '.join(arguments.runs)}: no run belongs to {'a table' if len(wanted) > 1 else wanted[0]};"
+                        " they go by what was trained on: mpi3d (S5), sviro_nocar (S6), mnist (S7)")
+    if len(entries) < len(runs):
+        print(f"note: {len(runs) - len(entries)} of {len(runs)} runs were trained on other data and are in no table "
+              "shown", file=sys.stderr)
+    used = {found.table for found in entries}
+    return paper_text.render([name for name in wanted if name in used], entries, arguments.format)
+
+
+def entry(run: Run) -> Entry | None:
+    """Place a run in the paper's tables; None for one that belongs to none. Published runs depart in nothing."""
+    place = paper_row(run.config)
+    if place is None:
+        return None
+    apart = () if run.published else tuple(departures(run.config))
+    return Entry(run.experiment, run.config.training.seed, *place, apart, records.read(run.folder))
 
 
 if __name__ == "__main__":

@@ -28,12 +28,12 @@ def build(run: Run, config: Config, device: torch.device, classifiers: list[str]
     scenes = [train, *open_targets(config, train)]
     model = rebuild_autoencoder(config, train)
 
-    def accuracies():
+    def outcomes():
         feeds = [(each, create_inputs(model, each, cache, once=has_own_statistics(run, model))) for each in scenes]
         evaluation = LatentEvaluation(feeds[0], feeds[1:], config.model.knn, config.training.seed)
-        return evaluation.accuracies(model, classifiers or config.evaluation.classifiers)
+        return evaluation.outcomes(model, classifiers or config.evaluation.classifiers)
 
-    return Evaluation(model, accuracies)
+    return Evaluation(model, outcomes)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def build(_: Run, config: Config, device: torch.device) -> Evaluation:
     targets = open_targets(config, train)
     model, classes = rebuild_classifier(config, train)
     evaluation = NetworkEvaluation(classes, targets)
-    return Evaluation(model, lambda: evaluation.accuracies(model))
+    return Evaluation(model, lambda: evaluation.outcomes(model))
 
 
 if __name__ == "__main__":

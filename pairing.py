@@ -29,6 +29,11 @@ def label_codes(labels: np.ndarray) -> np.ndarray:
     return labels @ (LABEL_BASE ** np.arange(labels.shape[1], dtype=np.int64))
 
 
+def labels_of(codes: np.ndarray, seats: int) -> np.ndarray:
+    """Unpack what `label_codes` packed: codes (n,) -> uint8 (n, seats)."""
+    return (codes[:, None] // LABEL_BASE ** np.arange(seats, dtype=np.int64) % LABEL_BASE).astype(np.uint8)
+
+
 class Pairing:
     """Index from classes to views, built once, and the draws from it.
 

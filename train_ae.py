@@ -42,7 +42,7 @@ def build(config: Config, fabric: Fabric) -> Job:
             draw_data(each, folder)
             draw_reconstructions(model, each, feed, folder)
 
-    return Job(scenes, step, batches, evaluate=lambda: evaluation.accuracies(model, ["knn"]),
+    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
                notes=uncached_because(model))
 

@@ -37,7 +37,8 @@ def build(config: Config, fabric: Fabric) -> Job:
             draw_data(each, folder)
 
     return Job(scenes, ClassifierStep(model, training, fabric), batches,
-               evaluate=lambda: evaluation.accuracies(model), rehearse=lambda: evaluation.rehearse(model), draw=draw)
+               evaluate=lambda: [found.row for found in evaluation.outcomes(model)],
+               rehearse=lambda: evaluation.rehearse(model), draw=draw)
 
 
 if __name__ == "__main__":

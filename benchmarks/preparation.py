@@ -114,9 +114,10 @@ def drop_page_cache() -> bool:
 
 def report(rows: list[dict[str, Any]]) -> None:
     print_table((("dataset", "dataset", "{}", 1), ("images", "images", "{:,}", 1),
-                 ("prepare s", "prepare_s", "{:.1f}", 1), ("plain s", "plain_s", "{:.1f}", 1), ("prepare GiB", "prepare_gib", "{:.2f}", 1),
-                 ("plain GiB", "plain_gib", "{:.2f}", 1), ("cold start s", "cold_s", "{:.2f}", 1),
-                 ("warm start s", "warm_s", "{:.2f}", 1), ("warm GiB", "warm_gib", "{:.2f}", 1)), rows)
+                 ("prepare s", "prepare_s", "{:.1f}", 1), ("plain s", "plain_s", "{:.1f}", 1),
+                 ("prepare GiB", "prepare_gib", "{:.2f}", 1), ("plain GiB", "plain_gib", "{:.2f}", 1),
+                 ("cold start s", "cold_s", "{:.2f}", 1), ("warm start s", "warm_s", "{:.2f}", 1),
+                 ("warm GiB", "warm_gib", "{:.2f}", 1)), rows)
 
 
 if __name__ == "__main__":

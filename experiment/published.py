@@ -30,12 +30,28 @@ def epoch(folder: Path, checkpoint: str, frequency: int, epochs: int) -> int | N
     frequency: epochs between the accuracies in logs/accuracy.log; epochs: how many were trained, after which there may
     be one accuracy more.
     """
+    found = _accuracies(folder)
+    if not found:
+        return None
+    evaluated = len(found) if checkpoint == "last" else found.index(max(found)) + 1
+    return min(evaluated * frequency, epochs)
+
+
+def curve(folder: Path, frequency: int, epochs: int) -> dict[int, float]:
+    """Return epoch -> accuracy in [0, 1] as logs/accuracy.log has them, empty where it cannot be read.
+
+    Which test set they are of, it does not say. Values above one are percentages. frequency, epochs: as for `epoch`;
+    an accuracy after the last epoch stands for the last epoch.
+    """
+    found = _accuracies(folder)
+    scale = 0.01 if found and max(found) > 1 else 1.0
+    return {min(number * frequency, epochs): scale * value for number, value in enumerate(found, 1)}
+
+
+def _accuracies(folder: Path) -> list[float]:
     try:
         lines = (folder / "logs" / "accuracy.log").read_text(encoding="utf-8").split("\n")
-        accuracies = [float(line.split()[-1]) for line in lines if line.strip()]
+        found = [float(line.split()[-1]) for line in lines if line.strip()]
     except (OSError, ValueError):
-        return None
-    if not accuracies or not all(map(math.isfinite, accuracies)):
-        return None
-    evaluated = len(accuracies) if checkpoint == "last" else accuracies.index(max(accuracies)) + 1
-    return min(evaluated * frequency, epochs)
+        return []
+    return found if all(map(math.isfinite, found)) else []

@@ -1,4 +1,4 @@
-"""The command line and the course of an evaluation script, from run folders to records."""
+"""The command line and the course of an evaluation script, from run folders to records and predictions."""
 
 import argparse
 from collections.abc import Callable
@@ -10,9 +10,10 @@ from torch import nn
 from tqdm import tqdm
 
 from errors import UserError
-from experiment import records
+from experiment import predictions, records
 from experiment.run import Run, expand, open_run
 from experiment.schema import Config
+from latent.outcome import Outcome
 from latent.trained import check_overrides, check_run, restore
 from training.journal import selection
 from utils import choose_device
@@ -20,10 +21,10 @@ from utils import choose_device
 
 @dataclass
 class Evaluation:
-    """What an evaluation script makes of a config: a model, and accuracies() -> rows for the weights it then has."""
+    """What an evaluation script makes of a config: a model, and outcomes() for the weights it then has."""
 
     model: nn.Module
-    accuracies: Callable[[], list[dict[str, Any]]]
+    outcomes: Callable[[], list[Outcome]]
 
 
 def create_parser(description: str) -> argparse.ArgumentParser:
@@ -41,7 +42,7 @@ def create_parser(description: str) -> argparse.ArgumentParser:
 
 def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...],
                  build: Callable[[Run, Config, torch.device], Evaluation]) -> None:
-    """Evaluate runs: check all of them, then append each one's records and print them.
+    """Evaluate runs: check all of them, then keep each one's predictions, append its records and print them.
 
     trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: run, its config
     with overrides, and device -> evaluation.
@@ -51,6 +52,7 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
     configs = [open_run(run.folder, arguments.set).config for run in runs]
     for run, config in zip(runs, configs, strict=True):
         check_run(run, arguments.checkpoint, trainer, types)
+        predictions.check_writable(run.folder)
         if not config.evaluation.datasets:
             raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
                             "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
@@ -65,13 +67,14 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
 
 def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,
               build: Callable[[Run, Config, torch.device], Evaluation]) -> list[dict[str, Any]]:
-    """Return the records of a run's checkpoints on the datasets of its config, with overrides."""
+    """Keep the predictions of a run's checkpoints on the datasets of its config, with overrides; return the records."""
     evaluation = build(run, config, choose_device(config.training.device, config.training.gpu))
     rows = []
     for checkpoint in checkpoints or run.saved:
         epoch = restore(evaluation.model, run, checkpoint)
         evaluation.model.eval()
-        for row in evaluation.accuracies():
+        for found in evaluation.outcomes():
+            predictions.save(run.folder, found.predictions(run.experiment, config.training.seed, checkpoint))
             rows.append(records.record(experiment=run.experiment, seed=config.training.seed, checkpoint=checkpoint,
-                                       selection=selection(run, checkpoint), epoch=epoch, **row))
+                                       selection=selection(run, checkpoint), epoch=epoch, **found.row))
     return rows

@@ -1,14 +1,14 @@
 """Accuracy on the target datasets of classifiers that were fitted on the training latents."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from dataset import Inputs, Scenes
-from latent.classify import accuracy, check, fit
+from latent.classify import check, fit
 from latent.extract import embed
+from latent.outcome import Outcome
 from model import Autoencoder
 
 
@@ -46,8 +46,8 @@ class LatentEvaluation:
         for views in (self.train, *self.targets):
             views.embed(model, most=1)
 
-    def accuracies(self, model: Autoencoder, classifiers: list[str]) -> list[dict[str, Any]]:
-        """Return one row per target and classifier: dataset, factor, split, classifier, metric, value, n.
+    def outcomes(self, model: Autoencoder, classifiers: list[str]) -> list[Outcome]:
+        """Return what each classifier predicts on each target.
 
         The model must be in evaluation mode.
         """
@@ -56,11 +56,9 @@ class LatentEvaluation:
         latents = self.train.embed(model)
         fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed, self.train.scenes.device)
                   for name in classifiers}
-        rows = []
+        found = []
         for views in self.targets:
             latents = views.embed(model)
             for name, classifier in fitted.items():
-                value = accuracy(classifier, latents, views.codes)
-                rows.append({**views.scenes.identity, "classifier": name, "metric": "accuracy", "value": value,
-                             "n": len(latents)})
-        return rows
+                found.append(Outcome(views.scenes, name, classifier.predict(latents), views.codes))
+        return found

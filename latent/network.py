@@ -1,11 +1,10 @@
 """Accuracy of a classification network itself, on the target datasets."""
 
-from typing import Any
-
 import numpy as np
 
 from dataset import Scenes
 from latent.extract import embed
+from latent.outcome import Outcome
 from pairing import label_codes
 from pretrained_model import Classifier
 from training.features import LiveInputs
@@ -28,11 +27,6 @@ class NetworkEvaluation:
         for scenes in self.targets:
             self.predict(model, scenes, most=1)
 
-    def accuracies(self, model: Classifier) -> list[dict[str, Any]]:
-        """Return one row per target: dataset, factor, split, classifier, metric, value, n."""
-        rows = []
-        for scenes in self.targets:
-            predicted, codes = self.predict(model, scenes)
-            rows.append({**scenes.identity, "classifier": "network", "metric": "accuracy",
-                         "value": float(np.mean(predicted == codes)), "n": len(codes)})
-        return rows
+    def outcomes(self, model: Classifier) -> list[Outcome]:
+        """Return what the network predicts on each target."""
+        return [Outcome(scenes, "network", *self.predict(model, scenes)) for scenes in self.targets]

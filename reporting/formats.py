@@ -48,6 +48,19 @@ def latex(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> st
     return "\n".join([*body, *([f"% {note}"] if note else []), ""])
 
 
+def heading(style: str, text: str) -> str:
+    """Return a line above a table that is one of several."""
+    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n"}[style]
+
+
+def remarks(style: str, texts: list[str]) -> str:
+    """Return paragraphs below a table, one per text; comments in LaTeX."""
+    if style == "latex":
+        return "".join(f"% {text}\n" for text in texts)
+    wrap = textwrap.fill if style == "terminal" else lambda text, _: text
+    return "".join(f"\n{wrap(text, 110)}\n" for text in texts)
+
+
 def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
 
@@ -59,6 +72,7 @@ def _latex(text: str) -> str:
 _LATEX = {character: "\\" + character for character in "&%_#${}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 _LATEX |= {"±": r"$\pm$", "β": r"$\beta$", "γ": r"$\gamma$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
+_LATEX["≈"] = r"$\approx$"
 
 FORMATS: dict[str, Callable[..., str]] = {
     "terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex,

@@ -2,13 +2,18 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+
+import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
 
 Records = list[dict[str, Any]]
+
+CLASSIFIERS = {"knn": "kNN", "forest": "random forest", "svm": "linear SVM", "network": "network"}
 
 
 @dataclass
@@ -31,19 +36,56 @@ class Row:
 
 
 def summarise(records: Records, pool: bool = False) -> list[Row]:
-    """Group accuracy records of last and best checkpoints into rows, sorted.
+    """Group accuracy records of last and best checkpoints into rows, sorted; see `group` for `pool`."""
+    return [_row(key, seeds, pool) for key, seeds in sorted(group(records, pool).items(), key=lambda x: _order(x[0]))]
 
-    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set: per seed, the right
-    ones of all factors over their samples.
+
+Key = tuple[str, str, str, str, str, str]
+
+
+def group(records: Records, pool: bool = False, metric: str = "accuracy",
+          checkpoints: tuple[str, ...] = ("last", "best")) -> dict[Key, dict[int, Records]]:
+    """Sort records into (experiment, dataset, factor, split, classifier, checkpoint) -> seed -> records.
+
+    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set, and the factor is
+    empty.
     """
-    groups: dict[tuple[str, ...], dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[Key, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
     for row in records:
-        if row["metric"] != "accuracy" or row["checkpoint"] not in ("last", "best"):
-            continue
-        factor = "" if pool else row["factor"]
-        key = (row["experiment"], row["dataset"], factor, row["split"], row["classifier"], row["checkpoint"])
-        groups[key][row["seed"]].append(row)
-    return [_row(key, seeds, pool) for key, seeds in sorted(groups.items(), key=lambda item: _order(item[0]))]
+        if row["metric"] == metric and row["checkpoint"] in checkpoints:
+            factor = "" if pool else row["factor"]
+            key = (row["experiment"], row["dataset"], factor, row["split"], row["classifier"], row["checkpoint"])
+            groups[key][row["seed"]].append(row)
+    return groups
+
+
+def seed_values(key: Key, seeds: dict[int, Records]) -> tuple[dict[int, float], dict[str, int]]:
+    """Return the value of each seed, and factor -> samples behind it.
+
+    Over several factors: the mean over all their samples, so accuracies are the right ones of all factors over their
+    samples. Raises UserError where seeds do not have the same factors.
+    """
+    by_factor = {seed: {row["factor"]: row for row in rows} for seed, rows in seeds.items()}
+    first = next(iter(by_factor.values()))
+    for seed, rows in by_factor.items():
+        if rows.keys() != first.keys():
+            raise UserError(f"{key[0]}: seed {seed} was evaluated on other factors of {key[1]} "
+                            f"({'; '.join(rows)}) than the first seed ({'; '.join(first)}), so they cannot be pooled")
+    sizes = {factor: row["n"] for factor, row in first.items()}
+    values = {seed: sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
+              for seed, rows in by_factor.items()}
+    return values, sizes
+
+
+def spread(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation (n - 1); the latter is NaN for a single value, both if any is NaN."""
+    return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def title_of(key: Key, factors: int = 1) -> str:
+    """Return what tables and figures call the test set of a group, pooled over several factors or not."""
+    _, dataset, factor, split, _, _ = key
+    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
 
 
 def duplicates(records: Records) -> list[str]:
@@ -57,28 +99,17 @@ def duplicates(records: Records) -> list[str]:
             if len(values) > 1]
 
 
-def _order(key: tuple[str, ...]) -> tuple[Any, ...]:
+def _order(key: Key) -> tuple[Any, ...]:
     experiment, dataset, factor, split, classifier, checkpoint = key
     return dataset, factor, split, classifier, checkpoint != "last", experiment
 
 
-def _row(key: tuple[str, ...], seeds: dict[int, Records], pool: bool) -> Row:
-    experiment, dataset, factor, split, classifier, checkpoint = key
-    by_factor = {seed: {row["factor"]: row for row in rows} for seed, rows in seeds.items()}
-    first = next(iter(by_factor.values()))
-    for seed, rows in by_factor.items():
-        if rows.keys() != first.keys():
-            raise UserError(f"{experiment}: seed {seed} was evaluated on other factors of {dataset} "
-                            f"({'; '.join(rows)}) than the first seed ({'; '.join(first)}), so they cannot be pooled")
-    samples = sum(row["n"] for row in first.values())
-    values = [100 * sum(row["value"] * row["n"] for row in rows.values()) / samples for rows in by_factor.values()]
-    mean = sum(values) / len(values)
-    spread = sum((value - mean) ** 2 for value in values)
-    std = math.sqrt(spread / (len(values) - 1)) if len(values) > 1 else math.nan
-    title = dataset + (" (pooled)" if pool and len(first) > 1 else f" ({factor})" if factor else "") + f", {split}"
-    selections = "; ".join(dict.fromkeys(row["selection"] for rows in by_factor.values() for row in rows.values()))
-    return Row(experiment, title, classifier, checkpoint, selections, mean, std,
-               max(values), len(values), samples)
+def _row(key: Key, seeds: dict[int, Records], pool: bool) -> Row:
+    found, sizes = seed_values(key, seeds)
+    values = [100 * value for value in found.values()]
+    selections = "; ".join(dict.fromkeys(row["selection"] for rows in seeds.values() for row in rows))
+    return Row(key[0], title_of(key, len(sizes) if pool else 1), key[4], key[5], selections, *spread(values),
+               float(np.max(values)), len(values), sum(sizes.values()))
 
 
 HEADER = ("dataset", "classifier", "experiment", "last epoch: mean ± std", "max", "oracle: mean ± std", "max", "seeds",

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dataset import Scenes
-from experiment import records
+from experiment import predictions, records
 from experiment.schema import TargetDataset
 from pretrained_model import build_network
 
@@ -47,6 +47,26 @@ def test_a_classifiers_rows_are_those_known_from_training(script, trained):
     assert {row["classifier"] for row in told.values()} == {"network"}
     assert len(out.splitlines()) == 4
     assert "network" in out
+
+
+def test_kept_predictions_are_those_behind_the_records(script, trained):
+    assert script("eval_classifier.py", trained)[0] == 0
+    kept = {(each.checkpoint, each.dataset, each.split): each for each in predictions.read(trained)}
+    rows = final(trained)
+    assert kept.keys() == rows.keys()
+    for key, each in kept.items():
+        assert len(each.true) == rows[key]["n"]
+        assert (each.predicted == each.true).all(axis=1).mean() == pytest.approx(rows[key]["value"])
+        assert each.classes.tolist() == [str(digit) for digit in range(10)]
+        assert (each.seed, each.classifier) == (rows[key]["seed"], "network")
+
+
+def test_a_run_that_can_keep_no_predictions_is_refused_beforehand(script, trained):
+    (trained / "predictions").write_text("a file in the way")
+    before = records.read(trained)
+    code, _, err = script("eval_classifier.py", trained)
+    assert (code, "predictions: cannot be written" in err) == (2, True)
+    assert records.read(trained) == before
 
 
 def test_a_classifiers_accuracy_equals_a_count_over_single_images(script, trained, cache):

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from errors import UserError
-from pairing import Pairing
+from pairing import Pairing, label_codes, labels_of
 
 DRAWS = 6000
 
@@ -180,3 +180,9 @@ def test_so_many_classes_that_a_table_over_their_pairs_would_not_fit_are_refused
     pairing = Pairing(first, torch.ones_like(first), grid, mirrors=False, empty=None)
     with pytest.raises(UserError, match=r"factors has 6000 classes; allowed with triplets: up to 5000"):
         pairing.check_triplets("factors")
+
+
+@pytest.mark.parametrize("seats", [1, 3, 7])
+def test_labels_are_unpacked_as_they_were_packed(seats):
+    labels = np.random.default_rng(seats).integers(0, 256, (50, seats))
+    assert np.array_equal(labels_of(label_codes(labels), seats), labels)

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from dataset import Scenes
 from errors import UserError
 from experiment import records
-from experiment.published import epoch, number
+from experiment.published import curve, epoch, number
 from experiment.run import open_run
 from latent.trained import rebuild_autoencoder, restore
 from pretrained_model import build_extractor
@@ -267,12 +267,14 @@ def test_a_seed_in_a_published_config_is_kept(published):
     assert open_run(folder).config.training.seed == 7
 
 
-def test_evaluating_only_adds_records_and_never_opens_the_pickled_labels(script, data, cache, published):
+def test_evaluating_adds_records_and_predictions_and_never_opens_the_pickled_labels(script, data, cache, published):
     folder = published("a")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
     after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     assert after.pop(folder / "records.jsonl")
+    kept = [path for path in after if path.parent == folder / "predictions"]
+    assert [after.pop(path) for path in kept]
     assert after == before
     # The trap does spring where the file is trusted.
     np.load(folder / "checkpoints" / "label_dict.npy", allow_pickle=True)
@@ -293,6 +295,22 @@ def test_weights_with_code_in_them_are_refused_and_the_code_is_not_run(script, d
 def test_the_epoch_follows_from_the_log_of_accuracies_or_is_unknown(published, log, last, best):
     folder = published("a", accuracies=log)
     assert (epoch(folder, "last", 3, 12), epoch(folder, "best", 3, 12)) == (last, best)
+
+
+@pytest.mark.parametrize(("log", "expected"), [
+    ("0.25\n0.5\n0.5\n0.125\n", {3: 0.25, 6: 0.5, 9: 0.5, 12: 0.125}), ("71.5\n80\n", {3: 0.715, 6: 0.8}),
+    ("0.1\n0.2\n0.3\n0.4\n0.5\n", {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5}), (None, {}), ("0.5\nnan\n", {})])
+def test_the_curve_is_that_of_the_log_of_accuracies(published, log, expected):
+    assert curve(published("a", accuracies=log), 3, 12) == pytest.approx(expected)
+
+
+def test_the_logged_curves_of_published_runs_are_drawn(script, published, tmp_path):
+    for name in ("a", "b"):
+        folder = published(name)
+    code, out, err = script("plot_accuracy_over_time.py", folder.parent, "--metric", "accuracy", "--out", tmp_path)
+    assert code == 0, err
+    assert [Path(line).name for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
+    assert (tmp_path / "accuracy.png").exists()
 
 
 def test_an_accuracy_after_the_last_epoch_makes_no_epochs_that_were_never_trained(published):

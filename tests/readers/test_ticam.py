@@ -74,5 +74,5 @@ def test_mirror_images_count_as_test_samples(tmp_path):
         def encode(self, images):
             return images.flatten(1)
 
-    [row] = evaluation.accuracies(Pixels(), ["knn"])
-    assert (row["n"], row["value"]) == (6, 1.0)
+    [found] = evaluation.outcomes(Pixels(), ["knn"])
+    assert (found.row["n"], found.row["value"]) == (6, 1.0)

@@ -53,6 +53,13 @@ def test_a_single_seed_shows_no_deviation():
         assert "pm" not in body[0]
 
 
+def test_a_value_that_is_no_number_shows_and_breaks_nothing():
+    (found,) = summarise(seeds([0.5, math.nan, 0.7]))
+    assert all(math.isnan(value) for value in (found.mean, found.std, found.best))
+    for style in FORMATS:
+        assert "nan" in render([found], style)
+
+
 def test_cells_are_rounded_to_one_decimal():
     (line,) = grid(summarise(seeds([0.83749, 0.9])))
     assert line[3] == f"86.9 ± {statistics.stdev([83.749, 90]):.1f}"

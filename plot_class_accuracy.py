@@ -1,0 +1,57 @@
+"""Show which classes and which seats fail: confusion matrices, accuracy by seat and by class, over seeds.
+
+Takes runs that eval_ae.py or eval_classifier.py have evaluated, which keep their predictions in predictions/. Writes a
+figure (PDF and PNG) per experiment, test set and classifier, and prints a table.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from errors import UserError, run_script
+from experiment import predictions
+from experiment.command import write_or_print
+from experiment.run import expand, warn_of_mixture
+from reporting.classwise import collect, render
+from reporting.confusion import draw_classwise
+from reporting.formats import FORMATS
+
+
+def main() -> None:
+    arguments = parse()
+    folders = expand(arguments.runs)
+    warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets"))
+    kept = [each for folder in folders for each in predictions.read(folder)]
+    if not kept:
+        raise UserError(f"{', '.join(arguments.runs)}: no predictions kept; run eval_ae.py or eval_classifier.py on "
+                        "these runs first")
+    wanted = [each for each in kept if each.checkpoint == arguments.checkpoint
+              and each.classifier in (arguments.classifier or [each.classifier])]
+    if not wanted:
+        there = ", ".join(sorted({f"{each.classifier} ({each.checkpoint})" for each in kept}))
+        raise UserError(f"{', '.join(arguments.runs)}: no predictions of these weights and classifiers; found: {there}")
+    found = collect(wanted, arguments.pool)
+    for each in found:
+        for path in draw_classwise(Path(arguments.out), each):
+            print(path, file=sys.stderr)
+    write_or_print(render(found, arguments.format), arguments.table)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
+                        help="weights of the last epoch (default), or those with the best test accuracy (an oracle)")
+    parser.add_argument("--classifier", nargs="+", choices=("knn", "forest", "svm", "network"),
+                        help="default: all that there are predictions of")
+    parser.add_argument("--pool", action="store_true",
+                        help="take the factors of a dataset (cars left out in turn) as one test set")
+    parser.add_argument("--out", metavar="DIR", default="results/figures",
+                        help="folder for the figures; default: results/figures")
+    parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
+    parser.add_argument("--table", metavar="FILE", help="write the table to a file")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    run_script(main)

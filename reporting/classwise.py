@@ -1,0 +1,184 @@
+"""What an accuracy over whole labels hides: which seats and which classes fail, over seeds, from predictions."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+
+from errors import UserError
+from reporting.formats import FORMATS
+from reporting.tables import CLASSIFIERS, Key, spread, title_of
+
+SEATS = {1: ("",), 3: ("left", "middle", "right")}
+WEIGHTS = {"last": "last epoch", "best": "oracle"}
+
+
+class Predictions(Protocol):
+    """What an evaluation keeps, see `experiment.predictions`: uint8 (n, seats) of class numbers, and the classes."""
+
+    experiment: str
+    seed: int
+    dataset: str
+    factor: str
+    split: str
+    classifier: str
+    checkpoint: str
+    predicted: np.ndarray
+    true: np.ndarray
+    classes: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classwise:
+    """Right and wrong predictions of one experiment on one test set with one classifier.
+
+    counts: (seeds, seats, k, k), samples by true (row) and predicted class; whole: (seeds,), share of samples in [0, 1]
+    with all seats right; classes: k names; seats: names as seen in the image, one empty name for single labels.
+    """
+
+    experiment: str
+    data: str
+    classifier: str
+    weights: str
+    classes: tuple[str, ...]
+    seats: tuple[str, ...]
+    counts: np.ndarray
+    whole: np.ndarray
+
+    @cached_property
+    def recall(self) -> np.ndarray:
+        """Share of each true class that is recognised: (seeds, seats, k) in [0, 1], NaN where a class never occurs."""
+        with np.errstate(invalid="ignore"):
+            return np.diagonal(self.counts, axis1=2, axis2=3) / self.counts.sum(axis=3)
+
+    @cached_property
+    def by_seat(self) -> np.ndarray:
+        """Share of samples with this seat right: (seeds, seats) in [0, 1]."""
+        return np.trace(self.counts, axis1=2, axis2=3) / self.counts.sum(axis=(2, 3))
+
+    @cached_property
+    def confusion(self) -> np.ndarray:
+        """Share of each true class by predicted class, pooled over seeds: (seats, k, k); NaN rows never occur."""
+        pooled = self.counts.sum(axis=0)
+        with np.errstate(invalid="ignore"):
+            return pooled / pooled.sum(axis=2, keepdims=True)
+
+    @cached_property
+    def occurring(self) -> list[int]:
+        """Return the classes that are true or predicted anywhere."""
+        pooled = self.counts.sum(axis=(0, 1))
+        return np.flatnonzero(pooled.sum(axis=0) + pooled.sum(axis=1)).tolist()
+
+    def samples(self, seat: int, number: int) -> str:
+        """Return how many test samples a class has: those of one seed, or from to where seeds differ."""
+        found = sorted(set(self.counts[:, seat, number].sum(axis=1).tolist()))
+        return "-".join(str(count) for count in (found[0], found[-1])[: min(2, len(found))])
+
+
+def collect(found: Iterable[Predictions], pool: bool = False) -> list[Classwise]:
+    """Group predictions over seeds, sorted by data, classifier and experiment.
+
+    With `pool`, the factors of a dataset count as one test set. Raises UserError where a seed has several, different
+    predictions of the same, or seeds are not comparable.
+    """
+    groups: dict[Key, dict[int, dict[str, Predictions]]] = defaultdict(lambda: defaultdict(dict))
+    for each in found:
+        factor = "" if pool else each.factor
+        key = (each.experiment, each.dataset, factor, each.split, each.classifier, each.checkpoint)
+        other = groups[key][each.seed].setdefault(each.factor, each)
+        if not (np.array_equal(other.predicted, each.predicted) and np.array_equal(other.true, each.true)):
+            raise UserError(f"several runs hold different predictions for the same cell: {each.experiment}, seed "
+                            f"{each.seed}, {each.dataset} {each.factor}, {each.classifier}; name the runs to use")
+    return [_count(key, seeds, pool) for key, seeds in sorted(groups.items(), key=lambda item: _order(item[0]))]
+
+
+def _order(key: Key) -> tuple[object, ...]:
+    experiment, *data, checkpoint = key
+    return *data, checkpoint != "last", experiment
+
+
+def _count(key: Key, seeds: dict[int, dict[str, Predictions]], pool: bool) -> Classwise:
+    first = next(iter(seeds.values()))
+    sample = next(iter(first.values()))
+    classes, seats = tuple(sample.classes.tolist()), sample.true.shape[1]
+    counts, whole = [], []
+    for seed, factors in sorted(seeds.items()):
+        if factors.keys() != first.keys():
+            raise UserError(f"{key[0]}: seed {seed} was evaluated on other factors of {key[1]} ({'; '.join(factors)}) "
+                            f"than the first seed ({'; '.join(first)}), so they cannot be pooled")
+        if any(tuple(each.classes.tolist()) != classes or each.true.shape[1] != seats for each in factors.values()):
+            raise UserError(f"{key[0]}: seeds were evaluated on other classes of {key[1]}; evaluate the runs again")
+        true, predicted = (np.concatenate([getattr(each, name) for each in factors.values()]).astype(np.int64)
+                           for name in ("true", "predicted"))
+        counts.append([np.bincount(true[:, seat] * len(classes) + predicted[:, seat], minlength=len(classes) ** 2)
+                       .reshape(len(classes), -1) for seat in range(seats)])
+        whole.append((true == predicted).all(axis=1).mean())
+    names = SEATS.get(seats) or tuple(f"seat {number}" for number in range(1, seats + 1))
+    return Classwise(key[0], title_of(key, len(first) if pool else 1), CLASSIFIERS.get(key[4], key[4]),
+                     WEIGHTS.get(key[5], key[5]), classes, names, np.array(counts), np.array(whole))
+
+
+@dataclass(frozen=True)
+class Row:
+    """The share of a class, or of all, at a seat that is recognised, in percent over seeds; std: n - 1, NaN for one."""
+
+    dataset: str
+    classifier: str
+    experiment: str
+    weights: str
+    seat: str
+    true_class: str
+    mean: float
+    std: float
+    seeds: int
+    samples: str
+    taken_for: str
+
+
+def rows(found: Classwise) -> list[Row]:
+    """Return all seats at once, then each seat: all classes, then those that occur."""
+    start = (found.data, found.classifier, found.experiment, found.weights)
+    seeds, size = len(found.whole), found.counts[:, 0].sum(axis=(1, 2))
+    images = "-".join(map(str, sorted({int(size.min()), int(size.max())})))
+    several = len(found.seats) > 1
+    lines = [Row(*start, "all" if several else "-", "all", *spread(100 * found.whole), seeds, images, "-")]
+    for seat, name in enumerate(found.seats):
+        if several:
+            lines.append(Row(*start, name, "all", *spread(100 * found.by_seat[:, seat]), seeds, images, "-"))
+        for number in found.occurring:
+            share = found.recall[:, seat, number]
+            if np.isfinite(share).any():
+                share = share[np.isfinite(share)]
+                lines.append(Row(*start, name or "-", found.classes[number], *spread(100 * share), len(share),
+                                 found.samples(seat, number), _taken_for(found, seat, number)))
+    return lines
+
+
+def _taken_for(found: Classwise, seat: int, number: int) -> str:
+    """Name the class that a class is most often taken for, where it is wrong."""
+    wrong = found.confusion[seat, number].copy()
+    wrong[number] = 0
+    most = int(wrong.argmax())
+    return f"{found.classes[most]}, {100 * wrong[most]:.1f} %" if wrong[most] > 0 else "-"
+
+
+HEADER = ("dataset", "classifier", "experiment", "weights", "seat", "class", "most often taken for",
+          "recognised: mean ± std", "seeds", "test images")
+NOTE = ("Share of the test images of a class that are recognised as such, in %; class all: accuracy; seat all: of the "
+        "whole label, every seat right. Seats as seen in the image. ± is the sample standard deviation over seeds "
+        "(n - 1). Most often taken for: share of the class's images, pooled over seeds.")
+
+
+def render(found: list[Classwise], style: str) -> str:
+    """Render as `terminal`, `markdown` or `latex`, or as `csv` in full precision."""
+    lines = [row for each in found for row in rows(each)]
+    if style == "csv":
+        names = [field.name for field in fields(Row)]
+        return FORMATS[style](names, [[getattr(row, name) for name in names] for row in lines])
+    cells = [(row.dataset, row.classifier, row.experiment, row.weights, row.seat, row.true_class, row.taken_for,
+              f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if np.isfinite(row.std) else ""), str(row.seeds), row.samples)
+             for row in lines]
+    return FORMATS[style](HEADER, cells, 7, NOTE)

@@ -1,0 +1,128 @@
+"""Two experiments compared across their common seeds: paired tests and effect size, from records."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from errors import UserError
+from reporting.formats import FORMATS
+from reporting.tables import Records, group, seed_values, title_of
+
+LEVEL = 0.05
+# Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
+LEAST_SEEDS = 3
+# The smallest p that the exact test can give for n pairs is 2 / 2^n, so below six it cannot fall under 5 %.
+LEAST_WILCOXON = 6
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A less B, in points, over common seeds.
+
+    low, high: 95 % confidence interval of the mean difference (t distribution); p_t: paired t-test; p_wilcoxon:
+    Wilcoxon's signed-rank test; effect: Cohen's d of paired samples, the mean difference over its standard deviation
+    (n - 1). All tests are two-sided; NaN where there are too few seeds, or nothing varies.
+    """
+
+    seeds: int
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float = math.nan
+    high: float = math.nan
+    p_t: float = math.nan
+    p_wilcoxon: float = math.nan
+    effect: float = math.nan
+
+
+def paired(a: list[float], b: list[float]) -> Comparison:
+    """Compare values of the same seeds, in the same order; empty lists give NaN."""
+    if not a:
+        return Comparison(0, math.nan, math.nan, math.nan)
+    apart = np.subtract(a, b)
+    found = (len(a), float(np.mean(a)), float(np.mean(b)), float(apart.mean()))
+    # Equal differences up to rounding: no spread to measure anything against.
+    if len(a) < LEAST_SEEDS or np.ptp(apart) < 1e-9:
+        return Comparison(*found)
+    test = stats.ttest_rel(a, b)
+    low, high = test.confidence_interval(0.95)
+    # Rounding makes equal differences unequal, and ranks them.
+    wilcoxon = float(stats.wilcoxon(apart.round(9)).pvalue) if len(a) >= LEAST_WILCOXON else math.nan
+    return Comparison(*found, float(low), float(high), float(test.pvalue), wilcoxon,
+                      float(apart.mean() / apart.std(ddof=1)))
+
+
+def in_words(found: Comparison, a: str, b: str) -> str:
+    """Say what a comparison of the experiments named `a` and `b` tells."""
+    if found.seeds < LEAST_SEEDS:
+        return f"too few common seeds: {found.seeds}, at least {LEAST_SEEDS} needed"
+    higher, lower = (a, b) if found.difference > 0 else (b, a)
+    amount = f"{abs(found.difference):.1f} points"
+    if math.isnan(found.p_t):
+        return ("equal for every seed" if abs(found.difference) < 1e-9 else
+                f"{higher} {amount} above {lower} for every seed alike; no spread to test against")
+    if found.p_t >= LEVEL:
+        return f"not told apart: {higher} {amount} above {lower}, p = {found.p_t:.2g}"
+    return f"{higher} {amount} above {lower}, p = {found.p_t:.2g}, {_size(abs(found.effect))} effect"
+
+
+def _size(effect: float) -> str:
+    """Name an effect's size as Cohen (1988) does."""
+    return "large" if effect >= 0.8 else "medium" if effect >= 0.5 else "small" if effect >= 0.2 else "very small"
+
+
+HEADER = ("dataset", "classifier", "weights", "A", "B", "A - B", "95 % interval", "p (t-test)", "p (Wilcoxon)",
+          "effect d", "seeds", "in words")
+
+
+def comparisons(records: Records, a: str, b: str, pool: bool) -> list[tuple[str, str, str, Comparison]]:
+    """Return test set, classifier, checkpoint and comparison of what both experiments were evaluated on.
+
+    Classifiers are compared with themselves; a network's own predictions, which have none beside them, with all. Raises
+    UserError where the experiments have nothing in common.
+    """
+    groups = group([row for row in records if row["experiment"] in (a, b)], pool)
+    pairs = [(key, other) for key in groups for other in groups
+             if (key[0], other[0]) == (a, b) and (key[1:4], key[5]) == (other[1:4], other[5])
+             and (key[4] == other[4] or "network" in (key[4], other[4]))]
+    if not pairs:
+        raise UserError(f"--compare: {a} and {b} have no test set, classifier and weights in common")
+    found = []
+    for key, other in sorted(pairs):
+        (ours, sizes), (theirs, _) = seed_values(key, groups[key]), seed_values(other, groups[other])
+        common = [seed for seed in sorted(ours.keys() & theirs.keys())
+                  if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
+        pair = paired([100 * ours[seed] for seed in common], [100 * theirs[seed] for seed in common])
+        classifiers = key[4] if key[4] == other[4] else f"{key[4]} / {other[4]}"
+        found.append((title_of(key, len(sizes) if pool else 1), classifiers, key[5], pair))
+    return sorted(found, key=lambda each: (*each[:2], each[2] != "last"))
+
+
+def render(records: Records, a: str, b: str, pool: bool, style: str) -> str:
+    """Render the comparison of two experiments in one of the formats; `csv` in full precision."""
+    found = comparisons(records, a, b, pool)
+    if style == "csv":
+        names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words")
+        return FORMATS[style](names, [(*key, *vars(each).values(), in_words(each, a, b)) for *key, each in found])
+    lines = [(title, classifier, "last epoch" if checkpoint == "last" else "oracle", *_cells(each),
+              in_words(each, a, b)) for title, classifier, checkpoint, each in found]
+    tests = sum(math.isfinite(each.p_t) for *_, each in found)
+    return FORMATS[style](HEADER, lines, 3, _note(a, b, tests))
+
+
+def _cells(found: Comparison) -> list[str]:
+    interval = "-" if math.isnan(found.low) else f"{found.low:+.1f} to {found.high:+.1f}"
+    numbers = (f"{found.mean_a:.1f}", f"{found.mean_b:.1f}", f"{found.difference:+.1f}", interval,
+               f"{found.p_t:.2g}", f"{found.p_wilcoxon:.2g}", f"{found.effect:+.2f}")
+    return ["-" if text.endswith("nan") else text for text in numbers] + [str(found.seeds)]
+
+
+def _note(a: str, b: str, tests: int) -> str:
+    return (f"A: {a}, B: {b}; accuracy in %, means over the seeds that both have. Two-sided paired t-test, from "
+            f"{LEAST_SEEDS} common seeds on; it takes the differences to be normal. Wilcoxon's signed-rank test, from "
+            f"{LEAST_WILCOXON} on, does not; with fewer pairs it cannot fall below {LEVEL}. Effect d: mean difference "
+            "over the standard deviation of the differences (n - 1); 0.2 small, 0.5 medium, 0.8 large. Seeds stand for "
+            f"repeated training, not for other test images. {tests} tests, p not corrected for their number: "
+            f"at {LEVEL:g}, {tests * LEVEL:.2g} would be expected by chance alone.")

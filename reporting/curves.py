@@ -1,0 +1,130 @@
+"""Curves over the epochs, mean and spread over seeds, from records."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import wrap
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from errors import UserError
+from reporting.style import PAGE_INCHES, line_style, new_figure, save
+from reporting.tables import CLASSIFIERS, Records, group, seed_values, spread, title_of
+
+COLUMNS = 3
+PANEL_HEIGHT = 1.85
+# Characters of a title that fit above a panel.
+TITLE = 40
+# Losses that span more than this factor within a panel are drawn on a logarithmic axis.
+WIDE = 20
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One experiment in one panel: epochs (n,), mean and sample standard deviation (n - 1) over seeds at each.
+
+    seeds: (n,), how many are behind each point; std is NaN where there is one.
+    """
+
+    experiment: str
+    epochs: np.ndarray
+    mean: np.ndarray
+    std: np.ndarray
+    seeds: np.ndarray
+
+
+Panels = dict[tuple[str, str], list[Curve]]
+
+
+def curves(records: Records, metric: str, pool: bool = False) -> Panels:
+    """Return panel -> curves of a metric, `accuracy` (in percent) or `loss`, sorted by name.
+
+    A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
+    are not finite, and records that do not say their epoch, are left out.
+    """
+    by_metric: dict[str, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    for row in records:
+        wanted = row["metric"] == metric or row["metric"].startswith(f"{metric}/")
+        if wanted and row["checkpoint"] == "epoch" and row["epoch"] is not None and math.isfinite(row["value"]):
+            by_metric[row["metric"]][row["epoch"]].append(row)
+    points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
+    for name, epochs in by_metric.items():
+        for epoch, rows in sorted(epochs.items()):
+            for key, seeds in group(rows, pool, name, ("epoch",)).items():
+                _check_unique(seeds, key[0], epoch)
+                found, sizes = seed_values(key, seeds)
+                what = CLASSIFIERS.get(key[4], key[4]) if name == "accuracy" else name.removeprefix("loss/")
+                panel = what, title_of(key, len(sizes) if pool else 1)
+                values = [100 * value if name == "accuracy" else value for value in found.values()]
+                points[panel, key[0]].append((epoch, *spread(values), len(values)))
+    panels: Panels = defaultdict(list)
+    for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
+        panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))
+    return dict(panels)
+
+
+def _check_unique(seeds: dict[int, Records], experiment: str, epoch: int) -> None:
+    for seed, rows in seeds.items():
+        values: dict[str, set[float]] = defaultdict(set)
+        for row in rows:
+            values[row["factor"]].add(row["value"])
+        if any(len(each) > 1 for each in values.values()):
+            raise UserError(f"several runs hold different values for the same point: {experiment}, seed {seed}, epoch "
+                            f"{epoch}; name the runs to use")
+
+
+def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
+    """Draw one panel per entry, accuracies on one scale, under one legend, as PDF and PNG; return their paths."""
+    rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
+    names = sorted({curve.experiment for found in panels.values() for curve in found})
+    labels = [f"{name} ({_count(panels, name)})" for name in names]
+    width = PAGE_INCHES * max(columns, 1.5) / COLUMNS
+    legend_columns = max(1, min(len(names), int(width // (0.5 + 0.055 * max(map(len, labels))))))
+    figure = new_figure(width, PANEL_HEIGHT * rows + 0.17 * -(-len(names) // legend_columns) + 0.42)
+    figure.get_layout_engine().set(hspace=0.06, wspace=0.04)
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=metric == "accuracy").ravel()
+    for ax in grid[len(panels):]:
+        ax.remove()
+    for number, (ax, ((what, data), found)) in enumerate(zip(grid, panels.items(), strict=False)):
+        _panel(ax, found, names)
+        ax.set_title("\n".join([f"{what} loss" if metric == "loss" else what, *wrap(data, TITLE)]))
+        ax.set_xlabel("epoch" if number + columns >= len(panels) else "")
+        ax.set_ylabel(("accuracy (%)" if metric == "accuracy" else "loss") if number % columns == 0 else "")
+        if metric == "loss":
+            _scale(ax, found)
+    handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
+    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns,
+                  title="mean over seeds; band: standard deviation (n - 1)", title_fontsize=7)
+    return save(figure, path)
+
+
+def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:
+    for curve in found:
+        style = line_style(names.index(curve.experiment))
+        few = len(curve.epochs) <= 30
+        ax.plot(curve.epochs, curve.mean, label=curve.experiment, marker="o" if few else None, markersize=2, **style)
+        spread_known = np.isfinite(curve.std)
+        ax.fill_between(curve.epochs, curve.mean - curve.std, curve.mean + curve.std, where=spread_known, alpha=0.2,
+                        color=style["color"], linewidth=0)
+    ax.grid(axis="y")
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+
+
+def _scale(ax: Axes, found: list[Curve]) -> None:
+    values = np.concatenate([curve.mean for curve in found])
+    if values.min() > 0 and values.max() > WIDE * values.min():
+        ax.set_yscale("log")
+        # A band that reaches down to zero would stretch the axis without end.
+        ax.set_ylim(bottom=values.min() / 1.5)
+
+
+def _count(panels: Panels, name: str) -> str:
+    """Say over how many seeds an experiment's curves go."""
+    counts = {int(count) for found in panels.values() for curve in found if curve.experiment == name
+              for count in curve.seeds}
+    text = "-".join(map(str, sorted({min(counts), max(counts)})))
+    return f"{text} seed{'' if text == '1' else 's'}"

@@ -1,0 +1,136 @@
+"""Tables and figures from run folders that are written by hand."""
+
+import csv
+import io
+import statistics
+
+import numpy as np
+import pytest
+
+from experiment import predictions, records
+
+CONFIG = """
+[dataset]
+name = "{name}"
+{more}
+[model]
+type = "{type}"
+variation = "ae"
+extractor = "vgg11"
+[training]
+epochs = 20
+loss = "mse"
+seed = {seed}
+make_instance_impossible = true
+"""
+
+
+def row(experiment, seed, **changes):
+    return {
+        "experiment": experiment, "seed": seed, "dataset": "digit_photos", "factor": "", "split": "all",
+        "classifier": "knn", "checkpoint": "last", "epoch": 20, "metric": "accuracy", "selection": "last epoch",
+        "value": 0.5, "n": 593,
+    } | changes  # fmt: skip
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a run folder with records; returns its experiment's folder."""
+
+    def write(experiment, seed, rows, name="mnist", type="extractor", more="", done=True):
+        run = tmp_path / experiment / f"{seed}-run"
+        run.mkdir(parents=True)
+        (run / "environment.json").write_text(f'{{"experiment": "{experiment}"}}')
+        (run / "cfg.toml").write_text(CONFIG.format(name=name, type=type, seed=seed, more=more))
+        if done:
+            (run / "done").touch()
+        records.append(run, [row(experiment, seed, **changes) for changes in rows])
+        return run.parent
+
+    return write
+
+
+def test_the_papers_table_places_runs_by_their_config(script, write):
+    values = [0.61, 0.66, 0.64]
+    for seed, value in enumerate(values):
+        folder = write("mine", seed, [{"value": 0.1}, {"value": value}])
+    write("mine", 9, [{"checkpoint": "epoch", "epoch": 1}], done=False)
+    small = write("small", 1, [{"value": 0.3}], type="conv", more="limit = 100")
+    code, out, err = script("calculate_mean_and_var_accuracy.py", folder, small, "--table", "s7", "--format", "csv")
+    assert code == 0, err
+    found = {line["experiment"]: line for line in csv.DictReader(io.StringIO(out)) if line["column"] == "kNN"}
+    mine = found["mine"]
+    percent = [100 * value for value in values]
+    assert (mine["row"], mine["published_mean"], mine["last_seeds"], mine["runs"]) == ("II-E-AE", "65.0", "3", "4")
+    assert float(mine["last_mean"]) == pytest.approx(statistics.mean(percent))
+    assert float(mine["last_std"]) == pytest.approx(statistics.stdev(percent))
+    assert float(mine["difference"]) == pytest.approx(statistics.mean(percent) - 65.0)
+    assert mine["notes"] == ""
+    assert (found["small"]["row"], "dataset.limit = 100 (none)" in found["small"]["notes"]) == ("II-AE", True)
+
+
+@pytest.mark.parametrize("style", ["terminal", "markdown", "latex"])
+def test_all_tables_are_those_that_runs_belong_to(script, write, tmp_path, style):
+    folder = write("mine", 1, [{}])
+    other = write("elsewhere", 1, [{}], name="glyphs")
+    out = tmp_path / "table.txt"
+    code, printed, err = script("calculate_mean_and_var_accuracy.py", folder, other, "--table", "all", "--format",
+                                style, "--out", out)
+    assert (code, printed) == (0, "")
+    assert "1 of 2 runs were trained on other data" in err
+    text = out.read_text()
+    assert ("Table S7: kNN" in text, "Table S6" in text, "Table S5" in text) == (True, False, False)
+    assert "elsewhere" not in text
+
+
+def test_runs_of_no_table_are_one_line(script, write):
+    folder = write("elsewhere", 1, [{}], name="glyphs")
+    code, _, err = script("calculate_mean_and_var_accuracy.py", folder, "--table", "s6")
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert "no run belongs to s6" in err
+
+
+def test_the_comparison_names_unknown_experiments(script, write):
+    for name, shift in (("first", 0.1), ("second", 0.0)):
+        for seed, value in enumerate((0.5, 0.52, 0.47, 0.55)):
+            folder = write(name, seed, [{"value": value + shift * (1 + 0.1 * seed)}])
+    code, out, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--compare", "first", "second")
+    assert code == 0, err
+    assert "first 11.5 points above second" in out
+    code, _, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--compare", "first", "secnd")
+    assert (code, "did you mean 'second'" in err) == (2, True)
+    code, _, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--table", "s7", "--pool")
+    assert (code, "--pool" in err) == (2, True)
+
+
+def test_curves_are_drawn_into_the_folder(script, write, tmp_path):
+    for seed in (1, 2):
+        folder = write("mine", seed, [{"checkpoint": "epoch", "epoch": epoch, "value": 0.1 * epoch}
+                                      for epoch in (1, 2)])
+    code, out, err = script("plot_accuracy_over_time.py", folder, "--out", tmp_path / "figures")
+    assert code == 0, err
+    assert "no loss per epoch recorded" in err
+    assert [line.rsplit("/")[-1] for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
+    assert len(list((tmp_path / "figures").iterdir())) == 2
+    code, _, err = script("plot_accuracy_over_time.py", folder, "--metric", "loss", "--out", tmp_path / "none")
+    assert (code, "no loss per epoch recorded" in err, (tmp_path / "none").exists()) == (2, True, False)
+
+
+def test_classes_are_drawn_and_tabulated(script, write, tmp_path):
+    folder = write("mine", 1, [{}])
+    code, _, err = script("plot_class_accuracy.py", folder, "--out", tmp_path / "none")
+    assert (code, "no predictions kept; run eval_ae.py" in err) == (2, True)
+    true = np.array([[0], [0], [1], [1]], dtype=np.uint8)
+    predictions.save(folder / "1-run", predictions.Predictions(
+        "mine", 1, "digit_photos", "", "all", "knn", "last", np.array([[0], [1], [1], [1]], dtype=np.uint8), true,
+        np.array(["zero", "one"])))
+    table = tmp_path / "table.csv"
+    code, _, err = script("plot_class_accuracy.py", folder, "--out", tmp_path / "figures", "--format", "csv",
+                          "--table", table)
+    assert code == 0, err
+    found = {line["true_class"]: line for line in csv.DictReader(table.open())}
+    assert {name: float(line["mean"]) for name, line in found.items()} == {"all": 75, "zero": 50, "one": 100}
+    assert found["zero"]["taken_for"] == "one, 50.0 %"
+    assert len(list((tmp_path / "figures").iterdir())) == 2
+    code, _, err = script("plot_class_accuracy.py", folder, "--classifier", "svm")
+    assert (code, "found: knn (last)" in err) == (2, True)
