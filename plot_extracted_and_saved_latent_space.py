@@ -28,8 +28,8 @@ from reporting.latents import Domain, latent_scatter
 
 HEADER = ("experiment", "seed", "weights", "real dataset", "domain classifier %", "kNN overlap", "real sceneries")
 FOOTNOTE = ("Domain classifier: balanced accuracy of a linear classifier of synthetic and real latents, "
-            "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten nearest neighbours of "
-            "real ones, relative to chance (0: apart, 1: mixed).")
+            "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten "
+            "nearest neighbours of real ones, relative to chance (0: apart, 1: mixed).")
 
 
 def main() -> None:

@@ -71,8 +71,10 @@ def knn_overlap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> float
     shares = []
     for _ in range(DRAWS):
         chosen, queries = (rng.choice(domain, drawn, replace=False) for domain in (synthetic, real))
-        search = NearestNeighbors(n_neighbors=neighbours + 1).fit(np.concatenate([queries, chosen]))
-        found = search.kneighbors(queries, return_distance=False)
+        # In random order, which decides between latents at the same distance, such as copies.
+        order = rng.permutation(2 * drawn)
+        search = NearestNeighbors(n_neighbors=neighbours + 1).fit(np.concatenate([queries, chosen])[order])
+        found = order[search.kneighbors(queries, return_distance=False)]
         shares.append(_others(found, neighbours) >= drawn)
     return float(np.mean(shares) * (2 * drawn - 1) / drawn)
 

@@ -35,6 +35,7 @@ def project(latents: np.ndarray, method: str, seed: int) -> tuple[np.ndarray, tu
 
     with tqdm(total=ITERATIONS, desc=f"t-SNE of {len(latents)} latents", unit="iteration", delay=3, leave=False,
               disable=None) as bar:
-        embedding = TSNE(perplexity=min(PERPLEXITY, (len(latents) - 1) / 3), initialization="pca", n_jobs=-1,
+        # One thread: more of them gain little, wait for one another where other work runs, and round differently.
+        embedding = TSNE(perplexity=min(PERPLEXITY, (len(latents) - 1) / 3), initialization="pca", n_jobs=1,
                          random_state=seed, callbacks=report, callbacks_every_iters=REPORT).fit(latents)
     return np.asarray(embedding), ("t-SNE 1", "t-SNE 2")

@@ -64,7 +64,11 @@ def _by_domain(ax: Axes, domains: Sequence[Domain], axes: tuple[str, str]) -> No
 
 def _by_class(ax: Axes, domains: Sequence[Domain], seat: int, classes: Sequence[str], axes: tuple[str, str],
               name: str) -> None:
-    present = np.unique(np.concatenate([domain.labels[:, seat] for domain in domains]))
+    together = np.concatenate([domain.labels for domain in domains])
+    present = np.unique(together)
+    if len(present) > len(TEN):
+        # Too many for one legend of all seats, which gives a class the same colour in each.
+        present = np.unique(together[:, seat])
     colours = _colours(len(present))
     for i, domain in enumerate(domains):
         number = np.searchsorted(present, domain.labels[:, seat])
@@ -97,7 +101,9 @@ def _scatter(ax: Axes, points: np.ndarray, marker: str, number: int, colours: st
 
 
 def _colours(count: int) -> list[str]:
-    """Return a colour per class: of ten for up to ten, else even steps of one map."""
+    """Return a colour per class: of the palette or of ten where they suffice, else even steps of one map."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
     if count <= len(TEN):
         return list(TEN[:count])
     return [matplotlib.colors.to_hex(colour) for colour in matplotlib.colormaps["viridis"](np.linspace(0, 1, count))]

@@ -106,9 +106,9 @@ def verdict_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], pre
                 text = texts[i] if texts else ""
                 if line == 0:
                     mark = (RIGHT if right[i] else WRONG)[2]
-                    _label(ax, f"{text}\n{mark} {predicted[i]}")
-                elif text:
-                    _label(ax, text)
+                    text = f"{text}\n{mark} {predicted[i]}"
+                # Room for the underscores between seats, above the frame.
+                _label(ax, text, pad=4)
             first = grid[block * lines + line, 0]
             first.text(-0.15, 0.5, name, transform=first.transAxes, ha="right", va="center", fontsize=7)
     figure.suptitle(title, fontsize=8)
@@ -127,10 +127,10 @@ def _frame(ax: Axes, right: bool) -> None:
         spine.set(visible=True, color=colour, linestyle=dashes, linewidth=1.5, capstyle="butt")
 
 
-def _label(ax: Axes, label: str, size: float = 8) -> None:
+def _label(ax: Axes, label: str, size: float = 8, pad: float = 2) -> None:
     """Write a class above an image, smaller where it is so long that it would run into its neighbours."""
     longest = max(map(len, label.split("\n")))
-    ax.set_title(label, pad=2, fontsize=size * min(1, LONGEST / max(1, longest)))
+    ax.set_title(label, pad=pad, fontsize=size * min(1, LONGEST / max(1, longest)))
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:
