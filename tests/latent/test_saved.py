@@ -14,8 +14,9 @@ def make(role="training", weights="abc", **changes):
     labels = np.array([[3, 0], [3, 0], [1, 2], [0, 0]])
     values = {
         "latents": np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32),
-        "labels": np.concatenate([labels, labels[:, ::-1]]), "codes": np.arange(8), "scenery": np.array([0, 0, 1, 2] * 2),
-        "flip": np.arange(8) >= 4, "sources": np.array([f"/data/ü {i}.png" for i in range(4)] * 2),
+        "labels": np.concatenate([labels, labels[:, ::-1]]), "codes": np.arange(8),
+        "scenery": np.array([0, 0, 1, 2] * 2), "flip": np.arange(8) >= 4,
+        "sources": np.array([f"/data/ü {i}.png" for i in range(4)] * 2),
         "classes": np.array(["empty", "infant seat", "child seat", "adult"]), "about": about,
     }  # fmt: skip
     return SavedLatents(**values | changes)
@@ -87,7 +88,8 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_line(tmp_path, damage, reas
 def test_pickles_in_a_file_are_not_executed(tmp_path):
     path = tmp_path / "x.npz"
     arrays = {field.name: getattr(make(), field.name) for field in dataclasses.fields(SavedLatents)}
-    np.savez(path, **arrays | {"about": np.array(json.dumps(make().about)), "sources": np.array([Trap()], dtype=object)})
+    arrays |= {"about": np.array(json.dumps(make().about)), "sources": np.array([Trap()], dtype=object)}
+    np.savez(path, **arrays)
     with pytest.raises(UserError, match="damaged"):
         load(path)
 
