@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from conftest import CONFIG, PROJECT
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
 
