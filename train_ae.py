@@ -9,11 +9,11 @@ from torch.utils.tensorboard import SummaryWriter
 from dataset import Batches, Scenes, open_targets
 from errors import UserError, run_script
 from experiment.schema import Config
+from latent.board import sheet_epochs, write_projector, write_reconstructions
 from latent.evaluate import LatentEvaluation
 from latent.extract import reconstruct
 from model import Autoencoder, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.board import sheet_epochs, write_projector, write_reconstructions
 from training.command import Job, train_command
 from training.features import create_inputs, uncached_because
 from training.recalibrate import recalibrate

@@ -16,7 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from errors import UserError
 
-FOLDS, NEIGHBOURS, DRAWS, MOST_DRAWN = 5, 10, 5, 2000
+FOLDS, NEIGHBOURS, DRAWS, MOST_DRAWN = 5, 10, 10, 2000
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def knn_overlap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> float
     As many latents are drawn of each domain (all of the smaller one, at most 2000). Of every real one drawn, the ten
     nearest among all other drawn ones count (Euclidean distance, as in the classification; fewer where there are
     fewer). The mean share of synthetic ones among them is divided by its expectation m / (2m - 1) under domains of one
-    distribution, m being the number drawn of each, and averaged over five draws. 0: no real latent has a synthetic one
+    distribution, m being the number drawn of each, and averaged over ten draws. 0: no real latent has a synthetic one
     near it; 1: the domains are mixed. Chance leads to values somewhat above 1, too.
     """
     rng = np.random.default_rng(seed)

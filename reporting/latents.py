@@ -18,6 +18,8 @@ MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 TEN = ("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd")
 SEATS = ("left seat", "middle seat", "right seat")
 COLUMNS = 2
+# Width of a bold character as a share of a panel.
+NAME_ROOM = 0.03
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,17 @@ def _by_class(ax: Axes, domains: Sequence[Domain], seat: int, classes: Sequence[
 
 
 def _name_classes(ax: Axes, domain: Domain, classes: Sequence[str]) -> None:
-    """Write each class amid its points of a domain, for readers who do not tell all colours apart."""
+    """Write each class amid its points of a domain, for readers who do not tell all colours apart.
+
+    A name that would lie on another one is left out.
+    """
+    span, placed = np.ptp(domain.points, axis=0), []
     for label in np.unique(domain.labels[:, 0]):
         centre = np.median(domain.points[domain.labels[:, 0] == label], axis=0)
+        room = NAME_ROOM * np.array([max(1, len(classes[label])), 1.5])
+        if any((np.abs(centre - other) < room * span).all() for other in placed):
+            continue
+        placed.append(centre)
         ax.text(*centre, classes[label], ha="center", va="center", fontsize=7, fontweight="bold", zorder=20,
                 path_effects=[withStroke(linewidth=2, foreground="white")])
 

@@ -92,6 +92,14 @@ def test_more_classes_than_colours_are_shades_with_a_scale(tmp_path, drawn):
     assert set(legend(panels[2])) == {"0", "1"}
 
 
+def test_classes_are_named_amid_their_points_where_no_other_name_is(tmp_path, drawn):
+    points = np.array([[0, 0], [0, 2], [10, 0], [10, 2], [10.1, 0], [10.1, 2]], dtype=float)
+    source = Domain("mnist", points, np.array([[0], [0], [1], [1], [2], [2]]))
+    latent_scatter(tmp_path / "x", [source], ["zero", "one", "two"], ("a", "b"), "run", "")
+    written = [(text.get_text(), text.get_position()) for text in visible(drawn[0])[1].texts]
+    assert written == [("zero", (0, 1)), ("one", (10, 1))]
+
+
 def test_nothing_that_is_written_lies_on_anything_else(tmp_path, drawn):
     source, target = domain("mnist, train", 50, [[i] for i in range(10)]), domain("photos", 9, [[1]], 1)
     latent_scatter(tmp_path / "x", [source, target], list("0123456789"), ("t-SNE 1", "t-SNE 2"), "title", "one\ntwo")

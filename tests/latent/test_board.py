@@ -15,9 +15,9 @@ from dataset import Scenes
 from experiment import records
 from experiment.run import open_run
 from experiment.schema import TargetDataset
+from latent.board import sheet_epochs, write_projector
 from latent.evaluate import LatentEvaluation, TrainedAutoencoder
 from latent.trained import restore
-from training.board import sheet_epochs, write_projector
 from training.features import LiveInputs
 
 TITLES = ("glyphs, train", "handwritten, all")
