@@ -2,7 +2,8 @@
 
 Per dataset and checkpoint, a sheet shows images with their targets, reconstructions and nearest training images in
 the latent space, framed by whether k-nearest-neighbours predict the class: images/latent_<dataset>_<checkpoint>.png
-and .pdf in the run folder. Targets are drawn as in training; for models without impossible targets they are the images
+and .pdf in the run folder. A training image counts among its own neighbours for the prediction, but the nearest one
+shown is of another scenery. Targets are drawn as in training; for models without impossible targets they are the images
 themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz; latent/saved.py
 says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
 """
