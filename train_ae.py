@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 from lightning_fabric import Fabric
+from torch.utils.tensorboard import SummaryWriter
 
 from dataset import Batches, Scenes, open_targets
 from errors import UserError, run_script
 from experiment.schema import Config
+from latent.board import sheet_epochs, write_projector, write_reconstructions
 from latent.evaluate import LatentEvaluation
 from latent.extract import reconstruct
 from model import Autoencoder, create_autoencoder
@@ -42,9 +44,16 @@ def build(config: Config, fabric: Fabric) -> Job:
             draw_data(each, folder)
             draw_reconstructions(model, each, feed, folder)
 
+    def board(writer: SummaryWriter, epoch: int) -> None:
+        datasets = (evaluation.train, *evaluation.targets)
+        if epoch in sheet_epochs(training.epochs):
+            write_reconstructions(writer, model, datasets, epoch)
+        if epoch == training.epochs:
+            write_projector(writer, model, datasets, epoch)
+
     return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
-               notes=uncached_because(model))
+               notes=uncached_because(model), board=board)
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -67,7 +67,7 @@ class Run:
         path = self.folder / "environment.json"
         try:
             environment = json.loads(path.read_text(encoding="utf-8"))
-            environment.setdefault("resumed", []).append(_environment(self.experiment, device))
+            environment.setdefault("resumed", []).append(describe_environment(self.experiment, device))
         except (OSError, ValueError, AttributeError):
             raise UserError(f"{path}: cannot be read") from None
         _write_whole(path, json.dumps(environment, indent=2) + "\n")
@@ -106,7 +106,7 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     run = Run(folder, experiment, config)
     run.lock()
-    _write_whole(folder / "environment.json", json.dumps(_environment(experiment, device), indent=2) + "\n")
+    _write_whole(folder / "environment.json", json.dumps(describe_environment(experiment, device), indent=2) + "\n")
     # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
     _write_whole(folder / "cfg.toml", dump_config(config))
     return run
@@ -193,7 +193,8 @@ def _experiment_name(folder: Path) -> str:
     return str(name)
 
 
-def _environment(experiment: str, device: str) -> dict[str, object]:
+def describe_environment(experiment: str, device: str) -> dict[str, object]:
+    """Return with what something is made: command, time, versions, device, commit and whether the tree was dirty."""
     packages = {}
     for name in PACKAGES:
         try:

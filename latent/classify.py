@@ -55,8 +55,3 @@ def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed
         fitted = create_classifier(name, neighbours, seed).fit(latents, codes)
     # On a CPU scikit-learn is the faster one.
     return NearestNeighbours(fitted, latents, codes, device) if name == "knn" and device.type != "cpu" else fitted
-
-
-def accuracy(classifier: Fitted, latents: np.ndarray, codes: np.ndarray) -> float:
-    """Return the share of latents (n, d) whose predicted label code is right, in [0, 1]."""
-    return float(np.mean(classifier.predict(latents) == codes))

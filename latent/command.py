@@ -29,7 +29,7 @@ class Evaluation:
 
 def create_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser that all evaluation scripts share."""
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
                         help="weights of the last epoch, or those with the best test accuracy (an oracle); "
@@ -40,6 +40,16 @@ def create_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
+def open_trained(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...]) -> list[tuple[Run, Config]]:
+    """Return the runs that a command line names, each with its config under --set; UserError if any is unfit."""
+    runs = [open_run(folder) for folder in expand(arguments.runs)]
+    check_overrides(arguments.set, runs)
+    opened = [(run, open_run(run.folder, arguments.set).config) for run in runs]
+    for run in runs:
+        check_run(run, arguments.checkpoint, trainer, types)
+    return opened
+
+
 def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...],
                  build: Callable[[Run, Config, torch.device], Evaluation]) -> None:
     """Evaluate runs: check all of them, then keep each one's predictions, append its records and print them.
@@ -47,16 +57,13 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
     trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: run, its config
     with overrides, and device -> evaluation.
     """
-    runs = [open_run(folder) for folder in expand(arguments.runs)]
-    check_overrides(arguments.set, runs)
-    configs = [open_run(run.folder, arguments.set).config for run in runs]
-    for run, config in zip(runs, configs, strict=True):
-        check_run(run, arguments.checkpoint, trainer, types)
+    runs = open_trained(arguments, trainer, types)
+    for run, config in runs:
         predictions.check_writable(run.folder)
         if not config.evaluation.datasets:
             raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
                             "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
-    for run, config in tqdm(list(zip(runs, configs, strict=True)), desc="runs", unit="run", disable=None):
+    for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
         rows = _evaluate(run, config, arguments.checkpoint, build)
         records.append(run.folder, rows)
         for row in rows:

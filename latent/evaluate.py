@@ -1,19 +1,26 @@
 """Accuracy on the target datasets of classifiers that were fitted on the training latents."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from dataset import Inputs, Scenes
+from dataset import Inputs, Scenes, open_targets
+from experiment.run import Run
+from experiment.schema import Config
 from latent.classify import check, fit
 from latent.extract import embed
 from latent.outcome import Outcome
+from latent.saved import SavedLatents
+from latent.trained import has_own_statistics, rebuild_autoencoder
 from model import Autoencoder
+from training.features import create_inputs
 
 
 @dataclass
-class _Views:
+class Views:
     """What an evaluation embeds of a dataset; see `Scenes.views`."""
 
     scenes: Scenes
@@ -21,6 +28,23 @@ class _Views:
     index: Tensor
     flip: Tensor
     codes: np.ndarray
+
+    @property
+    def scenery(self) -> np.ndarray:
+        """Return the number of each view's scenery, int64 (n,)."""
+        return (torch.searchsorted(self.scenes.first, self.index, right=True) - 1).cpu().numpy()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Return the label of each view, (n, seats), reversed for mirror images."""
+        labels = self.scenes.labels[self.scenery]
+        return np.where(self.flip.cpu().numpy()[:, None], labels[:, ::-1], labels)
+
+    def pack(self, latents: np.ndarray, about: dict[str, Any]) -> SavedLatents:
+        """Return latents (n, d) of these views with all that is saved beside them; `about`: see SavedLatents."""
+        sources = np.array(self.scenes.sources)[self.index.cpu().numpy()]
+        return SavedLatents(latents, self.codes, self.labels, self.scenery, self.flip.cpu().numpy(), sources,
+                            np.array(self.scenes.classes), about | self.scenes.identity)
 
     def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
         return embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
@@ -34,8 +58,8 @@ class LatentEvaluation:
     """
 
     def __init__(self, train: tuple[Scenes, Inputs], targets: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
-        self.train = _Views(*train, *train[0].views(mirrored=True, seed=seed))
-        self.targets = [_Views(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
+        self.train = Views(*train, *train[0].views(mirrored=True, seed=seed))
+        self.targets = [Views(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
                         for scenes, inputs in targets]
         self.neighbours, self.seed = neighbours, seed
 
@@ -62,3 +86,20 @@ class LatentEvaluation:
             for name, classifier in fitted.items():
                 found.append(Outcome(views.scenes, name, classifier.predict(latents), views.codes))
         return found
+
+
+class TrainedAutoencoder:
+    """A run's autoencoder with the datasets of its config; `latent.trained.restore` gives the model its weights."""
+
+    def __init__(self, run: Run, config: Config, device: torch.device):
+        self.run, self.config = run, config
+        self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
+        self.targets = open_targets(config, self.train)
+        self.model = rebuild_autoencoder(config, self.train)
+
+    def evaluation(self) -> LatentEvaluation:
+        """Return the evaluation of the model with the weights that it now has."""
+        once = has_own_statistics(self.run, self.model)
+        train, *targets = [(each, create_inputs(self.model, each, self.config.dataset.cache, once=once))
+                           for each in (self.train, *self.targets)]
+        return LatentEvaluation(train, targets, self.config.model.knn, self.config.training.seed)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from dataset import Inputs
 
@@ -17,7 +18,8 @@ def embed(encode: Callable[[Tensor], Tensor], inputs: Inputs, index: Tensor, fli
 
     `inputs` makes network inputs of index and flip, `encode` latents of those; the model must be in evaluation mode.
     """
-    chunks = zip(index.split(CHUNK), flip.split(CHUNK), strict=True)
+    chunks = tqdm(list(zip(index.split(CHUNK), flip.split(CHUNK), strict=True)), desc="embedding", unit="chunk",
+                  delay=3, leave=False, disable=None)
     return torch.cat([encode(inputs(*chunk)).float() for chunk in chunks]).cpu().numpy()
 
 

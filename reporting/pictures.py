@@ -4,11 +4,14 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
-from reporting.style import PAGE_INCHES, new_figure, save_figure
+from reporting.style import COLOURS, PAGE_INCHES, new_figure, save, save_figure
 
 # Characters of full size that fit above an image in a row of ten.
 LONGEST = 8
+# A verdict's colour, dashes and mark: told apart without colour, too. Bluish green and vermilion of the palette.
+RIGHT, WRONG = (COLOURS[2], "-", "✓"), (COLOURS[1], (0, (3, 2)), "✗")
 
 
 def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title: str) -> None:
@@ -80,9 +83,54 @@ def pair_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], title:
     save_figure(figure, path)
 
 
-def _label(ax: Axes, label: str, size: float = 8) -> None:
+def verdict_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], predicted: list[str], right: list[bool],
+                  title: str, columns: int = 10) -> list[Path]:
+    """Draw rows of images (n, C, H, W) as PDF and PNG, every column framed by whether its prediction is right.
+
+    The keys name the rows; each has a text per image, or none, to write above it. predicted: the predicted class of
+    each column, written with a tick or a cross under the first row's text; right: the verdicts. More images than
+    `columns` go on below. Returns the paths.
+    """
+    starts, lines = range(0, len(right), columns), len(rows)
+    width = min(columns, len(right))
+    figure = new_figure(min(PAGE_INCHES, 0.62 * width + 0.9), (0.66 * lines + 0.42) * len(starts) + 0.45)
+    grid = figure.subplots(lines * len(starts), width, squeeze=False)
+    for ax in grid.ravel():
+        ax.set_visible(False)
+    for block, start in enumerate(starts):
+        chosen = range(start, min(start + columns, len(right)))
+        for line, (name, (images, texts)) in enumerate(rows.items()):
+            for ax, i in zip(grid[block * lines + line], chosen, strict=False):
+                _show(ax, images[i])
+                _frame(ax, right[i])
+                text = texts[i] if texts else ""
+                if line == 0:
+                    mark = (RIGHT if right[i] else WRONG)[2]
+                    text = f"{text}\n{mark} {predicted[i]}"
+                # Room for the underscores between seats, above the frame.
+                _label(ax, text, pad=4)
+            first = grid[block * lines + line, 0]
+            first.text(-0.15, 0.5, name, transform=first.transAxes, ha="right", va="center", fontsize=7)
+    figure.suptitle(title, fontsize=8)
+    handles = [Line2D([], [], color=colour, linestyle=dashes, linewidth=1.5) for colour, dashes, _ in (RIGHT, WRONG)]
+    figure.legend(handles, [f"{RIGHT[2]} predicted class is right", f"{WRONG[2]} wrong"], loc="outside lower center",
+                  ncols=2)
+    return save(figure, path)
+
+
+def _frame(ax: Axes, right: bool) -> None:
+    """Frame an image by a verdict."""
+    ax.set_visible(True)
+    ax.set(xticks=[], yticks=[])
+    colour, dashes, _ = RIGHT if right else WRONG
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=colour, linestyle=dashes, linewidth=1.5, capstyle="butt")
+
+
+def _label(ax: Axes, label: str, size: float = 8, pad: float = 2) -> None:
     """Write a class above an image, smaller where it is so long that it would run into its neighbours."""
-    ax.set_title(label, pad=2, fontsize=size * min(1, LONGEST / max(1, len(label))))
+    longest = max(map(len, label.split("\n")))
+    ax.set_title(label, pad=pad, fontsize=size * min(1, LONGEST / max(1, longest)))
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:

@@ -16,6 +16,8 @@ from errors import UserError
 from experiment import records
 from experiment.published import curve, epoch, number
 from experiment.run import open_run
+from experiment.schema import TargetDataset
+from latent.saved import load
 from latent.trained import rebuild_autoencoder, restore
 from pretrained_model import build_extractor
 from readers.standin import write_standin
@@ -196,6 +198,25 @@ def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
     torch.testing.assert_close(reconstruction, decoded(latents, state), rtol=1e-3, atol=1e-4)
     kept = {key: value for key, value in model.state_dict().items() if key.startswith("extractor.")}
     assert all(torch.equal(kept[key], state[key]) for key in kept)
+
+
+def test_latents_are_saved_and_drawn_as_of_any_run(script, data, cache, tmp_path, generator):
+    state = with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)
+    folder = publish(tmp_path / "paper" / "a", state)
+    evaluated(script, "recon_and_save_latent_space.py", data, cache, folder, options=["--checkpoint", "best"])
+    saved = load(folder / "latents" / "sviro_nocar_test_best.npz")
+    train = load(folder / "latents" / "sviro_nocar_train_best.npz")
+    assert (len(saved), len(train)) == (2 * len(labels(data, "test")), 2 * len(labels(data, "train")))
+    section = TargetDataset(name="sviro_nocar", root=str(data), split="test")
+    scenes = Scenes(section, SIZE, str(cache), torch.device("cpu"))
+    expected = conv_latents(scenes.images[[scenes.sources.index(source) for source in saved.sources]] / 255, state)
+    torch.testing.assert_close(torch.from_numpy(saved.latents), expected)
+    assert saved.about["epoch"] == 6
+    assert {f"latent_sviro_nocar_{split}_best.png" for split in ("train", "test")} <= {
+        path.name for path in (folder / "images").iterdir()}
+    code, _, err = script("plot_extracted_and_saved_latent_space.py", folder, "--method", "pca")
+    assert code == 0, err
+    assert {row["metric"] for row in records.read(folder)} == {"gap/domain_classifier", "gap/knn_overlap"}
 
 
 def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, cache, tmp_path):

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset import Batches, Scenes
@@ -28,7 +29,8 @@ class Job:
     """What a training script makes of a config.
 
     evaluate: rows of accuracies, the first of which chooses the best weights; rehearse: checks that evaluation can
-    work, cheaply; draw: writes pictures of data and results to a folder; notes: lines to say when the run starts.
+    work, cheaply; draw: writes pictures of data and results to a folder; notes: lines to say when the run starts;
+    board: writes pictures of the model after an epoch to TensorBoard.
     """
 
     scenes: Scenes
@@ -38,6 +40,7 @@ class Job:
     rehearse: Callable[[], None]
     draw: Callable[[Path], None]
     notes: tuple[str, ...] = ()
+    board: Callable[[SummaryWriter, int], None] | None = None
 
 
 def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> None:
@@ -129,6 +132,8 @@ def _train(run: Run, job: Job) -> None:
     def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
         rows = job.evaluate() if due else []
         journal.epoch(epoch, losses, rows)
+        if job.board:
+            job.board(journal.board, epoch)
         return rows[0]["value"] if rows else None
 
     loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,

@@ -196,7 +196,7 @@ run.create(config, "letters", "cpu", Path(sys.argv[2]))
 """
 
 
-@pytest.mark.parametrize("place", ['run, "_environment"', 'run, "dump_config"', 'os, "replace"'])
+@pytest.mark.parametrize("place", ['run, "describe_environment"', 'run, "dump_config"', 'os, "replace"'])
 def test_a_kill_while_a_run_is_made_leaves_nothing_that_is_taken_for_a_run(config, tmp_path, place):
     killed = python(KILLED.format(place=place), tmp_path / "experiment.toml", tmp_path / "results" / "run")
     killed.communicate()

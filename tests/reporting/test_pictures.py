@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgba
 from PIL import Image
 
 from reporting import pictures
-from reporting.pictures import contact_sheet, reconstruction_sheet, sample_sheet
-from reporting.style import new_figure, save_figure
+from reporting.pictures import contact_sheet, reconstruction_sheet, sample_sheet, verdict_sheet
+from reporting.style import new_figure, save, save_figure
 
 PROJECT = Path(__file__).parents[2]
 
@@ -142,3 +143,25 @@ def test_reporting_imports_no_torch():
     code = "import reporting.pictures, reporting.tables, sys; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_verdict_sheet_frames_and_marks_each_column_by_its_verdict(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: figures.append(figure) or save(figure, path))
+    values, right = images(24, kind="float").reshape(2, 12, 1, 16, 16), [True, False] * 6
+    rows = {"input": (values[0], [f"class {i}" for i in range(12)]), "output": (values[1], [])}
+    paths = verdict_sheet(tmp_path / "sheet", rows, [f"guess {i}" for i in range(12)], right, "verdicts")
+    assert [path.name for path in paths] == ["sheet.pdf", "sheet.png"]
+    assert_png(paths[1])
+    grid = np.array(figures[0].axes).reshape(4, 10)
+    assert [[ax.get_visible() for ax in row].count(True) for row in grid] == [10, 10, 2, 2]
+    for i in range(12):
+        for line in (0, 1):
+            ax = grid[2 * (i // 10) + line, i % 10]
+            np.testing.assert_array_equal(ax.get_images()[0].get_array(), values[line, i, 0])
+            colour, dashes, mark = pictures.RIGHT if right[i] else pictures.WRONG
+            assert {spine.get_edgecolor() for spine in ax.spines.values()} == {to_rgba(colour)}
+            assert {spine.get_linestyle() for spine in ax.spines.values()} == {dashes}
+            assert ax.get_title() == (f"class {i}\n{mark} guess {i}" if line == 0 else "")
+    assert pictures.RIGHT[0] != pictures.WRONG[0]
+    assert pictures.RIGHT[1] != pictures.WRONG[1]

@@ -1,0 +1,146 @@
+"""Latents in a run folder: plain arrays in `latents/<dataset>_<checkpoint>.npz`, which need no torch to be read."""
+
+import hashlib
+import json
+import os
+import zipfile
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from errors import UserError, choice_error
+
+FOLDER, VERSION = "latents", 1
+# What `about` says of the latents, beside the version of the file's layout.
+ABOUT = ("version", "role", "dataset", "factor", "split", "experiment", "seed", "checkpoint", "epoch", "selection",
+         "weights", "environment")
+
+
+@dataclass(frozen=True)
+class SavedLatents:
+    """The latents of a dataset under one set of weights, a row per view (an image as it is or mirrored).
+
+    latents: float32 (n, d); codes: int64 (n,), labels packed as by `pairing.label_codes`; labels: int64 (n, seats),
+    reversed for mirror images; scenery: int64 (n,), the same for the variants and mirror images of one; flip: bool
+    (n,), whether mirrored; sources: text (n,), what the image was prepared from; classes: text (k,), names of the
+    labels; about: what made them, with the keys of ABOUT. In it, role: `training` or `evaluation`; dataset, factor,
+    split, experiment, seed, checkpoint, epoch, selection: as in records; weights: SHA-256 of the weights file;
+    environment: as in a run's environment.json.
+    """
+
+    latents: np.ndarray
+    codes: np.ndarray
+    labels: np.ndarray
+    scenery: np.ndarray
+    flip: np.ndarray
+    sources: np.ndarray
+    classes: np.ndarray
+    about: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+    @property
+    def title(self) -> str:
+        """Return dataset, factor and split as pictures print them, for example `sviro (x5), train`."""
+        factor = f" ({self.about['factor']})" if self.about["factor"] else ""
+        return f"{self.about['dataset']}{factor}, {self.about['split']}"
+
+    def one_per_scenery(self, seed: int = 0) -> np.ndarray:
+        """Return latents (sceneries, d): of each scenery one image drawn at random, none of them mirrored."""
+        rows = np.random.default_rng(seed).permutation(np.flatnonzero(~self.flip))
+        return self.latents[rows[np.unique(self.scenery[rows], return_index=True)[1]]]
+
+
+def fingerprint_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def path_of(run: Path, dataset: str, checkpoint: str) -> Path:
+    """Return where a run folder keeps the latents of a dataset, given by its name for files."""
+    return run / FOLDER / f"{dataset}_{checkpoint}.npz"
+
+
+def save(path: Path, saved: SavedLatents) -> None:
+    """Write latents so that `path` is either the old file or the whole new one."""
+    arrays = {field.name: getattr(saved, field.name) for field in fields(saved)}
+    arrays["about"] = np.array(json.dumps(saved.about))
+    temporary = path.with_name(path.name + ".tmp")
+    path.parent.mkdir(exist_ok=True)
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def load(path: Path) -> SavedLatents:
+    """Read latents; UserError where the file is absent, damaged or holds anything but such arrays."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {field.name: archive[field.name] for field in fields(SavedLatents)}
+        saved = SavedLatents(**arrays | {"about": json.loads(str(arrays["about"]))})
+        problem = _problem(saved)
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file of latents") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        problem = str(error).strip("'\"") or type(error).__name__
+    if problem:
+        raise UserError(f"{path}: no file of saved latents, or a damaged one ({problem}); make it again with "
+                        "recon_and_save_latent_space.py")
+    return saved
+
+
+def saved_checkpoints(run: Path) -> list[str]:
+    """Return for which weights a run folder keeps latents: `last`, `best`, or both; UserError where for none."""
+    found = [name for name in ("last", "best") if any((run / FOLDER).glob(f"*_{name}.npz"))]
+    if not found:
+        raise UserError(f"{run}: no latents are saved there; make them with recon_and_save_latent_space.py {run}")
+    return found
+
+
+def find(run: Path, checkpoint: str, names: list[str] | None = None) -> list[SavedLatents]:
+    """Return the latents that a run folder keeps for a checkpoint, the training dataset's first.
+
+    names: of the evaluation datasets that are wanted, as in the files' names; all where there are none. Raises
+    UserError where latents are missing or come from different weights.
+    """
+    remedy = f"make them with recon_and_save_latent_space.py {run} --checkpoint {checkpoint}"
+    end = f"_{checkpoint}.npz"
+    loaded = {path.name.removesuffix(end): load(path) for path in sorted((run / FOLDER).glob(f"*{end}"))}
+    training = [name for name, each in loaded.items() if each.about["role"] == "training"]
+    if not training:
+        raise UserError(f"{run}: no latents of the training dataset under the {checkpoint} weights are saved there; "
+                        f"{remedy}")
+    if len(training) > 1:
+        raise UserError(f"{run / FOLDER}: holds latents of several training datasets ({', '.join(training)}); delete "
+                        "those that are not meant")
+    others = [name for name in loaded if name not in training]
+    for name in names or ():
+        if name not in others:
+            raise choice_error(f"{run}: --datasets", name, others)
+    first = loaded[training[0]]
+    for name in (wanted := names or others):
+        if loaded[name].about["weights"] != first.about["weights"]:
+            raise UserError(f"{run / FOLDER / name}{end}: comes from other weights than {training[0]}{end}; {remedy}")
+    return [first, *(loaded[name] for name in wanted)]
+
+
+def _problem(saved: SavedLatents) -> str:
+    """Say what is wrong with the arrays of a file, or nothing."""
+    if not isinstance(saved.about, dict) or set(saved.about) != set(ABOUT) or saved.about["version"] != VERSION:
+        return f"expected version {VERSION} of the layout"
+    shapes = {"latents": 2, "codes": 1, "labels": 2, "scenery": 1, "flip": 1, "sources": 1}
+    for name, dimensions in shapes.items():
+        array = getattr(saved, name)
+        if array.ndim != dimensions or len(array) != len(saved.latents) or not len(array):
+            return f"{name} has shape {array.shape}"
+    if saved.labels.dtype.kind not in "iu" or saved.labels.min() < 0 or saved.labels.max() >= len(saved.classes):
+        return f"labels go beyond {len(saved.classes)} classes"
+    return "" if np.isfinite(saved.latents).all() else "latents are not finite"

@@ -1,0 +1,104 @@
+"""Draw what trained autoencoders make of images, and save the latent spaces.
+
+Per dataset and checkpoint, a sheet shows images with their targets, reconstructions and nearest training images in
+the latent space, framed by whether k-nearest-neighbours predict the class: images/latent_<dataset>_<checkpoint>.png
+and .pdf in the run folder. A training image counts among its own neighbours for the prediction, but the nearest one
+shown is of another scenery. Targets are drawn as in training; for models without impossible targets they are the images
+themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz; latent/saved.py
+says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from dataset import Scenes
+from errors import UserError, run_script
+from experiment.run import describe_environment
+from latent.classify import fit
+from latent.command import create_parser, open_trained
+from latent.evaluate import TrainedAutoencoder
+from latent.nearest import Shown, show
+from latent.saved import VERSION, fingerprint_file, path_of, save
+from latent.trained import restore
+from reporting.pictures import verdict_sheet
+from training.journal import selection
+from training.sheets import pick
+from utils import choose_device
+
+TARGETS = {"none": "target:\ninput", "scene": "target:\nother\nvariant", "instance": "target:\nsame class"}
+
+
+def main() -> None:
+    arguments = parse()
+    runs = open_trained(arguments, "train_ae.py", ("conv", "extractor"))
+    for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
+        trained = TrainedAutoencoder(run, config, choose_device(config.training.device, config.training.gpu))
+        for scenes in trained.targets:
+            if scenes.identity == trained.train.identity:
+                raise UserError(f"{run.folder}: evaluation.datasets: {scenes.title}, {scenes.split} is the training "
+                                "dataset, which is drawn and saved anyway; leave it out")
+        for checkpoint in arguments.checkpoint or run.saved:
+            process(trained, checkpoint, arguments.images)
+
+
+def parse() -> argparse.Namespace:
+    parser = create_parser(__doc__)
+    parser.add_argument("--images", type=int, default=20, metavar="N",
+                        help="show so many images of each dataset, of as many classes as possible (default: 20)")
+    arguments = parser.parse_args()
+    if not 1 <= arguments.images <= 100:
+        raise UserError(f"--images: found {arguments.images}; allowed: 1 to 100")
+    return arguments
+
+
+def process(trained: TrainedAutoencoder, checkpoint: str, count: int) -> None:
+    """Save the latents of all datasets of a run under one checkpoint, and draw a sheet of each."""
+    run, training, model = trained.run, trained.config.training, trained.model
+    about = describe(trained, checkpoint, epoch=restore(model, run, checkpoint))
+    model.eval()
+    evaluation = trained.evaluation()
+    train = evaluation.train
+    latents = train.embed(model)
+    classifier = fit("knn", latents, train.codes, trained.config.model.knn, training.seed)
+    for views in (train, *evaluation.targets):
+        own = latents if views is train else views.embed(model)
+        path = path_of(run.folder, views.scenes.file_name, checkpoint)
+        save(path, views.pack(own, about | {"role": "training" if views is train else "evaluation"}))
+        tqdm.write(f"latents: {path} ({own.shape[0]} x {own.shape[1]})")
+        shown = show(model, views, own, train, latents, classifier, pick(views.scenes, count), training.impossible,
+                     training.seed)
+        for picture in draw(trained, views.scenes, shown, checkpoint, about["epoch"]):
+            tqdm.write(f"picture: {picture}")
+
+
+def describe(trained: TrainedAutoencoder, checkpoint: str, epoch: int | None) -> dict[str, Any]:
+    """Return what the saved latents of all datasets say of their making."""
+    run, device = trained.run, str(trained.train.device)
+    return {"version": VERSION, "experiment": run.experiment, "seed": trained.config.training.seed,
+            "checkpoint": checkpoint, "epoch": epoch, "selection": selection(run, checkpoint),
+            "weights": fingerprint_file(run.checkpoints / f"{checkpoint}_model.pth"),
+            "environment": describe_environment(run.experiment, device)}
+
+
+def draw(trained: TrainedAutoencoder, scenes: Scenes, shown: Shown, checkpoint: str, epoch: int | None) -> list[Path]:
+    """Draw the sheet of a dataset; return the paths."""
+    labels, predicted, near = ([scenes.class_text(label) for label in each]
+                               for each in (shown.labels, shown.predicted, shown.nearest_labels))
+    rows = {
+        "input": (shown.inputs, labels),
+        TARGETS[trained.config.training.impossible]: (shown.targets, []),
+        "recon-\nstruction": (shown.outputs, []),
+        "nearest\ntraining\nimage": (shown.nearest, near),
+    }
+    title = (f"{scenes.title}, {scenes.split}: {trained.run.experiment}, seed {trained.config.training.seed}, "
+             f"{checkpoint} weights (epoch {'unknown' if epoch is None else epoch}); class above, prediction of kNN "
+             f"(k = {trained.config.model.knn}) below it")
+    path = trained.run.images / f"latent_{scenes.file_name}_{checkpoint}"
+    return verdict_sheet(path, rows, predicted, shown.right.tolist(), title)
+
+
+if __name__ == "__main__":
+    run_script(main)
