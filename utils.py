@@ -56,6 +56,19 @@ def open_log(path: Path) -> logging.Logger:
     return log
 
 
+def tune(device: torch.device) -> None:
+    """Set up torch for training on a device.
+
+    A CPU keeps freed memory. A GPU may use TF32 in convolutions, and tries which of their algorithms is the fastest;
+    matrix products stay in full precision, as SSIM is made of differences of them.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+        return
+    torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, True
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def keep_freed_memory() -> None:
     """Have the process keep the memory it frees for its next allocations, where the C library can (glibc).
 

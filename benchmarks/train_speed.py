@@ -30,7 +30,7 @@ from readers.standin.write import write_standin
 from training.command import PRECISIONS
 from training.features import CachedInputs, LiveInputs, create_inputs
 from training.steps import ClassifierStep, SingleOptimizerStep, create_step
-from utils import keep_freed_memory
+from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"
 EXTRACTORS = ("vgg11", "resnet50", "densenet121")
@@ -42,10 +42,10 @@ VARIANTS = 2
 
 def main() -> None:
     arguments = parse()
-    keep_freed_memory()
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
+    tune(device)
     fabric = Fabric(accelerator=device.type, devices=1, precision=PRECISIONS[arguments.precision])
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -19,7 +19,7 @@ from pretrained_model import frozen_fingerprint
 from training.journal import Journal
 from training.loop import Loop
 from training.steps import Step
-from utils import choose_device, keep_freed_memory, seed_everything
+from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
@@ -63,7 +63,7 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
         if arguments.out:
             check_free(Path(arguments.out))
     device = choose_device(config.training.device, config.training.gpu)
-    keep_freed_memory()
+    tune(device)
     seed_everything("model", config.training.seed)
     fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
                     precision=PRECISIONS[config.training.precision])
