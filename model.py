@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from errors import UserError
+from layers import Upsample
 from pretrained_model import Frozen, build_extractor, scale_to_network
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -37,10 +38,10 @@ class Autoencoder(nn.Module):
             nn.Linear(dimension, HIDDEN), act(), nn.Linear(HIDDEN, 64 * self.grid**2), act(),
         )  # fmt: skip
         self.decoder_conv = nn.Sequential(
-            nn.ConvTranspose2d(64, 64, 4, stride=2, padding=1), act(),
-            nn.ConvTranspose2d(64, 32, 4, stride=2, padding=1), act(),
-            nn.ConvTranspose2d(32, 32, 4, stride=2, padding=1), act(),
-            nn.ConvTranspose2d(32, channels, 4, stride=2, padding=1), nn.Sigmoid(),
+            Upsample(64, 64), act(),
+            Upsample(64, 32), act(),
+            Upsample(32, 32), act(),
+            Upsample(32, channels), nn.Sigmoid(),
         )  # fmt: skip
 
     def extract(self, images: Tensor) -> Tensor:

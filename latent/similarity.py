@@ -16,7 +16,7 @@ from dataset import Inputs, Scenes
 from errors import UserError
 from model import Autoencoder
 from pairing import label_codes
-from training.losses import ssim
+from training.ssim import ssim
 
 # Turns images and targets, each (n, C, H, W) in [0, 1], into one value per image (n,).
 Metric = Callable[[Tensor, Tensor], Tensor]

@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 ROOMS = {"readers", "experiment", "training", "latent", "reporting"}
-SHARED = {"dataset", "rows", "pairing", "model", "pretrained_model", "utils", "errors"}
+SHARED = {"dataset", "layers", "rows", "pairing", "model", "pretrained_model", "utils", "errors"}
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 
 

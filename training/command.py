@@ -18,6 +18,7 @@ from experiment.schema import Config, load_config
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal
 from training.loop import Loop
+from training.profile import profile_steps
 from training.steps import Step
 from utils import choose_device, seed_everything, tune
 
@@ -72,6 +73,10 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
+    if arguments.profile:
+        trace = Path(f"{Path(arguments.config).stem}.trace.json")
+        print(profile_steps(job.step, job.batches, arguments.profile, trace))
+        return
     if run is None:
         name = experiment_name(arguments.name, arguments.config)
         run = create(config, name, str(device), Path(arguments.out) if arguments.out else None)
@@ -90,10 +95,14 @@ def _parse(description: str) -> argparse.Namespace:
     parser.add_argument("--out", metavar="DIR", help="run folder; default: results/<experiment>/<seed>-<id>")
     parser.add_argument("--resume", metavar="RUN", help="continue a run that was stopped, with the config it has")
     parser.add_argument("--dry-run", action="store_true", help="check config, data and one batch, then stop")
+    parser.add_argument("--profile", type=int, metavar="N",
+                        help="print where the time of N steps goes, write a trace to <config>.trace.json, then stop")
     arguments = parser.parse_args()
     if bool(arguments.config) == bool(arguments.resume):
         swallowed = [item for item in arguments.set if item.endswith(".toml") and "=" not in item]
         parser.error(f"put {swallowed[0]} before --set" if swallowed else "give either a config file or --resume RUN")
+    if arguments.profile is not None and (arguments.resume or arguments.dry_run or arguments.profile < 1):
+        parser.error("--profile takes a config file and a number of steps, from 1 on")
     if arguments.resume and (arguments.set or arguments.seed is not None or arguments.out or arguments.name):
         parser.error("--resume takes everything from the run folder; leave out --set, --seed, --name and --out")
     return arguments

@@ -1,56 +1,14 @@
 """Losses with the scales of the published runs; pure functions of tensors."""
 
-import math
 from collections.abc import Callable
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from errors import UserError
+from training.ssim import ssim
 
-SSIM_WINDOW, SSIM_SIGMA = 11, 1.5
-SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2
 TRIPLET_MARGIN = 0.2
-
-
-def ssim(images: Tensor, targets: Tensor) -> Tensor:
-    """Return the structural similarity of each image (n,), averaged over channels and positions.
-
-    images, targets: (n, C, H, W) in [0, 1], at least 11x11. Gaussian window of 11 taps, sigma 1.5, data range 1, no
-    padding, as in pytorch-msssim. Filtering is separable, so it is two products with a banded matrix per map, which
-    processors do far faster than a convolution with one channel.
-    """
-    height, width = images.shape[-2:]
-    if min(height, width) < SSIM_WINDOW:
-        raise UserError(f"training.loss 'ssim' needs images of at least {SSIM_WINDOW} pixels; found {height}x{width}")
-    rows = _band(height, images.device, images.dtype)
-    columns = _band(width, images.device, images.dtype).T
-    # The variances enter as their sum only, so one map does for both squares; what has no gradient stays apart.
-    mean_x, square, product = _filter(torch.stack([images, images * images + targets * targets, images * targets]),
-                                      rows, columns)
-    mean_y = _filter(targets, rows, columns)
-    means, crossed = mean_x**2 + mean_y**2, mean_x * mean_y
-    variances, covariance = square - means, product - crossed
-    luminance = (2 * crossed + SSIM_C1) / (means + SSIM_C1)
-    contrast = (2 * covariance + SSIM_C2) / (variances + SSIM_C2)
-    return (luminance * contrast).mean(dim=(1, 2, 3))
-
-
-def _filter(maps: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    return rows @ (maps @ columns)
-
-
-@lru_cache(maxsize=8)
-def _band(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """Return the matrix (size - 10, size) whose product with a column filters it with the Gaussian window."""
-    taps = [math.exp(-((i - SSIM_WINDOW // 2) ** 2) / (2 * SSIM_SIGMA**2)) for i in range(SSIM_WINDOW)]
-    window = torch.tensor(taps, dtype=torch.float64) / sum(taps)
-    band = torch.zeros(size - SSIM_WINDOW + 1, size, dtype=torch.float64)
-    for i, tap in enumerate(window):
-        band.diagonal(i)[:] = tap
-    return band.to(device, dtype)
 
 
 def ssim_loss(images: Tensor, targets: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from latent.similarity import LPIPS_LEAST_PIXELS, create_metrics, l1, partners, 
 from model import ConvAE
 from readers.standin import write_standin
 from training.features import LiveInputs
-from training.losses import ssim
+from training.ssim import ssim
 
 REAL = 11
 # The lpips package asks torchvision for its network in a deprecated way.

@@ -3,10 +3,8 @@
 import math
 
 import pytest
-import pytorch_msssim
 import torch
 
-from errors import UserError
 from training.losses import (
     RECONSTRUCTION_LOSSES,
     bce_loss,
@@ -15,7 +13,6 @@ from training.losses import (
     l1_loss,
     mse_loss,
     permute_latents,
-    ssim,
     ssim_loss,
     total_correlation,
     triplet_loss,
@@ -28,45 +25,8 @@ def pair(generator):
     return images, (images + 0.3 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
 
 
-def test_ssim_and_its_gradient_equal_the_library(pair):
-    ours, theirs = pair[0].clone().requires_grad_(), pair[0].clone().requires_grad_()
-    value = ssim(ours, pair[1])
-    expected = pytorch_msssim.ssim(theirs, pair[1], data_range=1, size_average=False)
-    torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-5)
-    value.sum().backward()
-    expected.sum().backward()
-    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-5)
-
-
-def test_ssim_equals_a_loop_over_windows(pair):
-    x, y = (image[:1, :1].double() for image in pair)
-    taps = [math.exp(-((i - 5) ** 2) / (2 * 1.5**2)) for i in range(11)]
-    window = torch.tensor([[a * b for b in taps] for a in taps], dtype=torch.float64)
-    window /= window.sum()
-    values = []
-    for top in range(40 - 10):
-        for left in range(24 - 10):
-            a, b = (image[0, 0, top : top + 11, left : left + 11] for image in (x, y))
-            mean_a, mean_b = (window * a).sum(), (window * b).sum()
-            var_a, var_b = (window * (a - mean_a) ** 2).sum(), (window * (b - mean_b) ** 2).sum()
-            cov = (window * (a - mean_a) * (b - mean_b)).sum()
-            values.append((2 * mean_a * mean_b + 1e-4) * (2 * cov + 9e-4)
-                          / ((mean_a**2 + mean_b**2 + 1e-4) * (var_a + var_b + 9e-4)))
-    assert float(ssim(x, y)) == pytest.approx(float(sum(values) / len(values)), abs=1e-9)
-
-
-def test_ssim_of_constant_images_is_the_closed_form():
-    dark, bright = (torch.full((1, 1, 16, 16), value, dtype=torch.float64) for value in (0.2, 0.8))
-    assert float(ssim(dark, bright)) == pytest.approx((2 * 0.16 + 1e-4) / (0.04 + 0.64 + 1e-4), abs=1e-9)
-
-
 def test_ssim_loss_of_an_image_with_itself_is_zero(pair):
     assert float(ssim_loss(pair[0], pair[0])) == pytest.approx(0, abs=1e-6)
-
-
-def test_ssim_refuses_images_smaller_than_its_window():
-    with pytest.raises(UserError, match="at least 11 pixels"):
-        ssim(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 8, 8))
 
 
 def test_pixel_losses_have_the_published_scales(pair):
