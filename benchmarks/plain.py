@@ -2,7 +2,7 @@
 
 Images are files that Pillow opens one by one in a DataLoader; positives, negatives and targets are found by looking
 through all labels for every sample; the frozen backbone runs in every step; SSIM is pytorch-msssim's; tensors have
-torch's default layout and the optimiser its default form.
+torch's default layout, layers and the optimiser are torch's own in their default form.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,12 +13,13 @@ import torch
 from lightning_fabric import Fabric
 from PIL import Image
 from pytorch_msssim import ssim
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
 from dataset import Batch
 from experiment.schema import Config
+from layers import Upsample
 from training.steps import OPTIMIZERS, AutoencoderStep, SingleOptimizerStep
 
 Sample = tuple[Tensor, Tensor, int]
@@ -81,8 +82,13 @@ def plain_batches(samples: PlainSamples, batch_size: int, extract: Callable[[Ten
 
 
 def make_plain(step: SingleOptimizerStep, config: Config, fabric: Fabric) -> SingleOptimizerStep:
-    """Take from a step what makes it fast: layout, optimiser and SSIM."""
+    """Take from a step what makes it fast: layout, layers, optimiser and SSIM."""
     step.model.to(memory_format=torch.contiguous_format)
+    for module in step.model.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+        if isinstance(module, Upsample):
+            module.__class__ = nn.ConvTranspose2d
     section = config.training
     optimizer = OPTIMIZERS[section.optimizer](step.parameters(), lr=section.learning_rate,
                                               weight_decay=section.weight_decay)

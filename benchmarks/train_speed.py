@@ -2,15 +2,18 @@
 
 Data are drawn stand-ins of SVIRO-NoCar at 128x128, weights random: neither changes what the work costs. Ours is what
 train_ae.py and train_classifier.py do within an epoch, frozen features cached where the model can use that; plain is
-`benchmarks/plain.py`. The two alternate in one process, figures are medians. The floor is the time for the operations
-of a step (as torch counts them) and the bytes of its images and features, at the speed that this machine reaches in
-one large convolution or copy (`benchmarks/floor.py`).
+`benchmarks/plain.py`. Each has a process of its own, they take turns, figures are medians. The floor is the time for
+the operations of a step (as torch counts them) and the bytes of its images and features, at the speed that this machine
+reaches in one large convolution or copy (`benchmarks/floor.py`).
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count, islice
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import torch
@@ -55,8 +58,7 @@ def main() -> None:
                                         "model.weights=none", f"training.batch_size={arguments.batch}"], seed=1)
             rows.append(measure(title, config, Path(folder), fabric, arguments))
             print_rows(rows[-1:], titles=len(rows) == 1)
-    print(f"{floor.describe(device)}, {arguments.precision} bit, batches of {arguments.batch}, plain of "
-          f"{arguments.plain_batch}")
+    print(f"{floor.describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
     write_json(arguments.out, {"device": floor.describe(device), "precision": arguments.precision, "rows": rows})
 
 
@@ -67,13 +69,14 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=EXTRACTORS)
     parser.add_argument("--sceneries", type=int, default=128, help="of the stand-in (default: 128)")
     parser.add_argument("--batch", type=int, default=64)
-    parser.add_argument("--plain-batch", type=int, default=16, help="of the plain side, whose steps take long")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, help="of the CPU (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default="32")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON")
     arguments = parser.parse_args()
+    if arguments.sceneries < arguments.batch:
+        parser.error("--sceneries must not be less than --batch")
     for model in arguments.models:
         if model not in models:
             raise choice_error("--models", model, models)
@@ -96,26 +99,60 @@ def measure(title: str, config: Config, folder: Path, fabric: Fabric, arguments:
     """Return sceneries per second of both sides, their ratio, and how near ours comes to its floor."""
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     step, batches, cached = ours(config, scenes, fabric)
-    plain_step, _, _ = ours(config, scenes, fabric)
-    plain = make_plain(plain_step, config, fabric)
-    samples = PlainSamples(write_files(scenes, folder), scenes.labels, VARIANTS, batches.triplet,
-                           config.training.impossible)
-    if not len(scenes) >= arguments.batch >= arguments.plain_batch:
-        raise SystemExit("--sceneries must not be less than --batch, nor that less than --plain-batch")
-    classifier = isinstance(step, ClassifierStep)
-    extract = (lambda images: images) if classifier else plain.model.extract
-    sides = [stepping(step, forever(batches)),
-             stepping(plain, plain_batches(samples, arguments.plain_batch, extract, batches.second, fabric.device))]
+    step.model.train()
+    endless = forever(batches)
     dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
-    (fast, slow), ceilings = alternate(sides, arguments.rounds, fabric.device, dtype, title)
-    batch = next(forever(batches))
+    with plain_process(config, write_files(scenes, folder), arguments) as plain_step:
+        sides = [lambda: step.update(next(endless)), plain_step]
+        seconds, ceilings = alternate(sides, arguments.rounds, fabric.device, dtype, title)
+    batch = next(endless)
     with FlopCounterMode(display=False) as counter:
         step.update(batch)
     moved = sum(part.numel() * size for part, size in ((batch.inputs, 2 if cached else 1), (batch.targets, 1))
                 if part is not None)
-    per = [fast / arguments.batch, slow / arguments.plain_batch]
-    figures = row(title, per, counter.get_total_flops() / arguments.batch, moved / arguments.batch, ceilings)
-    return {**figures, "cached": "yes" if cached else "no", "ours_per_s": 1 / per[0], "plain_per_s": 1 / per[1]}
+    size = arguments.batch
+    figures = row(title, [each / size for each in seconds], counter.get_total_flops() / size, moved / size, ceilings)
+    return {**figures, "cached": "yes" if cached else "no", "ours_per_s": size / seconds[0],
+            "plain_per_s": size / seconds[1]}
+
+
+@contextmanager
+def plain_process(config: Config, files: Path, arguments: argparse.Namespace) -> Iterator[Callable[[], object]]:
+    """Start the plain side and yield what has it take one step; it ends with the context."""
+    context = get_context("spawn")
+    here, there = context.Pipe()
+    options = (arguments.device, arguments.precision, torch.get_num_threads())
+    process = context.Process(target=serve_plain, args=(there, config, files, *options), daemon=True)
+    process.start()
+    there.close()
+
+    def step() -> object:
+        here.send("step")
+        return here.recv()
+
+    try:
+        yield step
+    finally:
+        process.terminate()
+        process.join()
+
+
+def serve_plain(connection: Connection, config: Config, files: Path, device: str, precision: str, threads: int) -> None:
+    """Take a step of the plain side whenever the connection asks for one."""
+    torch.set_num_threads(threads)
+    fabric = Fabric(accelerator=torch.device(device).type, devices=1, precision=PRECISIONS[precision])
+    scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
+    step, batches, _ = ours(config, scenes, fabric)
+    plain = make_plain(step, config, fabric)
+    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, config.training.impossible)
+    extract = (lambda images: images) if isinstance(step, ClassifierStep) else plain.model.extract
+    endless = plain_batches(samples, batches.batch_size, extract, batches.second, fabric.device)
+    plain.model.train()
+    while connection.recv():
+        plain.update(next(endless))
+        if fabric.device.type == "cuda":
+            torch.cuda.synchronize(fabric.device)
+        connection.send("done")
 
 
 def ours(config: Config, scenes: Scenes, fabric: Fabric) -> tuple[SingleOptimizerStep, Batches, bool]:
@@ -147,11 +184,6 @@ def forever(batches: Batches) -> Iterator[Batch]:
     """Yield batches of full size, epoch after epoch."""
     for number in count():
         yield from islice(batches.epoch(number), len(batches.scenes) // batches.batch_size)
-
-
-def stepping(step: SingleOptimizerStep, batches: Iterator[Batch]):
-    step.model.train()
-    return lambda: step.update(next(batches))
 
 
 def print_rows(rows: list[dict], titles: bool) -> None:

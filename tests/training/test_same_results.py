@@ -1,0 +1,94 @@
+"""What makes training fast changes neither its results nor waits for the device."""
+
+import pytest
+import torch
+from lightning_fabric import Fabric
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from dataset import Batches, Scenes
+from experiment.schema import Model, TargetDataset, Training
+from model import create_autoencoder
+from training.features import CachedInputs, LiveInputs, create_inputs
+from training.steps import create_step
+
+CPU = torch.device("cpu")
+SIZE = 32
+
+
+def open_scenes(name, cache, limit):
+    return Scenes(TargetDataset(name=name, root="x", limit=limit), SIZE, str(cache), CPU)
+
+
+def create(variation, scenes, type="extractor"):
+    torch.manual_seed(0)
+    options = {"extractor": "small_cnn"} if type == "extractor" else {}
+    section = Model(type=type, variation=variation, weights="none", dimension=16, knn=5, **options)
+    return create_autoencoder(section, SIZE, scenes.channels)
+
+
+def create_training(model, variation, scenes, inputs, loss="ssim"):
+    section = Training(epochs=1, loss=loss, learning_rate=1e-3, batch_size=16, tc_weight=10)
+    batches = Batches(scenes, inputs, 16, seed=1, triplet=variation == "tae",
+                      impossible="instance" if variation == "tae" else "none", second=variation == "factorvae")
+    return create_step(variation, model, section, Fabric(accelerator="cpu", devices=1)), batches
+
+
+@pytest.mark.parametrize("variation", ["ae", "tae"])
+def test_cached_and_live_features_train_alike(variation, tmp_path):
+    scenes, curves = open_scenes("glyphs", tmp_path, 80), []
+    for cached in (True, False):
+        model = create(variation, scenes)
+        inputs = create_inputs(model, scenes, tmp_path) if cached else LiveInputs(model, scenes)
+        assert isinstance(inputs, CachedInputs) == cached
+        step, batches = create_training(model, variation, scenes, inputs, loss="mse")
+        model.train()
+        # The same epoch four times over, so that losses can be compared with earlier ones.
+        curves.append([float(step.update(batch)["total"]) for _ in range(4) for batch in batches.epoch(1)])
+    assert len(curves[0]) == 20
+    assert sum(curves[0][-5:]) < 0.98 * sum(curves[0][:5])
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+class Waiting(TorchDispatchMode):
+    """Notes operations whose result the host has to wait for."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def __torch_dispatch__(self, function, types, arguments=(), options=None):
+        name = function.overloadpacket.__name__
+        masks = [item for item in arguments[1] if item is not None and item.dtype == torch.bool] \
+            if name.startswith("index") and isinstance(arguments[1], (list, tuple)) else []
+        if name in self.NAMES or masks:
+            self.seen.append(name)
+        return function(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize(("type", "variation"), [("conv", "ae"), ("conv", "tae"), ("conv", "vae"),
+                                                 ("conv", "factorvae"), ("extractor", "tae")])
+def test_nothing_within_an_epoch_waits_for_the_device(type, variation, tmp_path):
+    scenes = open_scenes("glyphs", tmp_path, 40)
+    model = create(variation, scenes, type)
+    inputs = create_inputs(model, scenes, tmp_path)
+    step, batches = create_training(model, variation, scenes, inputs)
+    # As on a device that holds everything.
+    for rows in (scenes.rows, getattr(inputs, "rows", scenes.rows)):
+        rows.mapping = None
+    model.train()
+    epoch = batches.epoch(1)
+    step.update(next(epoch))
+    with Waiting() as waiting:
+        for batch in epoch:
+            step.update(batch)
+    assert waiting.seen == []
+
+
+def test_waiting_is_noticed():
+    with Waiting() as waiting:
+        values = torch.rand(3)
+        values[values > 2]
+        values.sum().item()
+    assert waiting.seen == ["index", "_local_scalar_dense"]
