@@ -53,7 +53,7 @@ def build(config: Config, fabric: Fabric) -> Job:
 
     return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
-               notes=uncached_because(model), board=board)
+               notes=uncached_because(model, training.augment), board=board)
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from errors import UserError
-from utils import choose_device, mix_seed, open_log, seed_everything
+from utils import choose_device, mix_seed, open_log, seed_everything, tune
 
 
 def test_seeds_are_reproducible_and_fit_every_generator():
@@ -148,3 +148,17 @@ def test_freed_memory_is_used_again_without_asking_the_system():
     faults = {how: int(subprocess.run([sys.executable, "-c", FAULTS, how], capture_output=True, text=True, check=True,
                                       cwd=Path(__file__).parent.parent).stdout) for how in ("return", "keep")}
     assert faults["keep"] < 0.5 * faults["return"]
+
+
+@pytest.fixture
+def _gpu_flags():
+    before = torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    yield
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+
+
+@pytest.mark.usefixtures("_gpu_flags")
+def test_tuning_for_a_gpu_leaves_matrix_products_exact():
+    tune(torch.device("cuda"))
+    assert torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32

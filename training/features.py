@@ -56,12 +56,17 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     return CachedInputs(Rows(features, scenes.device), scenes.flips, scale)
 
 
-def uncached_because(model: Autoencoder) -> tuple[str, ...]:
+def uncached_because(model: Autoencoder, augment: bool = False) -> tuple[str, ...]:
     """Return the line to say when a run starts whose frozen features cannot be cached, or nothing."""
-    if not (model.frozen and model.frozen.drifts):
+    if model.frozen is None:
         return ()
-    return ("model.batchnorm 'reference': the extractor's BatchNorm layers use the statistics of each batch, so its "
-            "features cannot be cached; the run trains uncached",)
+    if model.frozen.drifts:
+        return ("model.batchnorm 'reference': the extractor's BatchNorm layers use the statistics of each batch, so "
+                "its features cannot be cached; the run trains uncached",)
+    if augment:
+        return ("training.augment: the extractor sees changed images at every step, so its features cannot be cached; "
+                "the run trains uncached",)
+    return ()
 
 
 def photometric(images: Tensor) -> Tensor:

@@ -128,6 +128,8 @@ def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, m
 def test_models_that_see_changed_images_run_uncached(scenes, tmp_path):
     assert isinstance(create_inputs(make("conv"), scenes, tmp_path), LiveInputs)
     assert isinstance(create_inputs(make(), scenes, tmp_path, augment=True), LiveInputs)
+    assert "training.augment" in uncached_because(make(), augment=True)[0]
+    assert uncached_because(make("conv"), augment=True) == ()
     assert not (tmp_path / "features").exists()
 
 
