@@ -1,9 +1,11 @@
-"""Text tables for the terminal, Markdown, CSV and LaTeX."""
+"""Tables for the terminal, Markdown, CSV, LaTeX and HTML."""
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 
 from rich import box
 from rich.console import Console
@@ -48,15 +50,47 @@ def latex(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> st
     return "\n".join([*body, *([f"% {note}"] if note else []), ""])
 
 
+def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
+    """Render a fragment of HTML: a table in a container that scrolls by itself, all text escaped.
+
+    Beyond the first `texts` columns, those in which every cell begins with a number, or is a dash, get the class `n`.
+    """
+    body = [tuple(line) for line in lines]
+    marks = [' class="n"' if i >= texts and all(_NUMBER.match(line[i]) for line in body) else ""
+             for i in range(len(header))]
+    names = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for name, mark in zip(header, marks, strict=True))
+    rows = ["".join(_html_cell(cell, mark) for cell, mark in zip(line, marks, strict=True)) for line in body]
+    label = escape(f"Table: {', '.join(header)}")
+    return "\n".join([f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table>',
+                      f"<thead><tr>{names}</tr></thead>", "<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>",
+                      "</table></div>", *([f'<p class="note">{escape(note)}</p>'] if note else []), ""])
+
+
+def _html_cell(text: str, mark: str) -> str:
+    """Return a cell; one with a line that is better wrapped than left on its own gets the class `long`."""
+    lines = text.split("\n")
+    if not mark and max(map(len, lines)) > LONGEST:
+        mark = ' class="long"'
+    return f"<td{mark}>{'<br>'.join(map(escape, lines))}</td>"
+
+
+# Characters of an HTML cell that stay in one line.
+LONGEST = 36
+_NUMBER = re.compile(r"[+-]?\d|-$")
+
+
 def heading(style: str, text: str) -> str:
     """Return a line above a table that is one of several."""
-    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n"}[style]
+    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n",
+            "html": f"<h3>{escape(text)}</h3>\n"}[style]
 
 
 def remarks(style: str, texts: list[str]) -> str:
     """Return paragraphs below a table, one per text; comments in LaTeX."""
     if style == "latex":
         return "".join(f"% {text}\n" for text in texts)
+    if style == "html":
+        return "".join(f'<p class="note">{escape(text)}</p>\n' for text in texts)
     wrap = textwrap.fill if style == "terminal" else lambda text, _: text
     return "".join(f"\n{wrap(text, 110)}\n" for text in texts)
 
@@ -76,4 +110,5 @@ _LATEX["≈"] = r"$\approx$"
 
 FORMATS: dict[str, Callable[..., str]] = {
     "terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex,
+    "html": html,
 }  # fmt: skip

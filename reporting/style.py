@@ -38,6 +38,8 @@ matplotlib.rcParams.update({
     "figure.dpi": 200,
     "savefig.dpi": 200,
     "image.interpolation": "nearest",
+    # Names of experiments and classes may hold dollar signs.
+    "text.parse_math": False,
     # Text stays text in a PDF: TrueType, which journals ask for, instead of Type 3.
     "pdf.fonttype": 42,
 })
