@@ -14,7 +14,7 @@ from reporting.style import PAGE_INCHES
 MOST_WIDE = int(PAGE_INCHES * 200)
 MOST_HIGH = 4000
 # Larger files are no pictures of ours; decoding them could take all memory.
-MOST_PIXELS = 100_000_000
+MOST_PIXELS = 50_000_000
 QUALITY = 85
 
 

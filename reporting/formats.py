@@ -76,7 +76,7 @@ def _html_cell(text: str, mark: str) -> str:
 
 # Characters of an HTML cell that stay in one line.
 LONGEST = 36
-_NUMBER = re.compile(r"[+-]?\d|-$")
+_NUMBER = re.compile(r"[+-]?(\d|nan)|-$")
 
 
 def heading(style: str, text: str) -> str:

@@ -1,16 +1,17 @@
 "use strict";
-// Cells without a value, a dash, stay at the end in both directions.
-const missing = (text) => text === "" || text === "-";
-const number = (text) => Number.parseFloat(text);
-const order = new Intl.Collator(undefined, { numeric: true });
+const order = new Intl.Collator("en", { numeric: true });
+
+// A number is what a cell begins with, so "63.6 ± 2.1" is 63.6. Cells without a value stay last in both directions.
+const value = (text, numeric) => (numeric ? Number.parseFloat(text) : text);
+const missing = (found) => Number.isNaN(found) || found === "" || found === "-";
 
 function sort(head, index, numeric) {
   const table = head.closest("table");
   const down = head.getAttribute("aria-sort") === "ascending";
-  const rows = Array.from(table.tBodies[0].rows, (row) => [row.cells[index].textContent.trim(), row]);
+  const rows = Array.from(table.tBodies[0].rows, (row) => [value(row.cells[index].textContent.trim(), numeric), row]);
   rows.sort(([a], [b]) => {
     if (missing(a) || missing(b)) return missing(a) - missing(b);
-    const ascending = numeric ? number(a) - number(b) : order.compare(a, b);
+    const ascending = numeric ? a - b : order.compare(a, b);
     return down ? -ascending : ascending;
   });
   for (const other of head.parentNode.cells) other.removeAttribute("aria-sort");
