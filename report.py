@@ -11,6 +11,7 @@ import os
 import shlex
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -326,9 +327,9 @@ def write(path: Path, text: str) -> None:
         temporary.write_bytes(content)
         os.replace(temporary, path)
     except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
         raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
-    finally:
-        temporary.unlink(missing_ok=True)
     print(f"{path} ({len(content) / 1e6:.1f} MB)")
 
 
