@@ -231,13 +231,17 @@ def pictures(runs: list[Run], rows: Records) -> str:
             parts.append(page.paragraph("No pictures in any of its runs."))
             continue
         parts.append(page.note(f"Seed {run.config.training.seed}: {run.folder}"))
-        described = sorted((captions.describe(path.stem, datasets), path) for path in paths)
+        # The weights of the best epoch resemble those of the last one; both would double the size of the page.
+        oracle = [path for path in paths if path.with_name(path.name.replace("_best.png", "_last.png")) in paths
+                  and path.stem.endswith("_best")]
+        described = sorted((captions.describe(path.stem, datasets), path) for path in paths if path not in oracle)
         parts += [picture(path, caption, alt, f"{name}, seed {run.config.training.seed}", shown)
                   for (_, caption, alt), path in described]
-        others = [f"{other.images}: {count(len(each), 'picture')}" for other, each in found if other is not run]
+        others = [*map(str, oracle), *(f"{other.images}: {count(len(each), 'picture')}" for other, each in found
+                                       if other is not run)]
         if others:
-            summary = f"Not shown: pictures of {count(len(others), 'other run')}"
-            parts.append(page.details(summary, page.listing(others)))
+            parts.append(page.details("Not shown: those of other runs, and of the best epoch beside the last one",
+                                      page.listing(others)))
     return "".join(parts)
 
 

@@ -15,7 +15,7 @@ MOST_WIDE = int(PAGE_INCHES * 200)
 MOST_HIGH = 4000
 # Larger files are no pictures of ours; decoding them could take all memory.
 MOST_PIXELS = 50_000_000
-QUALITY = 85
+QUALITY = 75
 
 
 @dataclass(frozen=True)

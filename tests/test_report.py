@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from experiment import predictions, records
+from reporting import page
+from reporting.formats import FORMATS
 
 PROJECT = Path(__file__).parent.parent
 CONFIG = """
@@ -86,6 +88,7 @@ def results(tmp_path_factory):
             write(root, HOSTILE, seed, car, 0.075 + 0.01 * number**2, variation="tae")
     paint(run / "images" / "reconstruction_sviro_i3_all.png", "navy")
     paint(run / "images" / "latents_tsne_last.png", "green")
+    paint(run / "images" / "latents_tsne_best.png", "olive")
     paint(root / HOSTILE / "1-x5" / "images" / "data_sviro_x5_all.png", "navy")
     (root / HOSTILE / "1-x5" / "images" / "broken.png").write_bytes(b"no picture")
     stopped = write(root, "stopped", 1, "x5", 0.5, done=False, evaluated=False)
@@ -106,6 +109,17 @@ def make(*arguments):
                           check=False, cwd=PROJECT)
     assert done.returncode == 0, done.stderr
     return done
+
+
+@pytest.fixture
+def plain(monkeypatch):
+    """Leave out the drawing of figures, which takes longer than all else of a page; the page of `report` has them."""
+    def draw(path, *_):
+        paint(path.with_suffix(".png"), "white", (20, 20))
+        return [path.with_suffix(".pdf"), path.with_suffix(".png")]
+
+    monkeypatch.setattr("reporting.curves.draw_curves", draw)
+    monkeypatch.setattr("reporting.confusion.draw_classwise", lambda folder, _: draw(folder / "classes"))
 
 
 def section(text, title):
@@ -168,7 +182,7 @@ def test_configs_are_shown_where_they_differ(report):
     assert ["training.epochs", "4"] in table_lines(alike)
 
 
-def test_pictures_say_what_they_show_and_broken_or_repeated_ones_are_not_dropped(report):
+def test_pictures_say_what_they_show_and_none_is_dropped_silently(report, results):
     shown = section(report.read_text(), "Pictures")
     assert list(map(html.unescape, re.findall(r"<figcaption>(.*?)</figcaption>", shown))) == [
         f"Images of sviro (x5), all, as trained or tested on; {HOSTILE}, seed 1",
@@ -176,7 +190,11 @@ def test_pictures_say_what_they_show_and_broken_or_repeated_ones_are_not_dropped
     same = f"all, weights of the last epoch: the same picture as that of {HOSTILE}, seed 1, above."
     assert f"Reconstructions of sviro (i3), {same}" in html.unescape(shown)
     assert "broken: not shown." in shown
-    assert shown.count("Not shown: pictures of 5 other runs") == 2
+    assert shown.count("Not shown: those of other runs, and of the best epoch") == 2
+    listed = [html.unescape(item) for item in re.findall(r"<li>(.*?)</li>", shown)]
+    assert len(listed) == 5 + 5 + 1
+    assert str(results / FIRST / "3-i3" / "images" / "latents_tsne_best.png") in listed
+    assert f"{results / HOSTILE / '2-x5' / 'images'}: 0 pictures" in listed
     assert all(re.findall(r'<img [^>]*alt="([^"]*)"', report.read_text()))
 
 
@@ -198,6 +216,7 @@ def test_the_same_runs_give_the_same_bytes(report, results, tmp_path):
     assert again == report.read_text()
 
 
+@pytest.mark.usefixtures("plain")
 def test_two_experiments_are_compared_unasked_and_the_file_is_replaced_whole(script, results, tmp_path):
     out = tmp_path / "new" / "page.html"
     code, printed, err = script("report.py", results / FIRST, results / HOSTILE, "--out", out)
@@ -210,6 +229,7 @@ def test_two_experiments_are_compared_unasked_and_the_file_is_replaced_whole(scr
     assert "No accuracies of last or best weights are recorded" in out.read_text()
 
 
+@pytest.mark.usefixtures("plain")
 def test_runs_of_the_papers_tables_have_their_table(script, tmp_path):
     write(tmp_path / "results", "digits", 1, "", 0.5, name="mnist")
     code, _, err = script("report.py", tmp_path / "results", "--out", tmp_path / "page.html")
@@ -217,6 +237,7 @@ def test_runs_of_the_papers_tables_have_their_table(script, tmp_path):
     assert "<h3>Table S7: kNN</h3>" in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.usefixtures("plain")
 def test_seeds_without_all_factors_are_not_pooled_and_that_is_said(script, tmp_path):
     for seed, car in ((1, "x5"), (1, "i3"), (2, "x5")):
         write(tmp_path / "results", "holes", seed, car, 0.5)
@@ -234,6 +255,7 @@ def test_seeds_without_all_factors_are_not_pooled_and_that_is_said(script, tmp_p
     (["{results}", "--out", "{results}"], "is a folder; allowed: a file"),
     (["{results}/first", "--out", "{results}/stopped/1-x5/cfg.toml/page.html"], "cannot be written"),
 ])  # fmt: skip
+@pytest.mark.usefixtures("plain")
 def test_mistakes_are_one_line(script, results, arguments, said):
     code, out, err = script("report.py", *(each.format(results=results) for each in arguments))
     last = [line for line in err.strip().splitlines() if line.startswith("error: ")]
@@ -305,14 +327,17 @@ def browse(folder, url, *options):
     return done.stdout, done.stderr
 
 
-@pytest.fixture(scope="module")
-def seen(report, tmp_path_factory):
-    """What a browser finds on the page, and what it says on its console."""
-    folder = tmp_path_factory.mktemp("browser")
-    (folder / "wrapper.html").write_text(WRAPPER.format(page=report.as_uri()))
+def look(folder, path):
+    """Return what a browser finds on a page, and the lines on its console."""
+    (folder / "wrapper.html").write_text(WRAPPER.format(page=path.as_uri()))
     dom, log = browse(folder, (folder / "wrapper.html").as_uri(), "--virtual-time-budget=5000", "--dump-dom")
     found = re.search(r'<pre id="found">(.*?)</pre>', dom, re.DOTALL)[1]
     return json.loads(html.unescape(found)), [line for line in log.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture(scope="module")
+def seen(report, tmp_path_factory):
+    return look(tmp_path_factory.mktemp("browser"), report)
 
 
 @needs_browser
@@ -329,6 +354,19 @@ def test_wide_tables_scroll_by_themselves_and_figures_stay_legible_on_a_phone(se
     assert seen[0]["390"]["scrolling"] > 3
     assert seen[0]["390"]["narrowest"] >= 390 - 2 * 16 - 2 * 8 - 2
     assert seen[0]["broken"] == 0
+
+
+@needs_browser
+def test_signs_exponents_and_missing_values_are_sorted_as_what_they_are(tmp_path):
+    cells = ["10.2 ± 3.0", "-", "-0.5", "2e-05", "nan", "+3.1 to +4.0", "9.7 ± 0.1 *", "-12.0", "0.0004"]
+    table = FORMATS["html"](("name", "last epoch"), [("a", cell) for cell in cells], 1)
+    (tmp_path / "page.html").write_text(page.page("sorting", "", [page.Section("all", table)]))
+    found, console = look(tmp_path, tmp_path / "page.html")
+    numbers = ["-12.0", "-0.5", "2e-05", "0.0004", "+3.1 to +4.0", "9.7 ± 0.1 *", "10.2 ± 3.0"]
+    assert found["before"] == [cells, None]
+    assert found["up"] == [[*numbers, "-", "nan"], "ascending"]
+    assert found["down"] == [[*numbers[::-1], "-", "nan"], "descending"]
+    assert len(console) == 1
 
 
 @needs_browser
@@ -363,5 +401,6 @@ def test_print_cuts_nothing_off_and_unfolds_what_is_folded(report, tmp_path):
     right = [float(edge) for edge in re.findall(r'xMax="([\d.]+)"', words)]
     assert len(right) > 300
     assert max(right) <= min(pages) - 20
-    for folded in ("training.epochs", "2.9.0"):
-        assert f">{folded}<" in words
+    # The last column of the widest table, and what is folded away on a screen.
+    for word in ("words", "points", "effect", "training.epochs", "2.9.0"):
+        assert f">{word}<" in words
