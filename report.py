@@ -46,11 +46,10 @@ def main() -> None:
     facts = [describe(run, len(kept[run.folder])) for run in runs]
     check(facts, arguments)
     rows = [row for each in facts for row in each.records]
-    logged = [row for run in runs for row in run.logged()]
     sections = [
         Section("What was run", what_was_run(facts)),
         Section("Accuracy", accuracy(runs, facts, rows, arguments)),
-        Section("Curves over the epochs", drawn_curves([*rows, *logged])),
+        Section("Curves over the epochs", drawn_curves(rows)),
         Section("Classes and seats", classes([each for found in kept.values() for each in found])),
         Section("Domain gap in the latent space", gaps.render(rows, "html") or page.paragraph(
             "Not recorded. recon_and_save_latent_space.py saves latents; plot_extracted_and_saved_latent_space.py "
@@ -100,7 +99,7 @@ def describe(run: Run, kept: int) -> RunFacts:
     finished = marker.read_text(encoding="utf-8", errors="replace").strip() if run.done else ""
     return RunFacts(run.experiment, config.training.seed, str(run.folder), kind + network, run.published,
                     run.done or run.published, str(environment.get("started", "")), finished, config.training.epochs,
-                    values, environment, store.read(run.folder), kept)
+                    values, environment, [*store.read(run.folder), *run.logged()], kept)
 
 
 def in_words(value: Any) -> str:

@@ -53,29 +53,30 @@ def latex(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> st
 def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
     """Render a fragment of HTML: a table in a container that scrolls by itself, all text escaped.
 
-    Beyond the first `texts` columns, those in which every cell begins with a number, or is a dash, get the class `n`.
+    Beyond the first `texts` columns, those in which every cell begins with a number, or is a dash, get the class `n`;
+    other cells `long` where they have a line that is better wrapped, `word` where they have a word that is better
+    broken than a narrow page exceeded.
     """
     body = [tuple(line) for line in lines]
-    marks = [' class="n"' if i >= texts and all(_NUMBER.match(line[i]) for line in body) else ""
-             for i in range(len(header))]
-    names = "".join(f'<th scope="col"{mark}>{escape(name)}</th>' for name, mark in zip(header, marks, strict=True))
-    rows = ["".join(_html_cell(cell, mark) for cell, mark in zip(line, marks, strict=True)) for line in body]
+    numbers = [i >= texts and all(_NUMBER.match(line[i]) for line in body) for i in range(len(header))]
+    names = "".join(map(_html_cell, header, numbers, ["th"] * len(header)))
+    rows = ["".join(map(_html_cell, line, numbers, ["td"] * len(line))) for line in body]
     label = escape(f"Table: {', '.join(header)}")
     return "\n".join([f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table>',
                       f"<thead><tr>{names}</tr></thead>", "<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>",
                       "</table></div>", *([f'<p class="note">{escape(note)}</p>'] if note else []), ""])
 
 
-def _html_cell(text: str, mark: str) -> str:
-    """Return a cell; one with a line that is better wrapped than left on its own gets the class `long`."""
+def _html_cell(text: str, number: bool, tag: str) -> str:
     lines = text.split("\n")
-    if not mark and max(map(len, lines)) > LONGEST:
-        mark = ' class="long"'
-    return f"<td{mark}>{'<br>'.join(map(escape, lines))}</td>"
+    long = tag == "td" and max(map(len, lines)) > LINE
+    mark = "n" if number else "long" if long else "word" if max(map(len, text.split()), default=0) > WORD else ""
+    scope, mark = ' scope="col"' if tag == "th" else "", f' class="{mark}"' if mark else ""
+    return f"<{tag}{scope}{mark}>{'<br>'.join(map(escape, lines))}</{tag}>"
 
 
-# Characters of an HTML cell that stay in one line.
-LONGEST = 36
+# Characters of an HTML cell that stay in one line, and in one piece.
+LINE, WORD = 36, 14
 _NUMBER = re.compile(r"[+-]?(\d|nan)|-$")
 
 

@@ -16,7 +16,7 @@ class RunFacts:
 
     model: in words; config: dotted key -> value as text, without seed and places; started, finished: ISO dates, empty
     where unknown; done: whether training was finished; epochs: to be trained; predictions: how many are kept;
-    environment: what environment.json holds.
+    environment: what environment.json holds; records: also the accuracies that a published run has logged.
     """
 
     experiment: str
@@ -52,8 +52,9 @@ def overview(facts: list[RunFacts], style: str) -> str:
         finished, unfinished = ([run for run in runs if run.done == done] for done in (True, False))
         dates = [[date[:16].replace("T", " ") for date in found if date]
                  for found in ((run.started for run in runs), (run.finished for run in runs))]
+        ends = min(dates[0], default="-"), max(dates[1], default="-")
         lines.append((name, _distinct(run.model for run in runs), str(len(runs)), _seeds(finished), _seeds(unfinished),
-                      f"{min(dates[0], default='-')}\n{max(dates[1], default='-')}", _distinct(map(_commit, runs)),
+                      _distinct(ends), _distinct(map(_commit, runs)),
                       _distinct("-" if run.published else str(run.environment.get("device", "-")) for run in runs)))
     return FORMATS[style](OVERVIEW, lines, len(OVERVIEW), "From the first start to the last end of a run. Commit: of "
                           "the project; dirty: with changes that no commit holds.")

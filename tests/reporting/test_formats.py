@@ -46,8 +46,8 @@ def test_columns_of_numbers_are_marked_and_only_those():
 
 
 def test_long_cells_may_be_wrapped():
-    found = Cells(html([("a" * 80, "1", "short\n" * 40)]))
-    assert [mark for mark, _ in found.rows[1]] == ["long", "n", None]
+    found = Cells(html([("of many words " * 3, "1", "short\n" * 40), ("an_experiment_by_name", "1", "12345678901234")]))
+    assert [[mark for mark, _ in row] for row in found.rows[1:]] == [["long", "n", None], ["word", "n", None]]
 
 
 def test_a_table_without_lines_a_heading_and_notes_are_escaped():
