@@ -11,7 +11,7 @@ import sys
 from errors import UserError, choice_error, run_script
 from experiment import records
 from experiment.command import write_or_print
-from experiment.naming import departures, paper_row
+from experiment.naming import paper_place
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from reporting import compare, paper_text
 from reporting.formats import FORMATS
@@ -83,12 +83,9 @@ def paper_tables(runs: list[Run], arguments: argparse.Namespace) -> str:
 
 
 def entry(run: Run) -> Entry | None:
-    """Place a run in the paper's tables; None for one that belongs to none. Published runs depart in nothing."""
-    place = paper_row(run.config)
-    if place is None:
-        return None
-    apart = () if run.published else tuple(departures(run.config))
-    return Entry(run.experiment, run.config.training.seed, *place, apart, records.read(run.folder))
+    """Place a run in the paper's tables; None for one that belongs to none."""
+    place = paper_place(run.config, run.published)
+    return place and Entry(run.experiment, run.config.training.seed, *place, records.read(run.folder))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What a model is fed: sceneries with variants and labels, and batches drawn from them by index arithmetic."""
 
-import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor
 
 from errors import UserError
+from experiment.naming import dataset_file_name
 from experiment.schema import Config, TargetDataset
 from pairing import Impossible, Pairing, label_codes
 from readers import create_reader
@@ -66,7 +66,7 @@ class Scenes:
     @property
     def file_name(self) -> str:
         """Return name, factor and split for use in file names."""
-        return re.sub(r"[\s,/]+", "_", " ".join(part for part in self.identity.values() if part))
+        return dataset_file_name(self.name, self.factor, self.split)
 
     @property
     def left_out(self) -> list[str]:

@@ -7,11 +7,10 @@ logs/accuracy.log. Writes accuracy.pdf, accuracy.png, loss.pdf and loss.png.
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from errors import UserError, run_script
-from experiment import published, records
-from experiment.run import Run, expand, open_run, warn_of_mixture
+from experiment import records
+from experiment.run import expand, open_run, warn_of_mixture
 from reporting.curves import curves, draw_curves
 
 METRICS = ("accuracy", "loss")
@@ -21,7 +20,7 @@ def main() -> None:
     arguments = parse()
     folders = expand(arguments.runs)
     warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets"))
-    rows = [row for folder in folders for row in (*records.read(folder), *logged(open_run(folder)))]
+    rows = [row for folder in folders for row in (*records.read(folder), *open_run(folder).logged())]
     drawn = {metric: panels for metric in arguments.metric if (panels := curves(rows, metric, arguments.pool))}
     if not drawn:
         raise UserError(f"{', '.join(arguments.runs)}: no {' and no '.join(arguments.metric)} per epoch recorded; runs "
@@ -42,23 +41,6 @@ def parse() -> argparse.Namespace:
                         help="take the factors of a dataset (cars left out in turn) as one test set")
     parser.add_argument("--out", metavar="DIR", default="results/figures", help="default: results/figures")
     return parser.parse_args()
-
-
-def logged(run: Run) -> list[dict[str, Any]]:
-    """Return the accuracies that a published run logged as records; runs made here have theirs in their records.
-
-    The log does not say how many samples are behind a value: `n` is 1.
-    """
-    if not run.published:
-        return []
-    training = run.config.training
-    common = {
-        "experiment": run.experiment, "seed": training.seed, "dataset": "test set of the published training",
-        "factor": "", "split": "accuracy.log", "classifier": "network" if run.config.model.type == "classifier" else
-        "knn", "checkpoint": "epoch", "metric": "accuracy", "selection": "every epoch", "n": 1,
-    }  # fmt: skip
-    return [records.record(**common, epoch=epoch, value=value)
-            for epoch, value in published.curve(run.folder, training.frequency, training.epochs).items()]
 
 
 if __name__ == "__main__":

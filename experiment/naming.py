@@ -1,5 +1,6 @@
-"""What the paper's tables call the model of a config, and in which keys a config departs from the published runs."""
+"""What files call a dataset, what the paper's tables call a model, and in what configs depart from published runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,11 @@ OF_AUTOENCODERS: dict[str, dict[str, Any]] = {
     "s7": {"model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
 }
 SPLITS = {"s5": (None, "all"), "s6": (None, "all"), "s7": (None, "train")}
+
+
+def dataset_file_name(dataset: str, factor: str, split: str) -> str:
+    """Return name, factor and split of a dataset for use in file names."""
+    return re.sub(r"[\s,/]+", "_", " ".join(part for part in (dataset, factor, split) if part))
 
 
 def paper_name(config: Config) -> tuple[str, str]:
@@ -84,6 +90,12 @@ def departures(config: Config) -> list[str]:
     if "model.layer" in expected and model.weights != "imagenet" and not Path(model.weights).suffix:
         found.append(f"model.weights = {model.weights} (imagenet)")
     return found
+
+
+def paper_place(config: Config, published: bool) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+    """Return a run's table, row and departures; None for one that belongs to none. Published runs depart in nothing."""
+    place = paper_row(config)
+    return None if place is None else (*place, () if published else tuple(departures(config)))
 
 
 def is_as_published(config: Config) -> bool:

@@ -11,10 +11,10 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from errors import UserError
-from experiment import published
+from experiment import published, records
 from experiment.schema import PLACES, Config, differences, dump_config, load_config
 
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
@@ -52,6 +52,31 @@ class Run:
     def published(self) -> bool:
         """Whether it is one of the published runs, not made here; see `experiment.published`."""
         return published.is_published(self.folder)
+
+    def logged(self) -> list[dict[str, Any]]:
+        """Return the accuracies that a published run logged as records; runs made here have theirs in their records.
+
+        The log does not say how many samples are behind a value: `n` is 1.
+        """
+        if not self.published:
+            return []
+        training = self.config.training
+        common = {
+            "experiment": self.experiment, "seed": training.seed, "dataset": "test set of the published training",
+            "factor": "", "split": "accuracy.log", "metric": "accuracy", "checkpoint": "epoch", "n": 1,
+            "classifier": "network" if self.config.model.type == "classifier" else "knn", "selection": "every epoch",
+        }  # fmt: skip
+        return [records.record(**common, epoch=epoch, value=value)
+                for epoch, value in published.curve(self.folder, training.frequency, training.epochs).items()]
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Return what environment.json holds, empty where there is none or it cannot be read."""
+        try:
+            content = json.loads((self.folder / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     @property
     def done(self) -> bool:

@@ -229,6 +229,15 @@ def dump_config(config: Config) -> str:
     return toml.dumps(config.model_dump(exclude_none=True), encoder)
 
 
+def toml_value(value: Any) -> str:
+    """Return a value as TOML in one line, as an override takes it; keys of tables that are None are left out."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key} = {toml_value(item)}' for key, item in value.items() if item is not None)}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml_value, value))}]"
+    return _toml_string(value) if isinstance(value, str) else str(value).lower()
+
+
 def _toml_string(text: str) -> str:
     """Quote a text for TOML; the toml package's own quoting damages backslashes and control characters."""
     # JSON escapes all that TOML wants escaped, but for one character.
@@ -237,15 +246,16 @@ def _toml_string(text: str) -> str:
 
 def differences(first: Config, second: Config, ignore: tuple[str, ...] = ()) -> list[str]:
     """Return the dotted keys in which two configs differ, less those that are or lie below a name in `ignore`."""
-    a, b = _flatten(first.model_dump()), _flatten(second.model_dump())
+    a, b = flatten(first.model_dump()), flatten(second.model_dump())
     keys = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
     return [key for key in keys if not any(key == name or key.startswith(name + ".") for name in ignore)]
 
 
-def _flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested dictionaries as one with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat.update(_flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
+        flat.update(flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value})
     return flat
 
 

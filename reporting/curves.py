@@ -9,7 +9,7 @@ from textwrap import wrap
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from errors import UserError
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
@@ -118,6 +118,9 @@ def _scale(ax: Axes, found: list[Curve]) -> None:
     values = np.concatenate([curve.mean for curve in found])
     if values.min() > 0 and values.max() > WIDE * values.min():
         ax.set_yscale("log")
+        # Plain numbers: mathematical notation is off, for names that hold dollar signs.
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(NullFormatter())
         # A band that reaches down to zero would stretch the axis without end.
         ax.set_ylim(bottom=values.min() / 1.5)
 

@@ -1,9 +1,11 @@
-"""Text tables for the terminal, Markdown, CSV and LaTeX."""
+"""Tables for the terminal, Markdown, CSV, LaTeX and HTML."""
 
 import csv
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from html import escape
 
 from rich import box
 from rich.console import Console
@@ -48,15 +50,48 @@ def latex(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> st
     return "\n".join([*body, *([f"% {note}"] if note else []), ""])
 
 
+def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
+    """Render a fragment of HTML: a table in a container that scrolls by itself, all text escaped.
+
+    Beyond the first `texts` columns, those in which every cell begins with a number, or is a dash, get the class `n`;
+    other cells `long` where they have a line that is better wrapped, `word` where they have a word that is better
+    broken than a narrow page exceeded.
+    """
+    body = [tuple(line) for line in lines]
+    numbers = [i >= texts and all(_NUMBER.match(line[i]) for line in body) for i in range(len(header))]
+    names = "".join(map(_html_cell, header, numbers, ["th"] * len(header)))
+    rows = ["".join(map(_html_cell, line, numbers, ["td"] * len(line))) for line in body]
+    label = escape(f"Table: {', '.join(header)}")
+    return "\n".join([f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table>',
+                      f"<thead><tr>{names}</tr></thead>", "<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>",
+                      "</table></div>", *([f'<p class="note">{escape(note)}</p>'] if note else []), ""])
+
+
+def _html_cell(text: str, number: bool, tag: str) -> str:
+    lines = text.split("\n")
+    long = tag == "td" and max(map(len, lines)) > LINE
+    mark = "n" if number else "long" if long else "word" if max(map(len, text.split()), default=0) > WORD else ""
+    scope, mark = ' scope="col"' if tag == "th" else "", f' class="{mark}"' if mark else ""
+    return f"<{tag}{scope}{mark}>{'<br>'.join(map(escape, lines))}</{tag}>"
+
+
+# Characters of an HTML cell that stay in one line, and in one piece.
+LINE, WORD = 36, 14
+_NUMBER = re.compile(r"[+-]?(\d|nan)|-$")
+
+
 def heading(style: str, text: str) -> str:
     """Return a line above a table that is one of several."""
-    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n"}[style]
+    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n",
+            "html": f"<h3>{escape(text)}</h3>\n"}[style]
 
 
 def remarks(style: str, texts: list[str]) -> str:
     """Return paragraphs below a table, one per text; comments in LaTeX."""
     if style == "latex":
         return "".join(f"% {text}\n" for text in texts)
+    if style == "html":
+        return "".join(f'<p class="note">{escape(text)}</p>\n' for text in texts)
     wrap = textwrap.fill if style == "terminal" else lambda text, _: text
     return "".join(f"\n{wrap(text, 110)}\n" for text in texts)
 
@@ -76,4 +111,5 @@ _LATEX["≈"] = r"$\approx$"
 
 FORMATS: dict[str, Callable[..., str]] = {
     "terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex,
+    "html": html,
 }  # fmt: skip

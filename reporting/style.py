@@ -8,6 +8,7 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.16
@@ -38,6 +39,8 @@ matplotlib.rcParams.update({
     "figure.dpi": 200,
     "savefig.dpi": 200,
     "image.interpolation": "nearest",
+    # Names of experiments and classes may hold dollar signs.
+    "text.parse_math": False,
     # Text stays text in a PDF: TrueType, which journals ask for, instead of Type 3.
     "pdf.fonttype": 42,
 })
@@ -60,6 +63,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
 
     path: without a suffix, or with that of either; each file is the old or the whole new one.
     """
+    _make_printable(figure)
     stem = path.with_suffix("") if path.suffix in (".pdf", ".png") else path
     stem.parent.mkdir(parents=True, exist_ok=True)
     written = []
@@ -71,6 +75,14 @@ def save(figure: Figure, path: Path) -> list[Path]:
         os.replace(temporary, target)
         written.append(target)
     return written
+
+
+def _make_printable(figure: Figure) -> None:
+    """Show bytes in names of folders that are no text as escapes, as error messages do; no font can draw them."""
+    for each in figure.findobj(Text):
+        printable = each.get_text().encode(errors="backslashreplace").decode()
+        if printable != each.get_text():
+            each.set_text(printable)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -52,7 +52,7 @@ def test_reporting_imports_nothing_of_the_project_but_itself():
 
 @pytest.mark.parametrize("module", ["reporting.tables", "reporting.pictures", "readers", "experiment.schema",
                                     "experiment.records", "experiment.run", "calculate_mean_and_var_accuracy",
-                                    "plot_accuracy_over_time", "plot_class_accuracy",
+                                    "plot_accuracy_over_time", "plot_class_accuracy", "report",
                                     "plot_extracted_and_saved_latent_space"])
 def test_tables_readers_and_configs_come_without_torch(module):
     import subprocess

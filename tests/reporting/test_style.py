@@ -34,6 +34,14 @@ def test_the_same_figure_is_the_same_file(tmp_path):
     assert [path.read_bytes() for path in first] == [path.read_bytes() for path in second]
 
 
+def test_names_that_are_no_text_or_look_like_formulas_are_drawn_as_they_are(tmp_path):
+    figure = draw()
+    figure.suptitle("bytes \udcff and $\\frac$")
+    figure.axes[0].legend(["$\\nothing$ \udc80"])
+    assert all(path.stat().st_size for path in save(figure, tmp_path / "names"))
+    assert figure.get_suptitle() == "bytes \\udcff and $\\frac$"
+
+
 def test_the_first_28_lines_differ():
     assert len({tuple(line_style(number).items()) for number in range(28)}) == 28
 

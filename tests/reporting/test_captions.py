@@ -1,0 +1,27 @@
+"""What pictures show, from their names."""
+
+import pytest
+
+from reporting.captions import describe
+
+DATASETS = {"sviro_x5_all": "sviro (x5), all", "latent_last": "latent, last"}
+
+
+@pytest.mark.parametrize(("stem", "caption"), [
+    ("reconstruction_sviro_x5_all", "Reconstructions of sviro (x5), all, weights of the last epoch"),
+    ("data_sviro_x5_all", "Images of sviro (x5), all, as trained or tested on"),
+    ("latent_sviro_x5_all_best", "Targets, reconstructions and nearest training images of sviro (x5), all, weights of "
+                                 "the best epoch (an oracle)"),
+    ("latents_tsne_last", "Latent space of training and evaluation data, t-SNE, weights of the last epoch"),
+    ("latents_umap_last", "Latent space of training and evaluation data, umap, weights of the last epoch"),
+    ("mpi3d_score_last", "Reconstructions of real MPI3D images, weights of the last epoch"),
+    ("data_unheard_of", "Images of unheard_of, as trained or tested on"),
+    ("my own {picture}", "my own {picture}"),
+])  # fmt: skip
+def test_captions_say_dataset_split_and_weights(stem, caption):
+    assert describe(stem, DATASETS)[1] == caption
+
+
+def test_results_come_before_the_data_and_unknown_pictures_last():
+    stems = ["other", "data_a", "mpi3d_score_last", "latents_pca_last", "latent_a_last", "reconstruction_a"]
+    assert sorted(stems, key=lambda stem: describe(stem, {})[0]) == stems[::-1]
