@@ -25,7 +25,7 @@ class Rows:
             self.tensor, self.mapping = self.tensor.to(device), None
             return
         self.file, self.offset = open(array.filename, "rb"), array.offset  # noqa: SIM115 (open while the rows are)
-        self.row_bytes = self.tensor[0].nbytes
+        self.row_bytes = self.tensor[:1].nbytes
 
     def __len__(self) -> int:
         return len(self.tensor)
@@ -33,8 +33,8 @@ class Rows:
     def take(self, index: Tensor) -> Tensor:
         """Return the rows (n, ...) at index (n,) on the device."""
         where = index.to(self.tensor.device)
-        if self.mapping is None:
-            return self.tensor[where]
+        if self.mapping is None or not len(where):
+            return self.tensor[where].to(self.device)
         self._announce(where)
         picked = self.tensor[where]
         self.mapping.madvise(mmap.MADV_DONTNEED)

@@ -65,17 +65,25 @@ def write_json(path: str | None, figures: object) -> None:
 
 
 def in_child(function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
-    """Call a function in a fresh process and return what it returns, and the peak memory (GiB) of its processes."""
+    """Call a function in a fresh process and return what it returns, and the peak memory (GiB) of its processes.
+
+    The process ends with the call, also when that is interrupted.
+    """
     receiver, sender = get_context("spawn").Pipe(duplex=False)
     process = get_context("spawn").Process(target=_send, args=(sender, function, arguments))
     process.start()
     peak = 0
-    while not receiver.poll(0.05):
-        peak = max(peak, memory(process.pid))
-        if not process.is_alive() and not receiver.poll():
-            raise SystemExit(f"{function.__name__} failed")
-    result = receiver.recv()
-    process.join()
+    try:
+        while not receiver.poll(0.05):
+            peak = max(peak, memory(process.pid))
+            if not process.is_alive() and not receiver.poll():
+                raise SystemExit(f"{function.__name__} failed")
+        result = receiver.recv()
+    except BaseException:
+        process.terminate()
+        raise
+    finally:
+        process.join()
     return {**result, "peak_gib": peak / 2**20}
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from benchmarks import floor
 from benchmarks.common import in_child, print_table, timed, write_json
 from dataset import Batches, Scenes
+from errors import run_script
 from experiment.schema import Training
 from model import ExtractorAE
 from readers.prepare import Prepared
@@ -141,4 +142,4 @@ def train_alone(folder: str, sceneries: int, variants: int, extractor: str, step
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

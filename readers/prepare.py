@@ -100,7 +100,8 @@ def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = Fa
 
     The temporary folder takes the name when it is whole and vanishes when writing fails. Of several processes that
     want the same folder one writes and the others wait. With `resumable`, what was written when the process was
-    stopped stays, and `write` gets it to go on with; it must then write without the help of other processes.
+    stopped or met a failure that may pass (any but UserError) stays, and `write` gets it to go on with; it must then
+    write without the help of other processes.
     Raises UserError when the cache cannot be written.
     """
     if folder.is_dir():
@@ -122,7 +123,7 @@ def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = Fa
                 write(temporary)
                 os.rename(temporary, folder)
             except BaseException as problem:
-                if isinstance(problem, Exception) or not resumable:
+                if isinstance(problem, UserError) or not resumable:
                     shutil.rmtree(temporary, ignore_errors=True)
                 raise
     except OSError as error:
@@ -231,6 +232,6 @@ def _open(folder: Path, sources: int, channels: int, size: int) -> tuple[np.ndar
         expected = (sources - len(unreadable), channels, size, size)
         if images.shape != expected or images.dtype != np.uint8 or any(place >= sources for place in unreadable):
             raise ValueError(f"{images.dtype} {images.shape} where uint8 {expected} belongs")
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, EOFError) as error:
         raise UserError(f"{path}: prepared images are damaged ({error}); delete the folder to remake them") from None
     return images, unreadable

@@ -3,9 +3,13 @@
 import json
 import subprocess
 import sys
+import time
+from multiprocessing import active_children
 from pathlib import Path
 
 import pytest
+
+from benchmarks import common
 
 PROJECT = Path(__file__).parent.parent
 
@@ -16,6 +20,18 @@ def run(tmp_path, name, *arguments):
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text()), done.stdout
+
+
+def test_a_child_process_ends_with_the_call_that_is_interrupted(monkeypatch):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(common, "memory", interrupted)
+    since = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        common.in_child(time.sleep, 300)
+    assert active_children() == []
+    assert time.monotonic() - since < 100
 
 
 def test_training_beside_its_plain_baseline(tmp_path):

@@ -28,6 +28,13 @@ def test_rows_come_in_the_order_asked_for_with_repetitions(array):
     assert picked[:, 0].tolist() == index.tolist()
 
 
+@pytest.mark.parametrize("rows", [500, 0])
+def test_no_rows_are_an_empty_array(array, tmp_path, rows):
+    np.save(tmp_path / "part.npy", array[:rows])
+    part = np.load(tmp_path / "part.npy", mmap_mode="c")
+    assert Rows(part, torch.device("cpu")).take(torch.empty(0, dtype=torch.int64)).shape == (0, 4096)
+
+
 def test_what_was_read_does_not_stay_in_the_process(array):
     rows = Rows(array, torch.device("cpu"))
     everything = torch.arange(len(rows))

@@ -8,11 +8,13 @@ import os
 import shutil
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import PositiveFloat, PositiveInt, TypeAdapter
 from torch import Tensor
 from tqdm import tqdm
 
@@ -39,9 +41,9 @@ class About:
 
     dataset: str
     network: str
-    views: int
-    shape: tuple[int, int, int]
-    scale: float
+    views: PositiveInt
+    shape: tuple[PositiveInt, PositiveInt, PositiveInt]
+    scale: PositiveFloat
 
     @property
     def bytes(self) -> int:
@@ -61,32 +63,41 @@ def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs)
     folder = cache / "features" / f"{scenes.name}-{key}"
     build_once(folder, lambda temporary: _compute(model, scenes, live, temporary), resumable=True)
     try:
-        about = read_about(folder)
-        features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
-        expected = (len(scenes.images) * scenes.flips, *about.shape)
-        if features.shape != expected or features.dtype != np.float16:
-            raise ValueError(f"{features.dtype} {features.shape} where float16 {expected} belongs")
+        features, about = _open(folder, len(scenes.images) * scenes.flips)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None
-    # When it was last used, for whoever clears the cache.
-    os.utime(folder)
+    # When it was last used, for whoever clears the cache. In somebody else's cache that cannot be noted.
+    with suppress(OSError):
+        os.utime(folder)
     return features, about.scale
 
 
 def read_about(folder: Path) -> About:
     """Return what a folder of features holds; OSError or ValueError when it does not say so."""
+    return TypeAdapter(About).validate_json((folder / ABOUT).read_bytes())
+
+
+def _open(folder: Path, views: int) -> tuple[np.memmap, About]:
+    """Map the features of so many views, finished or not; OSError or ValueError when a folder does not hold them."""
+    about = read_about(folder)
     try:
-        content = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return About(**{**content, "shape": tuple(content["shape"])})
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{ABOUT}: {error}") from None
+        features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
+    except EOFError as error:
+        raise ValueError(f"{FEATURES}: {error}") from None
+    expected = (views, *about.shape)
+    if features.shape != expected or features.dtype != np.float16:
+        raise ValueError(f"{features.dtype} {features.shape} where float16 {expected} belongs")
+    if about.views != views:
+        raise ValueError(f"{ABOUT} tells of {about.views} views where there are {views}")
+    return features, about
 
 
 @dataclass(frozen=True)
 class Entry:
     """A folder of features in a cache; about: None where it cannot be read (an older or damaged one).
 
-    done: views that are there; bytes: on the disk; used: when it was last opened or written, seconds since 1970.
+    done: views that are there; bytes: on the disk, 0 where it is a link to a folder elsewhere; used: when it was last
+    opened or written, seconds since 1970.
     """
 
     name: str
@@ -108,44 +119,65 @@ def entries(cache: Path) -> list[Entry]:
             about = read_about(folder)
         except (OSError, ValueError):
             about = None
-        done = _views_done(folder) if partial else about.views if about else 0
-        size = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
-        found.append(Entry(name, folder, about, done, size, folder.stat().st_mtime))
+        done = 0 if about is None else _views_done(folder, about.views) if partial else about.views
+        # What another process has finished or cleared meanwhile is there no more.
+        with suppress(FileNotFoundError):
+            size = 0 if folder.is_symlink() else _size(folder)
+            found.append(Entry(name, folder, about, done, size, folder.stat().st_mtime))
     return found
 
 
+def _size(folder: Path) -> int:
+    """Return the bytes that the files of a folder take on the disk; one that is renamed meanwhile does not count."""
+    size = 0
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            size += file.stat().st_blocks * 512
+    return size
+
+
 def remove(entry: Entry) -> bool:
-    """Delete a folder of features; False where another process is computing them."""
+    """Delete a folder of features, or the link to one; False where another process is computing them."""
     with lock_of(entry.folder.with_name(entry.name)).open("w", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        shutil.rmtree(entry.folder)
+        if entry.folder.is_symlink():
+            entry.folder.unlink()
+        else:
+            shutil.rmtree(entry.folder)
     return True
 
 
-def _views_done(folder: Path) -> int:
-    """Return how many views of an unfinished folder are on the disk."""
+def _views_done(folder: Path, views: int) -> int:
+    """Return how many views of an unfinished folder are on the disk; none where that is not noted, or nonsense."""
     try:
-        return int(json.loads((folder / PROGRESS).read_text(encoding="utf-8")))
+        done = json.loads((folder / PROGRESS).read_bytes())
     except (OSError, ValueError):
         return 0
+    return done if isinstance(done, int) and 0 <= done <= views else 0
 
 
 @torch.no_grad()
 def _compute(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Fill a folder with features, from where an earlier process was stopped."""
-    about = read_about(folder) if (folder / ABOUT).exists() else _begin(model, scenes, live, folder)
-    done = _views_done(folder)
-    views = torch.arange(done, about.views, device=scenes.device)
-    path, noted = folder / FEATURES, time.monotonic()
-    with path.open("r+b") as file, tqdm(total=about.views, initial=done, desc=f"features of {scenes.title}",
-                                        unit="view", disable=None) as bar:
+    total = len(scenes.images) * scenes.flips
+    try:
+        features, about = _open(folder, total)
+    except (OSError, ValueError):
+        # Nothing yet, or not what a computation leaves that was stopped.
+        (folder / PROGRESS).unlink(missing_ok=True)
+        _begin(model, scenes, live, folder)
+        features, about = _open(folder, total)
+    done, noted = _views_done(folder, total), time.monotonic()
+    left = torch.arange(done, total, device=scenes.device)
+    with (folder / FEATURES).open("r+b") as file, tqdm(total=total, initial=done, desc=f"features of {scenes.title}",
+                                                       unit="view", disable=None) as bar:
         # Written, not mapped: pages of a mapped file would count as this process's memory.
-        file.seek(np.load(path, mmap_mode="r", allow_pickle=False).offset + done * (about.bytes // about.views))
+        file.seek(features.offset + done * (about.bytes // total))
         try:
-            for chunk in views.split(CHUNK):
+            for chunk in left.split(CHUNK) if len(left) else ():
                 file.write(_scaled(live(chunk // scenes.flips, chunk % scenes.flips == 1), about))
                 done += len(chunk)
                 bar.update(len(chunk))
@@ -154,7 +186,6 @@ def _compute(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> 
                     noted = time.monotonic()
         finally:
             _note(folder, file, done)
-    (folder / PROGRESS).unlink()
 
 
 def _scaled(features: Tensor, about: About) -> np.ndarray:
@@ -166,7 +197,7 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
     return scaled.contiguous().cpu().numpy()
 
 
-def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> About:
+def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Take the room on the disk, say how long it will take, and note what the folder is to hold.
 
     Raises UserError when there is too little room.
@@ -187,9 +218,12 @@ def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> Ab
         print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder.parent} "
               f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed once, and gone on with when "
               "stopped", file=sys.stderr)
-    new_array(folder / FEATURES, np.float16, (views, *about.shape))
-    _write_json(folder / ABOUT, asdict(about))
-    return about
+    try:
+        new_array(folder / FEATURES, np.float16, (views, *about.shape))
+        _write_json(folder / ABOUT, asdict(about))
+    except OSError as error:
+        raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "
+                        f"{error.strerror or error}") from None
 
 
 def _note(folder: Path, file, done: int) -> None:

@@ -184,10 +184,11 @@ def test_a_cache_that_cannot_be_written_is_one_line_about_the_cache(source, tmp_
     assert blocked.read_text() == "a file"
 
 
-def test_damaged_prepared_images_are_one_line_that_says_what_to_do(source, tmp_path):
+@pytest.mark.parametrize("left", [-100, 0])
+def test_damaged_prepared_images_are_one_line_that_says_what_to_do(source, tmp_path, left):
     prepare(reader(source), 16, tmp_path / "cache")
     (path,) = (tmp_path / "cache").rglob("*.npy")
-    path.write_bytes(path.read_bytes()[:-100])
+    path.write_bytes(path.read_bytes()[:left])
     with pytest.raises(UserError) as caught:
         prepare(reader(source), 16, tmp_path / "cache")
     assert str(path) in str(caught.value)
