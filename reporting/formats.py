@@ -100,8 +100,8 @@ def _markdown_line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(_MARKDOWN.sub(r"\\\g<0>", _one_line(cell)) for cell in cells) + " |"
 
 
-# What would end a cell, or be read as HTML, code, mathematics or emphasis; an asterisk on its own is none.
-_MARKDOWN = re.compile(r"[|<`$]|\*(?=\S)|(?<=\S)\*")
+# What would end a cell, or be read as HTML, a character's name, code, mathematics or emphasis; a lone asterisk is none.
+_MARKDOWN = re.compile(r"[|<`$]|&(?=#?\w+;)|\*(?=\S)|(?<=\S)\*")
 
 
 def _one_line(text: str) -> str:

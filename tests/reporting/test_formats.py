@@ -62,7 +62,8 @@ def test_a_table_without_lines_a_heading_and_notes_are_escaped():
 
 @pytest.mark.parametrize(("text", "cell"), [
     ("<script>", r"\<script>"), ("a|b", r"a\|b"), ("**a**", r"\*\*a\*\*"), ("`a` $b$", r"\`a\` \$b\$"),
-    ("two\nlines", "two lines"), ("65.0 *", "65.0 *"), ("sviro_unseen_car", "sviro_unseen_car"),
+    ("a & &lt;", r"a & \&lt;"), ("two\nlines", "two lines"), ("65.0 *", "65.0 *"),
+    ("sviro_unseen_car", "sviro_unseen_car"),
 ])
 def test_a_markdown_cell_is_shown_as_it_is(text, cell):
     lines = FORMATS["markdown"](HEADER, [(text, "1", "x")], 1).splitlines()
