@@ -16,7 +16,7 @@ from experiment.run import Run, expand, open_run, warn_of_mixture
 from reporting import compare, paper_text
 from reporting.formats import FORMATS
 from reporting.paper import TABLES, Entry
-from reporting.tables import Records, duplicates, render, summarise
+from reporting.tables import Records, check_unique, render, summarise
 
 
 def main() -> None:
@@ -62,10 +62,7 @@ def check(rows: Records, arguments: argparse.Namespace) -> None:
     for name in arguments.compare or ():
         if name not in names:
             raise choice_error("--compare: experiment", name, names)
-    repeated = duplicates(rows)
-    if repeated:
-        raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
-                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
+    check_unique(rows)
 
 
 def paper_tables(runs: list[Run], arguments: argparse.Namespace) -> str:

@@ -12,6 +12,7 @@ from errors import UserError, run_script
 from experiment import records
 from experiment.run import expand, open_run, warn_of_mixture
 from reporting.curves import curves, draw_curves
+from reporting.style import STYLES
 
 METRICS = ("accuracy", "loss")
 
@@ -28,6 +29,10 @@ def main() -> None:
     for metric in arguments.metric:
         if metric not in drawn:
             print(f"note: no {metric} per epoch recorded, so there is none to draw", file=sys.stderr)
+    names = {curve.experiment for panels in drawn.values() for found in panels.values() for curve in found}
+    if len(names) > STYLES:
+        print(f"note: {len(names)} experiments, and {STYLES} lines that can be told apart; name fewer runs for one "
+              "that can be read", file=sys.stderr)
     for metric, panels in drawn.items():
         for path in draw_curves(Path(arguments.out) / metric, panels, metric):
             print(path)

@@ -24,12 +24,10 @@ from latent.gap import DomainGap, domain_gap
 from latent.project import METHODS, project
 from latent.saved import SavedLatents, find, saved_checkpoints
 from reporting.formats import FORMATS
+from reporting.gaps import EXPLANATION
 from reporting.latents import Domain, latent_scatter
 
 HEADER = ("experiment", "seed", "weights", "real dataset", "domain classifier %", "kNN overlap", "real sceneries")
-FOOTNOTE = ("Domain classifier: balanced accuracy of a linear classifier of synthetic and real latents, "
-            "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten "
-            "nearest neighbours of real ones, relative to chance (0: apart, 1: mixed).")
 
 
 def main() -> None:
@@ -50,7 +48,7 @@ def main() -> None:
             for picture in draw(run, checkpoint, saved, gaps, method, arguments):
                 tqdm.write(f"picture: {picture}")
     if lines:
-        write_or_print(FORMATS[arguments.format](HEADER, lines, 4, FOOTNOTE), arguments.out)
+        write_or_print(FORMATS[arguments.format](HEADER, lines, 4, EXPLANATION), arguments.out)
 
 
 def parse() -> argparse.Namespace:

@@ -27,6 +27,7 @@ from experiment.schema import PLACES, flatten
 from reporting import captions, classwise, compare, gaps, inventory, page, paper_text, scores, tables
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
+from reporting.curves import describe as describe_curves
 from reporting.embed import Embedded, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.page import Section
@@ -80,10 +81,7 @@ def check(facts: list[RunFacts], arguments: argparse.Namespace) -> None:
     for name in arguments.compare or ():
         if name not in names:
             raise choice_error("--compare: experiment", name, names)
-    repeated = tables.duplicates([row for each in facts for row in each.records])
-    if repeated:
-        raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
-                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
+    tables.check_unique([row for each in facts for row in each.records])
     if Path(arguments.out).is_dir():
         raise UserError(f"--out {arguments.out}: is a folder; allowed: a file")
 
@@ -170,7 +168,7 @@ def drawn_curves(rows: Records) -> str:
             parts.append(page.paragraph(f"{what} over the epochs: none recorded."))
             continue
         experiments = sorted({curve.experiment for found in panels.values() for curve in found})
-        caption = f"{what} over the epochs, mean and standard deviation (n - 1) over seeds"
+        caption = "; ".join(part for part in (f"{what} over the epochs", describe_curves(panels)) if part)
         parts.append(drawn(lambda folder, panels=panels, metric=metric: draw_curves(folder / metric, panels, metric)[1],
                            f"{what} over the epochs of {', '.join(experiments)}, in panels: "
                            f"{'; '.join(f'{name} on {data}' for name, data in panels)}", caption))

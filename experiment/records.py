@@ -14,6 +14,7 @@ FILE_NAME = "records.jsonl"
 # repeated, or an epoch that is trained again after a kill, counts once.
 IDENTITY = ("experiment", "seed", "dataset", "factor", "split", "classifier", "checkpoint", "epoch", "metric")
 FIELDS = (*IDENTITY, "selection", "value", "n")
+NUMBERS = {"seed": int, "epoch": int | None, "value": int | float, "n": int}
 
 
 def record(**values: Any) -> dict[str, Any]:
@@ -68,14 +69,15 @@ def read(folder: Path) -> list[dict[str, Any]]:
             if line.startswith("{"):
                 continue
             raise UserError(f"{path}: line {number} is no record") from None
-        if not isinstance(row, dict) or set(row) != set(FIELDS) or any(map(_nested, row.values())):
+        if not isinstance(row, dict) or set(row) != set(FIELDS) or not all(map(_fits, row, row.values())):
             raise UserError(f"{path}: line {number} is no record")
         rows[tuple(row[name] for name in IDENTITY)] = row
     return list(rows.values())
 
 
-def _nested(value: Any) -> bool:
-    return isinstance(value, list | dict)
+def _fits(name: str, value: Any) -> bool:
+    """Say whether a field of a row has the type that `record` names; JSON's true and false are no numbers."""
+    return isinstance(value, NUMBERS.get(name, str)) and not isinstance(value, bool)
 
 
 def _ends_with_newline(path: Path) -> bool:

@@ -73,8 +73,8 @@ def _size(effect: float) -> str:
     return "large" if effect >= 0.8 else "medium" if effect >= 0.5 else "small" if effect >= 0.2 else "very small"
 
 
-HEADER = ("dataset", "classifier", "weights", "A", "B", "A - B", "95 % interval", "p (t-test)", "p (Wilcoxon)",
-          "effect d", "seeds", "in words")
+HEADER = ("dataset", "classifier", "weights", "in words", "A", "B", "A - B", "95 % interval", "p (t-test)",
+          "p (Wilcoxon)", "effect d", "seeds")
 
 
 def comparisons(records: Records, a: str, b: str, pool: bool) -> list[tuple[str, str, str, Comparison]]:
@@ -106,10 +106,10 @@ def render(records: Records, a: str, b: str, pool: bool, style: str) -> str:
     if style == "csv":
         names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words")
         return FORMATS[style](names, [(*key, *vars(each).values(), in_words(each, a, b)) for *key, each in found])
-    lines = [(title, classifier, "last epoch" if checkpoint == "last" else "oracle", *_cells(each),
-              in_words(each, a, b)) for title, classifier, checkpoint, each in found]
+    lines = [(title, classifier, "last epoch" if checkpoint == "last" else "oracle",
+              in_words(each, a, b), *_cells(each)) for title, classifier, checkpoint, each in found]
     tests = sum(math.isfinite(each.p_t) for *_, each in found)
-    return FORMATS[style](HEADER, lines, 3, _note(a, b, tests))
+    return FORMATS[style](HEADER, lines, 4, _note(a, b, tests))
 
 
 def _cells(found: Comparison) -> list[str]:

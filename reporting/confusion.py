@@ -25,7 +25,7 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
     Writes `<experiment>_<data>_<classifier>_<weights>` as PDF and PNG and returns their paths.
     """
     shown = found.occurring
-    seeds = f"mean ± std over {len(found.whole)} seeds" if len(found.whole) > 1 else "1 seed"
+    seeds = f"{len(found.whole)} seeds" if len(found.whole) > 1 else "1 seed"
     if len(found.seats) > 1:
         figure = new_figure(PAGE_INCHES, 4.5)
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
@@ -57,6 +57,9 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
     top.colorbar(image, ax=list(matrices), label="share of true class (%)", shrink=0.8, pad=0.02)
     figure.get_layout_engine().set(wspace=0.05, hspace=0.04, h_pad=0.05)
     figure.suptitle(f"{found.experiment}: {found.classifier} on {found.data}, {found.weights}, {seeds}")
+    if len(found.whole) > 1:
+        figure.supxlabel("matrices: all seeds together; bars: mean ± standard deviation (n - 1), a dot per seed",
+                         fontsize=7)
     name = f"{found.experiment} {found.data} {found.classifier} {found.weights}"
     return save(figure, folder / re.sub(r"[^\w.-]+", "_", name).strip("_"))
 

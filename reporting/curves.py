@@ -97,9 +97,15 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
         if metric == "loss":
             _scale(ax, found)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
-    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns,
-                  title="mean over seeds; band: standard deviation (n - 1)", title_fontsize=7)
+    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns, title=describe(panels) or None,
+                  title_fontsize=7)
     return save(figure, path)
+
+
+def describe(panels: Panels) -> str:
+    """Say what lines and bands are; nothing where every line is a single seed."""
+    several = any(curve.seeds.max() > 1 for found in panels.values() for curve in found)
+    return "mean over seeds; band: standard deviation (n - 1)" if several else ""
 
 
 def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:

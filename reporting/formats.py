@@ -42,12 +42,12 @@ def comma_separated(header: Sequence[object], lines: Iterable[Sequence[object]],
 
 
 def latex(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
-    """Render a booktabs tabular."""
-    rows = [" & ".join(map(_latex, line)) + r" \\" for line in (header, *lines)]
+    """Render a booktabs tabular; `note` becomes a comment."""
+    rows = [_latex_line(line) for line in (header, *lines)]
     columns = "l" * texts + "r" * (len(header) - texts)
     body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:], r"\bottomrule",
             r"\end{tabular}"]
-    return "\n".join([*body, *([f"% {note}"] if note else []), ""])
+    return "\n".join([*body, *([_comment(note)] if note else []), ""])
 
 
 def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
@@ -82,14 +82,14 @@ _NUMBER = re.compile(r"[+-]?(\d|nan)|-$")
 
 def heading(style: str, text: str) -> str:
     """Return a line above a table that is one of several."""
-    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"% {text}\n",
+    return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"{_comment(text)}\n",
             "html": f"<h3>{escape(text)}</h3>\n"}[style]
 
 
 def remarks(style: str, texts: list[str]) -> str:
     """Return paragraphs below a table, one per text; comments in LaTeX."""
     if style == "latex":
-        return "".join(f"% {text}\n" for text in texts)
+        return "".join(f"{_comment(text)}\n" for text in texts)
     if style == "html":
         return "".join(f'<p class="note">{escape(text)}</p>\n' for text in texts)
     wrap = textwrap.fill if style == "terminal" else lambda text, _: text
@@ -97,15 +97,37 @@ def remarks(style: str, texts: list[str]) -> str:
 
 
 def _markdown_line(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(_MARKDOWN.sub(r"\\\g<0>", _one_line(cell)) for cell in cells) + " |"
+
+
+# What would end a cell, or be read as HTML, a character's name, code, mathematics or emphasis; a lone asterisk is none.
+_MARKDOWN = re.compile(r"[|<`$]|&(?=#?\w+;)|\*(?=\S)|(?<=\S)\*")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _latex_line(cells: Sequence[str]) -> str:
+    line = " & ".join(_latex(_one_line(cell)) for cell in cells) + r" \\"
+    # At the start of a row, either would be taken for an argument of the line break before it.
+    return "{}" + line if line.startswith(("[", "*")) else line
 
 
 def _latex(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)
+    escaped = "".join(_LATEX.get(character, character) for character in text)
+    # Before a number that stands by itself: a minus sign instead of a hyphen.
+    return re.sub(r"(?<!\S)-(?=\d+(\.\d+)?(\s|$))", "$-$", escaped)
+
+
+def _comment(text: str) -> str:
+    return f"% {_one_line(text)}"
 
 
 _LATEX = {character: "\\" + character for character in "&%_#${}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+# Other characters in LaTeX's default font encoding.
+_LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
 _LATEX |= {"±": r"$\pm$", "β": r"$\beta$", "γ": r"$\gamma$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
 _LATEX["≈"] = r"$\approx$"
 

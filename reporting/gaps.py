@@ -7,10 +7,10 @@ from reporting.tables import Records, group, seed_values, spread, title_of
 
 CLASSIFIER, OVERLAP = "gap/domain_classifier", "gap/knn_overlap"
 HEADER = ("real dataset", "experiment", "weights", "domain classifier %", "kNN overlap", "seeds", "real sceneries")
-FOOTNOTE = ("Domain classifier: balanced accuracy of a linear classifier of synthetic and real latents, "
-            "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten "
-            "nearest neighbours of real ones, relative to chance (0: apart, 1: mixed). ± is the sample standard "
-            "deviation over seeds (n - 1).")
+EXPLANATION = ("Domain classifier: balanced accuracy of a linear classifier of synthetic and real latents, "
+               "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten "
+               "nearest neighbours of real ones, relative to chance (0: apart, 1: mixed).")
+FOOTNOTE = f"{EXPLANATION} ± is the sample standard deviation over seeds (n - 1)."
 
 
 def render(records: Records, style: str) -> str:

@@ -17,6 +17,7 @@ PAGE_INCHES = 7.16
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 # Beyond the colours, and in print without colour, lines differ by their dashes.
 DASHES = ("-", "--", "-.", ":")
+STYLES = len(COLOURS) * len(DASHES)
 # From white (none) to dark; even steps of lightness, so that it reads in grey too.
 SEQUENTIAL = "Blues"
 
@@ -54,7 +55,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def line_style(number: int) -> dict[str, str]:
-    """Return colour and dashes of the line with this number (from 0): different for the first 28 of a figure."""
+    """Return colour and dashes of the line with this number (from 0): different for the first STYLES of a figure."""
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number // len(COLOURS) % len(DASHES)]}
 
 

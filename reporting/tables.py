@@ -95,8 +95,17 @@ def duplicates(records: Records) -> list[str]:
         if row["metric"] == "accuracy" and row["checkpoint"] in ("last", "best"):
             names = ("experiment", "seed", "dataset", "factor", "split", "classifier", "checkpoint")
             seen[tuple(row[name] for name in names)].add((row["epoch"], row["value"]))
-    return [f"{key[0]}, seed {key[1]}, {key[2]} {key[3]}, {key[5]}, {key[6]}" for key, values in seen.items()
-            if len(values) > 1]
+    return [f"{name}, seed {seed}, {title_of((name, dataset, factor, split, classifier, weights))}, {classifier}, "
+            f"{weights}"
+            for (name, seed, dataset, factor, split, classifier, weights), values in seen.items() if len(values) > 1]
+
+
+def check_unique(records: Records) -> None:
+    """Raise UserError where a seed has several values for the same cell: a table would count one seed twice."""
+    repeated = duplicates(records)
+    if repeated:
+        raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
+                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
 
 
 def _order(key: Key) -> tuple[Any, ...]:

@@ -116,6 +116,15 @@ def test_curves_are_drawn_into_the_folder(script, write, tmp_path):
     assert (code, "no loss per epoch recorded" in err, (tmp_path / "none").exists()) == (2, True, False)
 
 
+def test_more_experiments_than_lines_that_differ_are_said(script, write, tmp_path):
+    for number in range(29):
+        write(f"mine_{number}", 1, [{"checkpoint": "epoch", "epoch": 1}])
+    _, _, err = script("plot_accuracy_over_time.py", tmp_path / "mine_*", "--out", tmp_path / "figures")
+    assert "29 experiments, and 28 lines" in err
+    _, _, err = script("plot_accuracy_over_time.py", tmp_path / "mine_1*", "--out", tmp_path / "figures")
+    assert "lines that can be told apart" not in err
+
+
 def test_classes_are_drawn_and_tabulated(script, write, tmp_path):
     folder = write("mine", 1, [{}])
     code, _, err = script("plot_class_accuracy.py", folder, "--out", tmp_path / "none")

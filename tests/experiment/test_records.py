@@ -128,3 +128,18 @@ def test_a_row_has_exactly_the_fields_of_the_store():
         row(accurracy=0.5)
     with pytest.raises(ValueError, match="fields"):
         record(**{key: value for key, value in BASE.items() if key != "n"})
+
+
+@pytest.mark.parametrize("changes", [
+    {"value": None}, {"value": "0.75"}, {"value": True}, {"seed": "1"}, {"seed": None}, {"n": 1.5}, {"epoch": "30"},
+    {"experiment": 3}, {"factor": None},
+])
+def test_fields_of_another_type_are_refused(tmp_path, changes):
+    put(tmp_path, json.dumps(BASE | changes) + "\n")
+    assert "line 1 is no record" in refusal(tmp_path)
+
+
+def test_values_that_are_not_finite_whole_values_and_unknown_epochs_are_records(tmp_path):
+    rows = [row(seed=1, value=1), row(seed=2, value=float("inf")), row(seed=3, epoch=None)]
+    append(tmp_path, rows)
+    assert read(tmp_path) == rows

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from errors import UserError
-from experiment.run import check_free, create, expand, find_runs, open_run
+from experiment.run import check_free, create, expand, find_runs, open_run, warn_of_mixture
 from experiment.schema import load_config
 
 PROJECT = Path(__file__).parents[2]
@@ -306,3 +307,18 @@ def test_expand_refuses_what_holds_no_run_by_name(make, tmp_path, pattern):
     assert str(tmp_path / pattern) in str(caught.value)
     assert "cfg.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_runs_that_differ_from_the_first_in_the_same_keys_are_one_warning(make, capsys):
+    folders = [make(name) for name in ("a", "b", "c", "d", "e")]
+    for folder, line in zip(folders[1:4], ("epochs = 3", "epochs = 5", "batch_size = 7"), strict=True):
+        text = (folder / "cfg.toml").read_text()
+        (folder / "cfg.toml").write_text(re.sub(rf"(?m)^{line.split()[0]} = .*$", line, text))
+    warn_of_mixture(folders)
+    a, b, _, d, _ = folders
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: runs of letters differ in training.epochs ({a}, {b} and 1 more)",
+        f"warning: runs of letters differ in training.batch_size ({a}, {d})",
+    ]
+    warn_of_mixture(folders, ("training.epochs", "training.batch_size"))
+    assert capsys.readouterr().err == ""

@@ -156,6 +156,11 @@ def test_a_single_label_has_one_matrix(drawn):
     assert [ax.get_images()[0].get_array().shape for ax in figure.axes if ax.get_images()] == [(10, 10)]
 
 
+def test_the_figure_says_what_its_bars_are_only_where_there_are_several_seeds(drawn):
+    assert "a dot per seed" in drawn(collect([kept(1), kept(2)])[0]).get_supxlabel()
+    assert drawn(collect([kept(1)])[0]).get_supxlabel() == ""
+
+
 def test_names_are_safe_for_files(tmp_path):
     [found] = collect([kept(experiment="../a b")])
     assert [path.parent for path in draw_classwise(tmp_path, found)] == [tmp_path] * 2

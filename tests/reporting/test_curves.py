@@ -122,3 +122,12 @@ def test_losses_over_a_wide_range_are_logarithmic(drawn):
     assert figure([5000.0, 80.0]).axes[0].get_yscale() == "log"
     assert figure([2.2, 1.5]).axes[0].get_yscale() == "linear"
     assert figure([2.2, 0.0]).axes[0].get_yscale() == "linear"
+
+
+def test_a_legend_speaks_of_means_and_bands_only_where_there_are_several_seeds(drawn):
+    def title(*seeds):
+        rows = [record(seed, epoch, 0.1 * seed) for seed in seeds for epoch in (1, 2)]
+        return drawn(curves(rows, "accuracy"), "accuracy").legends[0].get_title().get_text()
+
+    assert title(1) == ""
+    assert "band" in title(1, 2)

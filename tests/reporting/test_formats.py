@@ -1,6 +1,9 @@
-"""Tables as HTML; the other formats are tested with the tables that use them."""
+"""Tables as HTML, and special characters in the other formats, which are tested with the tables that use them."""
 
+import re
 from html.parser import HTMLParser
+
+import pytest
 
 from reporting.formats import FORMATS, heading, remarks
 
@@ -55,3 +58,36 @@ def test_a_table_without_lines_a_heading_and_notes_are_escaped():
     assert not {"i", "b", "u"} & set(Cells(text).tags)
     assert "&lt;i&gt;" in text
     assert text.count('<p class="note">') == 3
+
+
+@pytest.mark.parametrize(("text", "cell"), [
+    ("<script>", r"\<script>"), ("a|b", r"a\|b"), ("**a**", r"\*\*a\*\*"), ("`a` $b$", r"\`a\` \$b\$"),
+    ("a & &lt;", r"a & \&lt;"), ("two\nlines", "two lines"), ("65.0 *", "65.0 *"),
+    ("sviro_unseen_car", "sviro_unseen_car"),
+])
+def test_a_markdown_cell_is_shown_as_it_is(text, cell):
+    lines = FORMATS["markdown"](HEADER, [(text, "1", "x")], 1).splitlines()
+    assert lines[2:] == [f"| {cell} | 1 | x |"]
+
+
+@pytest.mark.parametrize(("text", "cell"), [
+    ("a<b>|c", r"a\textless{}b\textgreater{}\textbar{}c"), ("two\nlines", "two lines"), ("50 %_#&", r"50 \%\_\#\&"),
+    (r"\end{x}", r"\textbackslash{}end\{x\}"), ("-1.5 to -0.2", "$-$1.5 to $-$0.2"), ("+1.0", "+1.0"), ("-", "-"),
+    ("run-3", "run-3"), ("-3x", "-3x"),
+])
+def test_a_latex_cell_prints_what_it_holds(text, cell):
+    lines = FORMATS["latex"](HEADER, [("a", text, "x")], 1).splitlines()
+    assert rf"a & {cell} & x \\" in lines
+    assert all(len(re.findall(r"(?<!\\)&", line)) == 2 for line in lines if line.endswith(r"\\"))
+
+
+@pytest.mark.parametrize("first", ["[a]", "*"])
+def test_a_latex_row_is_no_argument_of_the_line_break_before_it(first):
+    lines = FORMATS["latex"](HEADER, [("a", "1", "x"), (first, "1", "x")], 1).splitlines()
+    assert rf"{{}}{first} & 1 & x \\" in lines
+
+
+def test_remarks_in_latex_stay_comments():
+    text = heading("latex", "three\nfour") + FORMATS["latex"](HEADER, [], 1, "one\ntwo")
+    text += remarks("latex", ["five\nsix"])
+    assert {"% one two", "% three four", "% five six"} <= set(text.splitlines())

@@ -1,7 +1,7 @@
 import numpy as np
 from PIL import Image
 
-from reporting.style import COLOURS, line_style, new_figure, save
+from reporting.style import COLOURS, STYLES, line_style, new_figure, save
 
 
 def draw():
@@ -43,7 +43,7 @@ def test_names_that_are_no_text_or_look_like_formulas_are_drawn_as_they_are(tmp_
 
 
 def test_the_first_28_lines_differ():
-    assert len({tuple(line_style(number).items()) for number in range(28)}) == 28
+    assert len({tuple(line_style(number).items()) for number in range(STYLES)}) == STYLES == 28
 
 
 def machado(colours, matrix):

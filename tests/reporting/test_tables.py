@@ -6,8 +6,9 @@ import statistics
 
 import pytest
 
+from errors import UserError
 from reporting.formats import FORMATS
-from reporting.tables import HEADER, duplicates, footnote, grid, render, summarise
+from reporting.tables import HEADER, check_unique, duplicates, footnote, grid, render, summarise
 
 
 def row(**changes):
@@ -203,7 +204,7 @@ def test_csv_parses_back_with_full_precision():
 def unescaped(text):
     """What LaTeX prints."""
     text = text.replace(r"$\pm$", "±").replace(r"\textbackslash{}", "\0").replace(r"\textasciitilde{}", "~")
-    text = text.replace(r"\textasciicircum{}", "^")
+    text = text.replace(r"\textasciicircum{}", "^").replace(r"\textbar{}", "|")
     for character in "&%_#${}":
         text = text.replace("\\" + character, character)
     return text.replace("\0", "\\")
@@ -286,3 +287,10 @@ def test_every_conflict_is_reported():
     records = [row(seed=seed, classifier=name, value=value) for seed in (1, 2) for name in ("knn", "svm")
                for value in (0.1, 0.2)]
     assert len(set(duplicates(records))) == 4
+
+
+def test_a_refusal_names_the_first_conflict_and_the_number_of_others():
+    records = [row(seed=seed, factor="", value=value) for seed in (1, 2, 3) for value in (0.1, 0.2)]
+    with pytest.raises(UserError, match=r"e_tae, seed 1, sviro, all, knn, last and 2 more; name the runs to use"):
+        check_unique(records)
+    check_unique(records[::2])
