@@ -26,7 +26,7 @@ demo: env
 	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae --format markdown --out $(DEMO)/table.md
 	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae
 	@echo "table: $(DEMO)/table.md"
-	@find $(DEMO) -name '*.png' | sort | sed 's/^/picture: /'
+	@find $(DEMO) -path '*/images/*.png' | sort | sed 's/^/picture: /'
 
 try: env
 	@test -n "$(CFG)" || { echo "error: say which config to try, for example make try CFG=cfg/sviro_unseen_car.toml"; exit 2; }

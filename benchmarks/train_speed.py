@@ -26,9 +26,10 @@ from benchmarks.common import FLOOR_COLUMNS, alternate, print_table, row, write_
 from benchmarks.plain import PlainSamples, make_plain, plain_batches
 from dataset import Batch, Batches, Scenes
 from errors import choice_error, run_script
+from experiment.checkpoint import save
 from experiment.schema import Config, load_config
 from model import create_autoencoder
-from pretrained_model import build_classifier
+from pretrained_model import build_classifier, build_network
 from readers.standin.write import write_standin
 from training.command import PRECISIONS
 from training.features import CachedInputs, LiveInputs, create_inputs
@@ -53,9 +54,9 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         write_standin("sviro_nocar", folder, sceneries=arguments.sceneries, variants=VARIANTS)
-        for title, path, overrides in wanted(arguments.models, arguments.extractors):
+        for title, path, overrides in wanted(arguments.models, arguments.extractors, Path(folder)):
             config = load_config(path, [f"dataset.root={folder}", f"dataset.cache={folder}/cache", *overrides,
-                                        "model.weights=none", f"training.batch_size={arguments.batch}"], seed=1)
+                                        f"training.batch_size={arguments.batch}"], seed=1)
             rows.append(measure(title, config, Path(folder), fabric, arguments))
             print_rows(rows[-1:], titles=len(rows) == 1)
     print(f"{floor.describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
@@ -83,16 +84,21 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def wanted(models: list[str], extractors: list[str]) -> Iterator[tuple[str, Path, list[str]]]:
-    """Yield title, config file and overrides of what is to be measured."""
+def wanted(models: list[str], extractors: list[str], folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
+    """Yield title, config file and overrides of what is to be measured, all with random weights."""
     for model in models:
         if model in CONVOLUTIONAL:
             yield model, CFG / "nocar_vgg11_e_ae.toml", [
                 "model.type=conv", f"model.variation={model}", f"training.loss={CONVOLUTIONAL[model]}",
-                *(["training.tc_weight=10"] if model == "factorvae" else [])]
+                "model.weights=none", *(["training.tc_weight=10"] if model == "factorvae" else [])]
             continue
         for extractor in extractors:
-            yield f"{model} {extractor}", CFG / f"nocar_{extractor}_{model}.toml", []
+            weights = "none"
+            if model == "pretrained":
+                # Freezing random weights is refused, unless they come from a file.
+                weights = str(folder / f"{extractor}.pth")
+                save(build_network(extractor, num_classes=1000).state_dict(), Path(weights))
+            yield f"{model} {extractor}", CFG / f"nocar_{extractor}_{model}.toml", [f"model.weights={weights}"]
 
 
 def measure(title: str, config: Config, folder: Path, fabric: Fabric, arguments: argparse.Namespace) -> dict:
