@@ -2,7 +2,6 @@
 
 import json
 import statistics
-import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
@@ -99,10 +98,3 @@ def memory(pid: int) -> int:
     except OSError:
         return 0
     return int(own.split("\nPss:")[1].split()[0]) + sum(memory(int(child)) for child in children)
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Return the seconds that a call takes."""
-    since = time.perf_counter()
-    call()
-    return time.perf_counter() - since

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from benchmarks import floor
-from benchmarks.common import in_child, print_table, timed, write_json
+from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
 from experiment.schema import Training
@@ -114,8 +114,8 @@ def alternate(trainings: dict, rounds: int, steps: int) -> dict:
         for size, (batches, step) in trainings.items():
             generator = torch.Generator().manual_seed(number)
             anchors = torch.randint(len(batches.scenes), (BATCH,), generator=generator)
-            draw = timed(lambda: [batches.choose(anchors, generator) for _ in range(20)]) / 20  # noqa: B023
-            taken = timed(partial(train, step, endless[size], steps)) / steps
+            draw = floor.seconds(lambda: [batches.choose(anchors, generator) for _ in range(20)], DEVICE) / 20  # noqa: B023
+            taken = floor.seconds(partial(train, step, endless[size], steps), DEVICE) / steps
             # The first round warms up.
             if number:
                 spent[size][0].append(draw)

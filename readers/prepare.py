@@ -5,11 +5,13 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -109,7 +111,7 @@ def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = Fa
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock_of(folder).open("w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            _wait_for(lock, folder)
             if folder.is_dir():
                 return
             # What lies there is left from a process that was killed: this one holds the lock.
@@ -128,6 +130,15 @@ def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = Fa
                 raise
     except OSError as error:
         raise UserError(f"dataset.cache: {folder} cannot be written: {error.strerror or error}") from None
+
+
+def _wait_for(lock: TextIO, folder: Path) -> None:
+    """Lock a file, and say so where that means waiting."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{folder}: another process is making it; waiting for that", file=sys.stderr)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def lock_of(folder: Path) -> Path:

@@ -1,7 +1,9 @@
+import fcntl
 import hashlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from errors import UserError
 from readers.base import Listing, Reader
 from readers.glyphs import Glyphs
 from readers.images import open_grey, scan, stamp, to_array
-from readers.prepare import build_once, prepare
+from readers.prepare import build_once, lock_of, prepare
 
 PROJECT = Path(__file__).parents[2]
 
@@ -241,6 +243,20 @@ def test_build_once_writes_only_where_the_folder_is_not_there(tmp_path):
     assert len(written) == 1
     assert (tmp_path / "a" / "b" / "content").read_text() == "whole"
     assert not written[0].exists()
+
+
+def test_whoever_waits_for_another_process_says_so(tmp_path, capsys):
+    folder = tmp_path / "features"
+    with lock_of(folder).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=build_once, args=(folder, lambda _: pytest.fail("was there already")))
+        waiting.start()
+        said = ""
+        while "waiting" not in said and waiting.is_alive():
+            said += capsys.readouterr().err
+        folder.mkdir()
+    waiting.join()
+    assert said == f"{folder}: another process is making it; waiting for that\n"
 
 
 CHILD = """
