@@ -52,10 +52,11 @@ def test_cost_and_memory_at_growing_sizes(tmp_path):
 
 
 def test_a_whole_experiment_in_stages(tmp_path):
-    figures, _ = run(tmp_path, "end_to_end", "cfg/demo_e_tae.toml", "--targets", "handwritten", "--sceneries", 300,
+    figures, _ = run(tmp_path, "end_to_end", "cfg/demo_e_tae.toml", "--targets", "handwritten", "--sceneries", 100,
                      "--cache", tmp_path)
     stages = {row["stage"]: row for row in figures["stages"]}
     assert stages["epochs"]["full_items"] == 5000 * 10
-    assert stages["features"]["items"] == 600
+    # Ten variants of each glyph, one image of each handwritten digit.
+    assert stages["features"]["items"] == 1100
     assert figures["total_s"] == pytest.approx(sum(row["seconds"] / row["items"] * row["full_items"]
                                                    for row in figures["stages"]))
