@@ -25,7 +25,7 @@ class Upsample(nn.ConvTranspose2d):
 
 
 class _Upsample(torch.autograd.Function):
-    """The same on a CPU. The bias has its gradient apart: with it, the library's backward pass takes twice the time."""
+    """The same on a CPU. The bias has its gradient apart, as it slows the library's backward pass down."""
 
     @staticmethod
     def forward(ctx, features: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

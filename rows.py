@@ -43,7 +43,7 @@ class Rows:
     def _announce(self, where: Tensor) -> None:
         """Tell the system which parts of the file are about to be read, in their order, so that it reads them at once.
 
-        From a disk that is six times as fast as touching them one after the other (docs/benchmarks.md).
+        From a disk that is several times as fast as touching them one after the other (docs/benchmarks.md).
         """
         rows = where.unique().numpy()
         for stretch in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):

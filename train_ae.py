@@ -36,7 +36,9 @@ def build(config: Config, fabric: Fabric) -> Job:
                       impossible=training.impossible, every_variant=training.variants == "all",
                       second=config.model.variation == "factorvae")
     step = create_step(config.model.variation, model, training, fabric)
-    plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
+    # Evaluation sees images as they are; where training does too, both share what may be gigabytes on a GPU.
+    unchanged = create_inputs(model, scenes, cache) if training.augment else inputs
+    plain = [(scenes, unchanged), *((each, create_inputs(model, each, cache)) for each in targets)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 
     def draw(folder: Path) -> None:

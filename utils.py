@@ -72,8 +72,8 @@ def tune(device: torch.device) -> None:
 def keep_freed_memory() -> None:
     """Have the process keep the memory it frees for its next allocations, where the C library can (glibc).
 
-    torch on a CPU returns every large tensor to the system, which hands it back zeroed, page by page: a fifth of the
-    time of a training step.
+    torch on a CPU returns every large tensor to the system, which hands it back zeroed, page by page, in every training
+    step anew.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

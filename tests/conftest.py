@@ -80,3 +80,10 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing at the end of a run, which takes longer than tiny runs themselves."""
+    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
+        monkeypatch.setattr(function, lambda *_: None)

@@ -14,6 +14,8 @@ from training.loop import Loop
 
 SCRIPTS = {"extractor": "train_ae.py", "classifier": "train_classifier.py"}
 
+pytestmark = pytest.mark.usefixtures("no_pictures")
+
 
 def weights(run: Path, name: str = "last_model.pth") -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / name, weights_only=True)
@@ -29,13 +31,6 @@ def stop_after(epoch, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(Loop, "_save", save)
-
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Leave out the drawing at the end of a run, which takes longer than these runs themselves."""
-    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
-        monkeypatch.setattr(function, lambda *_: None)
 
 
 @pytest.fixture

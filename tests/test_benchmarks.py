@@ -60,3 +60,9 @@ def test_a_whole_experiment_in_stages(tmp_path):
     assert stages["features"]["items"] == 1100
     assert figures["total_s"] == pytest.approx(sum(row["seconds"] / row["items"] * row["full_items"]
                                                    for row in figures["stages"]))
+
+
+def test_pieces_of_a_step_beside_the_librarys(tmp_path):
+    rows, _ = run(tmp_path, "pieces", "--batch", 2, "--rows", 20, "--rounds", 1, "--cache", tmp_path)
+    assert {row["piece"] for row in rows} >= {"SSIM", "decoder layer 32 to 1, 64x64"}
+    assert all(row["ratio"] == pytest.approx(row["library_s"] / row["ours_s"]) for row in rows)

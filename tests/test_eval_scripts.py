@@ -12,12 +12,7 @@ from experiment import predictions, records
 from experiment.schema import TargetDataset
 from pretrained_model import build_network
 
-
-@pytest.fixture(autouse=True)
-def no_pictures(monkeypatch):
-    """Leave out the drawing at the end of a run, which takes longer than these runs themselves."""
-    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
-        monkeypatch.setattr(function, lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture

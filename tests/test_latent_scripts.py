@@ -16,11 +16,7 @@ from pairing import label_codes
 SAVE, PLOT = "recon_and_save_latent_space.py", "plot_extracted_and_saved_latent_space.py"
 
 
-@pytest.fixture(autouse=True)
-def no_sheets(monkeypatch):
-    """Leave out the drawing at the end of training, which takes longer than these runs themselves."""
-    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
-        monkeypatch.setattr(function, lambda *_: None)
+pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
