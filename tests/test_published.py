@@ -20,7 +20,7 @@ from experiment.schema import TargetDataset
 from latent.saved import load
 from latent.trained import rebuild_autoencoder, restore
 from pretrained_model import build_extractor
-from readers.standin import write_standin
+from standin import write_standin
 
 SIZE, GRID, DIMENSION = 32, 2, 6
 CONFIG = """

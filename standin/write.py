@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import UserError, choice_error
-from readers.standin import arm, digits, vehicles
-from readers.standin.store import Job, draw_all, new_folder
+from standin import arm, digits, vehicles
+from standin.store import Job, draw_all, new_folder
 
 
 @dataclass(frozen=True)
