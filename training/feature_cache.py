@@ -216,8 +216,8 @@ def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> No
                         f"{folder.parent}, {free / 2**30:.1f} GiB are free")
     if seconds > WORTH_SAYING:
         print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder.parent} "
-              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed once, and gone on with when "
-              "stopped", file=sys.stderr)
+              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed once; if "
+              "interrupted, it continues from there next time", file=sys.stderr)
     try:
         new_array(folder / FEATURES, np.float16, (views, *about.shape))
         _write_json(folder / ABOUT, asdict(about))

@@ -47,7 +47,8 @@ class CachedInputs:
 def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False, once: bool = False):
     """Return what feeds a model: cached features where its frozen part sees only images and their mirror images.
 
-    once: these features are not needed again, so they are not kept.
+    once: these features are not needed again, or only for a batch, so they are neither computed for all images nor
+    kept.
     Raises UserError when the cache cannot be written or has too little room.
     """
     if not isinstance(model, ExtractorAE) or augment or once or model.frozen.drifts:

@@ -13,6 +13,7 @@ from dataset import Scenes
 from errors import UserError
 from experiment.schema import TargetDataset
 from readers import create_reader
+from readers.files import open_regular
 from readers.prepare import prepare
 
 TICAM = "x_x_x_p01_x_x_x_x_x_0_x_x_g00_x_x"
@@ -254,14 +255,13 @@ def test_100_000_files_in_one_folder_are_listed_without_opening_one_and_with_one
 
 def test_an_image_that_is_only_out_of_reach_ends_preparation_and_is_not_left_out_for_good(tmp_path, monkeypatch):
     paths = dataset(tmp_path / "data", "sviro")
-    real = Image.open
 
-    def failing(path, *rest):
+    def failing(path):
         if str(path) == str(paths[1]):
             raise OSError(5, "Input/output error", str(path))
-        return real(path, *rest)
+        return open_regular(path)
 
-    monkeypatch.setattr(Image, "open", failing)
+    monkeypatch.setattr("readers.images.open_regular", failing)
     message = refusal(reader(tmp_path / "data", "sviro", skip_bad=True), tmp_path / "cache")
     assert message == f"{paths[1]}: image cannot be reached: Input/output error"
     monkeypatch.undo()
