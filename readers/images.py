@@ -1,5 +1,6 @@
 """Image files: found in folders and decoded to 8-bit grey or colour, whatever they are stored as."""
 
+import errno
 import os
 import warnings
 from pathlib import Path
@@ -56,7 +57,8 @@ def open_grey(path: str | Path) -> Image.Image:
         if np.asarray(image).max() > 65535:
             raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
-        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+        # In whole numbers, which take less memory: 257 is odd, so nothing lies halfway.
+        return Image.fromarray(((np.asarray(image).clip(0).astype(np.uint32) + 128) // 257).astype(np.uint8))
     return _grey(image, path)
 
 
@@ -89,7 +91,8 @@ def _decode(path: str | Path) -> Image.Image:
         raise UserError(f"{path}: image cannot be read: too little memory") from None
     # Decoders raise whatever damaged bytes lead them to: struct.error, KeyError, OverflowError, ...
     except Exception as error:
-        if isinstance(error, OSError) and error.errno:
+        # A damaged image may send its decoder to an offset that cannot be: EINVAL.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             # Gone, forbidden or out of reach at the moment, which says nothing about the image.
             raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
         raise BadImage(path, f"image cannot be read: {_reason(error)}") from None
