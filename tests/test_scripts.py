@@ -198,8 +198,9 @@ def test_a_dry_run_computes_neither_features_nor_statistics_of_the_dataset(scrip
     override = ("--set", "model.batchnorm=recalibrated", "model.extractor=resnet18", "model.layer=-5")
     assert script("train_ae.py", config_file(), "--dry-run", "--seed", 4711, *override)[0] == 0
     assert {path for kind in ("features", "statistics") for path in (cache / kind).glob("*")} == before
-    # 64 images for statistics, at most two batches of 16 triplets with their targets, an image per dataset.
-    assert 0 < sum(seen) <= 64 + 2 * 2 * 3 * 16 + 2
+    # 64 images for statistics; two chunks of 64 views of each dataset, for time and room; a batch of 16 triplets with
+    # its targets; an image of each dataset. There are 400 + 60 images.
+    assert 0 < sum(seen) <= 64 + 2 * 2 * 64 + 2 * 3 * 16 + 2
 
 
 def counted(gather, seen):

@@ -47,7 +47,7 @@ class Job:
 def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
     """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
 
-    build(config, fabric, once): `once` for a dry run, for which nothing is computed that only many batches are worth.
+    build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
     """
     arguments = _parse(description)
     run = None

@@ -18,17 +18,17 @@ from readers.prepare import build_once
 MOST_IMAGES, BATCH = 2048, 64
 
 
-def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Path, once: bool = False) -> None:
+def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Path, dry: bool = False) -> None:
     """Give the frozen layers of a model the statistics of the training images, where its config asks for that.
 
     They are estimated once and kept in the cache, named after weights, image scaling and data, so that all seeds and a
-    resumed run have the same ones. once: from a single batch, and not kept.
+    resumed run have the same ones. dry: from a single batch, and not kept.
     Raises UserError when the cache cannot be written.
     """
     frozen = model.frozen
     if frozen is None or frozen.policy != "recalibrated" or not frozen.norms:
         return
-    if once:
+    if dry:
         _estimate(model, scenes, BATCH)
         return
     identity = f"{fingerprint(frozen.layers)} {frozen.layers} {model.input_size} {model.normalize} {scenes.key}"
