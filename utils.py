@@ -49,7 +49,7 @@ def open_log(path: Path) -> logging.Logger:
     for handler in log.handlers[:]:
         log.removeHandler(handler)
         handler.close()
-    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(to_file)
     log.addHandler(logging.StreamHandler())
