@@ -11,6 +11,6 @@ def write_or_print(text: str, out: str | None) -> None:
         print(text, end="")
         return
     try:
-        Path(out).write_text(text, encoding="utf-8")
+        Path(out).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None

@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from errors import UserError
+from errors import UserError, printable
 from experiment import published, records
 from experiment.schema import PLACES, Config, differences, dump_config, load_config
 
@@ -222,7 +222,7 @@ def _experiment_name(folder: Path) -> str:
         name = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["experiment"]
     except (OSError, ValueError, KeyError, TypeError):
         name = folder.resolve().parent.name
-    return str(name)
+    return printable(str(name))
 
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:

@@ -44,8 +44,11 @@ class Job:
     board: Callable[[SummaryWriter, int], None] | None = None
 
 
-def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> None:
-    """Run a training script: parse the command line, build the job, rehearse it, train, close the run."""
+def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
+    """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
+
+    build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
+    """
     arguments = _parse(description)
     run = None
     if arguments.resume:
@@ -68,7 +71,7 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
     seed_everything("model", config.training.seed)
     fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
                     precision=PRECISIONS[config.training.precision])
-    job = build(config, fabric)
+    job = build(config, fabric, arguments.dry_run)
     _rehearse(job)
     if arguments.dry_run:
         print(_summary(config, job, device))
