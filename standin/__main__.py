@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from errors import run_script
-from standin.write import FLAGS, KINDS, write_standin
+from standin.write import FLAGS, KINDS, notice_of, write_standin
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
                         "288 K K images")
     arguments = vars(parser.parse_args())
     folder = write_standin(arguments.pop("dataset"), arguments.pop("out"), factors=arguments.pop("factor"), **arguments)
-    print(f"{folder}: a drawn stand-in, not the dataset; see STAND-IN.txt in it")
+    print(f"{folder}: a drawn stand-in, not the dataset; see {notice_of(folder).name} beside it")
 
 
 def _defaults() -> str:

@@ -229,7 +229,7 @@ def mpi3d(tmp_path_factory):
 
 
 def test_mpi3d_holds_every_combination_with_the_last_factor_fastest(mpi3d):
-    assert {path.name for path in mpi3d.iterdir()} == {"toy.npz", "realistic.npz", "real.npz", "STAND-IN.txt"}
+    assert {path.name for path in mpi3d.iterdir()} == {"toy.npz", "realistic.npz", "real.npz"}
     with np.load(mpi3d / "toy.npz", allow_pickle=False) as archive:
         assert archive["factor_sizes"].tolist() == [4, 4, 2, 3, 3, 2, 2]
         assert archive["factor_sizes"].dtype == np.int64
@@ -353,13 +353,15 @@ def test_what_a_killed_process_left_is_replaced_but_not_what_one_is_writing(tmp_
     assert (left / "train" / "rest.png").exists()
     os.close(handle)
     folder = write_standin("ticam", tmp_path, sceneries=2)
-    assert [path.name for path in tmp_path.iterdir()] == ["TICaM"]
+    assert {path.name for path in tmp_path.iterdir()} == {"TICaM", "TICaM.STAND-IN.txt"}
     assert not (folder / "train" / "rest.png").exists()
     assert len(listed("ticam", tmp_path).labels) == 2
 
 
 def test_a_notice_says_what_it_is_and_how_it_was_drawn(tmp_path):
-    text = (write_standin("digit_photos", tmp_path, sceneries=11, seed=3) / "STAND-IN.txt").read_text()
+    folder = write_standin("digit_photos", tmp_path, sceneries=11, seed=3)
+    assert {path.name for path in folder.iterdir()} == set("0123456789")
+    text = (tmp_path / "digit_photos.STAND-IN.txt").read_text()
     assert "stand-in of digit_photos, not the dataset" in text
     assert "--sceneries 11\n  --seed 3\n" in text
 
