@@ -1,7 +1,6 @@
 """Backbones: networks by name, the part below a cut, weights, freezing, BatchNorm; and the classifier built on them."""
 
 import hashlib
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -15,6 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from errors import UserError, choice_error
 from experiment.checkpoint import load
 from experiment.published import is_published
+from experiment.schema import load_config
 
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224
@@ -194,12 +194,10 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     """Return the state dict in a classifier's finished run folder."""
-    try:
-        trained = tomllib.loads((folder / "cfg.toml").read_text(encoding="utf-8"))["model"]
-        kind, extractor = str(trained["type"]).lower(), trained["extractor"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError):
-        raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'} "
-                        "with model.extractor)") from None
+    if not (folder / "cfg.toml").is_file():
+        raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'})")
+    trained = load_config(folder / "cfg.toml").model
+    kind, extractor = trained.type, trained.extractor
     if kind != "classifier" or extractor != name:
         found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"
         raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")

@@ -220,7 +220,10 @@ def pictures(runs: list[Run], rows: Records) -> str:
                 tables.title_of(("", row["dataset"], row["factor"], row["split"], "", "")) for row in rows}
     groups: dict[str, list[tuple[Run, list[Path]]]] = {}
     for run in runs:
-        groups.setdefault(run.experiment, []).append((run, sorted(run.images.glob("*.png"))))
+        # Of a published run, only what was drawn here.
+        paths = [path for path in sorted(run.images.glob("*.png"))
+                 if not run.published or captions.is_known(path.stem)]
+        groups.setdefault(run.experiment, []).append((run, paths))
     parts, shown = [], {}
     for name, found in tqdm(groups.items(), "pictures", unit="experiment", disable=None):
         run, paths = max(found, key=lambda each: len(each[1]))

@@ -16,7 +16,7 @@ from errors import UserError, run_script
 from experiment.schema import Config, TargetDataset, dump_config, load_config
 from experiment.systems import AUTOENCODER, BY_TYPE
 from pretrained_model import build_network
-from readers.standin import KINDS, write_standin
+from standin import KINDS, write_standin
 
 PROJECT = Path(__file__).parent
 # Options that keep stand-ins small, beside the number of sceneries.

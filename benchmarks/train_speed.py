@@ -30,7 +30,7 @@ from experiment.checkpoint import save
 from experiment.schema import Config, load_config
 from model import create_autoencoder
 from pretrained_model import build_classifier, build_network
-from readers.standin.write import write_standin
+from standin.write import write_standin
 from training.command import PRECISIONS
 from training.features import CachedInputs, LiveInputs, create_inputs
 from training.steps import ClassifierStep, SingleOptimizerStep, create_step

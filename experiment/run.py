@@ -213,7 +213,9 @@ def warn_of_mixture(folders: list[Path], ignore: tuple[str, ...] = ()) -> None:
 def _runs_at(folder: Path) -> list[Path]:
     if (folder / "cfg.toml").is_file():
         return [folder]
-    return sorted(path.parent for path in folder.rglob("cfg.toml"))
+    found = {path.parent for path in folder.rglob("cfg.toml")}
+    # What lies within a run, such as copies of configs in a published one, is no run.
+    return sorted(path for path in found if found.isdisjoint(path.parents))
 
 
 def _experiment_name(folder: Path) -> str:

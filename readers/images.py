@@ -15,6 +15,8 @@ from readers.listing import Listing
 
 # What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+# Split -> its folder of images that the published code has prepared, and their side length.
+PREPARED, PREPARED_SIZE = {split: f"pp_{split}_128" for split in ("train", "test")}, 128
 # Single-channel modes whose values go beyond 8 bits.
 _DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
@@ -72,6 +74,26 @@ def centre_square(image: Image.Image) -> Image.Image:
 def to_array(image: Image.Image, size: int) -> np.ndarray:
     """Resize a grey image (bilinear, antialiased) to uint8 (1, size, size)."""
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
+
+
+def is_prepared(source: str) -> bool:
+    """Say whether an image lies in a folder of images that the published code has prepared, or in one within it."""
+    return any(folder.name in PREPARED.values() for folder in list(Path(source).parents)[:2])
+
+
+def open_prepared(source: str, size: int) -> np.ndarray:
+    """Return an image that the published code has prepared, as it is, uint8 (1, 128, 128).
+
+    Raises UserError for another size, BadImage where the image has one.
+    """
+    if size != PREPARED_SIZE:
+        raise UserError(f"dataset.image_size: found {size}; allowed: {PREPARED_SIZE}, the size of images that are "
+                        f"prepared already, such as {source}")
+    image = open_grey(source)
+    if image.size != (PREPARED_SIZE, PREPARED_SIZE):
+        raise BadImage(source, f"image of {image.width}x{image.height} pixels among images that are prepared already; "
+                               f"expected {PREPARED_SIZE}x{PREPARED_SIZE}")
+    return np.asarray(image)[None]
 
 
 def _decode(path: str | Path) -> Image.Image:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-ROOMS = {"readers", "experiment", "training", "latent", "reporting"}
+ROOMS = {"readers", "experiment", "training", "latent", "reporting", "standin"}
 SHARED = {"dataset", "layers", "rows", "pairing", "model", "pretrained_model", "utils", "errors"}
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 

@@ -10,7 +10,7 @@ import pretrained_model
 import train_ae
 import train_classifier
 from experiment.schema import Config, load_config
-from readers.standin import KINDS, write_standin
+from standin import KINDS, write_standin
 
 PROJECT = Path(__file__).parent.parent
 CONFIGS = sorted((PROJECT / "cfg").glob("*.toml"))

@@ -188,3 +188,27 @@ def test_a_size_that_is_no_multiple_of_16_is_refused():
     with pytest.raises(UserError, match="multiples of 16"):
         make(40)
 
+
+
+# What torch.nn's documentation lists as activations of one number, without parameters.
+ELEMENTWISE = ("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
+               "Mish", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softshrink", "Softsign",
+               "Tanh", "Tanhshrink")
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
+def test_an_activation_is_that_of_torch(name):
+    model = make(16, type="conv", dimension=3, activation=name)
+    [expected] = {each for each in ELEMENTWISE if each.lower() == name.replace("_", "").lower()}
+    acts = [model.encoder[i] for i in (1, 3, 5, 7, 10)] + [model.decoder_fc[i] for i in (1, 3)]
+    assert {type(act) for act in acts} == {getattr(torch.nn, expected)}
+    model(torch.rand(2, 1, 16, 16))[0].sum().backward()
+
+
+@pytest.mark.parametrize("name", ["GLU", "MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin", "PReLU",
+                                  "Threshold", "Identity", "Dropout", "Linear", "functional", "relus"])
+def test_what_is_no_elementwise_activation_is_refused_with_those_that_are(name):
+    with pytest.raises(UserError) as caught:
+        make(16, type="conv", activation=name)
+    assert f"'{name.lower()}' is not known; allowed: celu, elu, gelu, hardshrink, " in str(caught.value)
+    assert name != "relus" or "did you mean 'relu'" in str(caught.value)

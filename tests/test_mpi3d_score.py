@@ -14,8 +14,8 @@ from PIL import Image
 from experiment import records
 from experiment.run import open_run
 from experiment.schema import dump_config
-from readers.standin import write_standin
 from reporting import pictures
+from standin import write_standin
 
 PAIR_SHEET = pictures.pair_sheet
 PROJECT = Path(__file__).parent.parent
