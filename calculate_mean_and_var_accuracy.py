@@ -10,12 +10,13 @@ import sys
 
 from errors import UserError, choice_error, run_script
 from experiment import records
-from experiment.command import write_or_print
-from experiment.naming import paper_place
+from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
-from reporting import compare, paper_text
+from paper import text as paper_text
+from paper.placement import paper_place
+from paper.tables import TABLES, Entry
+from reporting import compare
 from reporting.formats import FORMATS
-from reporting.paper import TABLES, Entry
 from reporting.tables import Records, check_unique, render, summarise
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from errors import UserError, run_script
-from experiment.command import write_or_print
+from experiment.output import write_or_print
 from readers import READERS, create_reader
 from readers.complexity import mean_entropies
 from readers.prepare import prepare

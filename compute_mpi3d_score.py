@@ -15,22 +15,25 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from autoencoder.judge import has_own_statistics, rebuild_autoencoder
+from autoencoder.similarity import partners, similarity
 from dataset import Inputs, Scenes
 from errors import UserError, run_script
+from evaluation.embedding import reconstruct
+from evaluation.image_metrics import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics
+from evaluation.ssim import ssim
+from evaluation.trained import check_overrides, check_run, restore
 from experiment import records
-from experiment.command import write_or_print
-from experiment.naming import is_as_published, paper_name
+from experiment.config import Config, TargetDataset
+from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
-from experiment.schema import Config, TargetDataset
-from latent.extract import reconstruct
-from latent.similarity import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics, partners, similarity, ssim
-from latent.trained import check_overrides, check_run, has_own_statistics, rebuild_autoencoder, restore
+from frozen.inputs import create_inputs
 from model import Autoencoder
+from paper.mpi3d import Origin, render, summarise
+from paper.placement import is_as_published, paper_name
 from readers import create_reader
 from reporting.formats import FORMATS
 from reporting.pictures import pair_sheet
-from reporting.scores import Origin, render, summarise
-from training.features import create_inputs
 from training.journal import selection
 from utils import choose_device
 

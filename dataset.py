@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoencoder.pairing import Impossible, Pairing
 from errors import UserError
-from experiment.naming import dataset_file_name
-from experiment.schema import Config, TargetDataset
-from pairing import Impossible, Pairing, label_codes
+from experiment.config import Config, TargetDataset
+from experiment.records import dataset_file_name
 from readers import create_reader
+from readers.labels import label_codes, labels_of
 from readers.prepare import Prepared, prepare
-from rows import Rows
+from readers.rows import Rows
 from utils import mix_seed
 
 
@@ -88,6 +89,12 @@ class Scenes:
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
         return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
+
+    @property
+    def class_labels(self) -> np.ndarray:
+        """Return the labels (k, seats) that occur, those of mirror images included, sorted by the left seat first."""
+        labels = np.concatenate([self.labels, self.labels[:, ::-1]]) if self.mirrors else self.labels
+        return labels_of(np.unique(label_codes(labels)), labels.shape[1])
 
     @property
     def flips(self) -> int:

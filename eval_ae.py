@@ -2,11 +2,11 @@
 
 import torch
 
+from autoencoder.judge import TrainedAutoencoder
 from errors import run_script
+from evaluation.command import Evaluation, create_parser, eval_command
+from experiment.config import Config
 from experiment.run import Run
-from experiment.schema import Config
-from latent.command import Evaluation, create_parser, eval_command
-from latent.evaluate import TrainedAutoencoder
 
 
 def main() -> None:

@@ -2,13 +2,12 @@
 
 import torch
 
+from classifier.judge import NetworkEvaluation, rebuild_classifier
 from dataset import Scenes, open_targets
 from errors import run_script
+from evaluation.command import Evaluation, create_parser, eval_command
+from experiment.config import Config
 from experiment.run import Run
-from experiment.schema import Config
-from latent.command import Evaluation, create_parser, eval_command
-from latent.network import NetworkEvaluation
-from latent.trained import rebuild_classifier
 
 
 def main() -> None:

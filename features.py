@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from errors import UserError, choice_error, run_script
-from training.feature_cache import Entry, entries, remove
+from frozen.cache import Entry, entries, remove
 
 
 def main() -> None:

@@ -8,10 +8,10 @@ import torch
 
 from dataset import Batches, Scenes, open_targets
 from errors import run_script
-from experiment.schema import Config, load_config
+from evaluation.sheets import draw_data, pick
+from experiment.config import Config, load_config
 from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet
-from training.sheets import draw_data, pick
 
 PAIRS = 10
 # Datasets with more classes than this, such as MPI3D with its factors, are counted as a whole.

@@ -8,8 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from autoencoder.layers import Upsample
 from errors import UserError, choice_error
-from layers import Upsample
 from pretrained_model import Frozen, build_extractor, scale_to_network
 
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from errors import UserError, run_script
 from experiment import predictions
-from experiment.command import write_or_print
+from experiment.output import write_or_print
 from experiment.run import expand, warn_of_mixture
 from reporting.classwise import collect, render
 from reporting.confusion import draw_classwise

@@ -6,7 +6,7 @@ dataset with a marker of its own, coloured by domain and by class (a panel per s
 they are computed from the latents themselves, on one unmirrored image per scenery, printed and added to the records:
 the balanced accuracy of a linear classifier of the domains (cross-validated; 50 % is chance, 100 % separable), and the
 share of synthetic latents among the ten nearest neighbours of real ones, relative to chance (0 apart, 1 mixed).
-latent/gap.py defines both.
+autoencoder/domain_gap.py defines both.
 """
 
 import argparse
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from autoencoder.domain_gap import DomainGap, domain_gap
+from autoencoder.projection import METHODS, project
+from autoencoder.saved_latents import SavedLatents, find, saved_checkpoints
 from errors import UserError, run_script
 from experiment import records
-from experiment.command import write_or_print
+from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run
-from latent.gap import DomainGap, domain_gap
-from latent.project import METHODS, project
-from latent.saved import SavedLatents, find, saved_checkpoints
 from reporting.formats import FORMATS
 from reporting.gaps import EXPLANATION
 from reporting.latents import Domain, latent_scatter

@@ -13,8 +13,8 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError, choice_error
 from experiment.checkpoint import load
-from experiment.published import is_published
-from experiment.schema import load_config
+from experiment.config import load_config
+from experiment.published_run import is_published
 
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224

@@ -4,8 +4,8 @@ Per dataset and checkpoint, a sheet shows images with their targets, reconstruct
 the latent space, framed by whether k-nearest-neighbours predict the class: images/latent_<dataset>_<checkpoint>.png
 and .pdf in the run folder. A training image counts among its own neighbours for the prediction, but the nearest one
 shown is of another scenery. Targets are drawn as in training; for models without impossible targets they are the images
-themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz; latent/saved.py
-says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
+themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz;
+autoencoder/saved_latents.py says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
 """
 
 import argparse
@@ -14,18 +14,18 @@ from typing import Any
 
 from tqdm import tqdm
 
+from autoencoder.judge import TrainedAutoencoder
+from autoencoder.latent_classifiers import fit
+from autoencoder.nearest import Shown, show
+from autoencoder.saved_latents import VERSION, fingerprint_file, path_of, save
 from dataset import Scenes
 from errors import UserError, run_script
+from evaluation.command import create_parser, open_trained
+from evaluation.sheets import pick
+from evaluation.trained import restore
 from experiment.run import describe_environment
-from latent.classify import fit
-from latent.command import create_parser, open_trained
-from latent.evaluate import TrainedAutoencoder
-from latent.nearest import Shown, show
-from latent.saved import VERSION, fingerprint_file, path_of, save
-from latent.trained import restore
 from reporting.pictures import verdict_sheet
 from training.journal import selection
-from training.sheets import pick
 from utils import choose_device
 
 TARGETS = {"none": "target:\ninput", "scene": "target:\nother\nvariant", "instance": "target:\nsame class"}

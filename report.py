@@ -20,19 +20,22 @@ from tqdm import tqdm
 from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
-from experiment.naming import dataset_file_name, is_as_published, paper_name, paper_place
+from experiment.config import PLACES, flatten
+from experiment.records import dataset_file_name
 from experiment.reproduce import train_commands
 from experiment.run import Run, expand, open_run, warn_of_mixture
-from experiment.schema import PLACES, flatten
 from experiment.systems import BY_TYPE
-from reporting import captions, classwise, compare, gaps, inventory, page, paper_text, scores, tables
+from paper import mpi3d as scores
+from paper import text as paper_text
+from paper.placement import is_as_published, paper_name, paper_place
+from paper.tables import TABLES, Entry
+from reporting import captions, classwise, compare, gaps, inventory, page, tables
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
 from reporting.curves import describe as describe_curves
 from reporting.embed import Embedded, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.page import Section
-from reporting.paper import TABLES, Entry
 from reporting.tables import Records
 
 PROJECT = Path(__file__).parent

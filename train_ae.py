@@ -6,19 +6,19 @@ import numpy as np
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
+from autoencoder.board import sheet_epochs, write_projector, write_reconstructions
+from autoencoder.judge import LatentEvaluation
+from autoencoder.step import create_step
 from dataset import Batches, Scenes, open_targets
 from errors import UserError, run_script
-from experiment.schema import Config
-from latent.board import sheet_epochs, write_projector, write_reconstructions
-from latent.evaluate import LatentEvaluation
-from latent.extract import reconstruct
+from evaluation.embedding import reconstruct
+from evaluation.sheets import draw_data, pick
+from experiment.config import Config
+from frozen.inputs import create_inputs, uncached_because
+from frozen.recalibrate import recalibrate
 from model import Autoencoder, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
-from training.features import create_inputs, uncached_because
-from training.recalibrate import recalibrate
-from training.sheets import draw_data, pick
-from training.steps import create_step
 
 
 def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:

@@ -4,16 +4,16 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from classifier.judge import NetworkEvaluation
+from classifier.step import ClassifierStep
 from dataset import Batches, Scenes, open_targets
 from errors import UserError, run_script
-from experiment.schema import Config
-from latent.network import NetworkEvaluation
+from evaluation.sheets import draw_data
+from experiment.config import Config
+from frozen.inputs import LiveInputs
+from frozen.recalibrate import recalibrate
 from pretrained_model import build_classifier
 from training.command import Job, train_command
-from training.features import LiveInputs
-from training.recalibrate import recalibrate
-from training.sheets import draw_data
-from training.steps import ClassifierStep
 
 
 def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from errors import UserError, run_script
-from experiment.schema import Config, TargetDataset, dump_config, load_config
+from experiment.config import Config, TargetDataset, dump_config, load_config
 from experiment.systems import AUTOENCODER, BY_TYPE
 from pretrained_model import build_network
 from standin import KINDS, write_standin

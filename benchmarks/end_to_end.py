@@ -19,18 +19,18 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils.flop_counter import FlopCounterMode
 
+from autoencoder.judge import LatentEvaluation
+from autoencoder.latent_classifiers import fit
+from autoencoder.step import create_step
 from benchmarks import floor
 from benchmarks.common import print_table, write_json
 from dataset import Batches, Inputs, Scenes, open_targets
 from errors import run_script
-from experiment.schema import Config, TargetDataset, load_config
-from latent.classify import fit
-from latent.evaluate import LatentEvaluation
+from experiment.config import Config, TargetDataset, load_config
+from frozen.inputs import create_inputs
 from model import Autoencoder, create_autoencoder
 from readers import create_reader
 from training.command import PRECISIONS
-from training.features import create_inputs
-from training.steps import create_step
 from utils import tune
 
 PROJECT = Path(__file__).parent.parent

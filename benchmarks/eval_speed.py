@@ -21,16 +21,16 @@ from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import CenterCrop, Compose, Resize, ToTensor
 from tqdm import tqdm
 
+from autoencoder.latent_classifiers import fit
+from autoencoder.neighbours import NearestNeighbours
 from benchmarks import floor
 from benchmarks.common import FLOOR_COLUMNS, alternate, print_table, row, write_json
 from errors import run_script
-from latent.classify import fit
-from latent.extract import embed
-from latent.neighbours import NearestNeighbours
+from evaluation.embedding import embed
+from frozen.inputs import CachedInputs
 from model import ExtractorAE
-from rows import Rows
+from readers.rows import Rows
 from standin.write import write_standin
-from training.features import CachedInputs
 
 SIZE, DIMENSION, CLASSES, BATCH, SCALE = 128, 64, 64, 64, 4.0
 

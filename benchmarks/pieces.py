@@ -16,13 +16,13 @@ import torch
 from pytorch_msssim import ssim as library_ssim
 from torch import Tensor, nn
 
+from autoencoder.layers import Upsample
 from benchmarks import floor
 from benchmarks.common import alternate, print_table, write_json
 from benchmarks.preparation import drop_page_cache
 from errors import run_script
-from layers import Upsample
-from rows import Rows
-from training.ssim import ssim
+from evaluation.ssim import ssim
+from readers.rows import Rows
 from utils import tune
 
 CPU = torch.device("cpu")
@@ -84,7 +84,7 @@ def layer(inputs: int, outputs: int, side: int, images: int) -> tuple[Callable[[
 
 def reads(folder: Path, count: int, picked: int) -> tuple[Callable[[], None], Callable[[], None]]:
     """Return reads of random rows of a new file: as training reads them, and from the mapped array as it is."""
-    path = folder / "rows.npy"
+    path = folder / "readers.rows.npy"
     array = np.lib.format.open_memmap(path, "w+", np.float16, (count, ROW))
     for row in array:
         row[:] = 1

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_tensor
 
+from autoencoder.layers import Upsample
+from autoencoder.step import AutoencoderStep
 from dataset import Batch
-from experiment.schema import Config
-from layers import Upsample
-from training.steps import OPTIMIZERS, AutoencoderStep, SingleOptimizerStep
+from experiment.config import Config
+from training.optimising import OPTIMIZERS, SingleOptimizerStep
 
 Sample = tuple[Tensor, Tensor, int]
 

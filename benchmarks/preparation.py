@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.schema import TargetDataset
+from experiment.config import TargetDataset
 from readers import create_reader
 
 SIZES = {"mpi3d": 64}

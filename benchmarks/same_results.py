@@ -10,14 +10,14 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from autoencoder.judge import LatentEvaluation
+from autoencoder.step import create_step
 from benchmarks.common import write_json
 from dataset import Batches, Inputs, Scenes, open_targets
 from errors import UserError, run_script
-from experiment.schema import Config, load_config
-from latent.evaluate import LatentEvaluation
+from experiment.config import Config, load_config
+from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
-from training.features import CachedInputs, LiveInputs, create_inputs
-from training.steps import create_step
 from utils import seed_everything, tune
 
 STEPS = 20

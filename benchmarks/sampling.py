@@ -1,7 +1,7 @@
 """Cost per sample of drawing triplets with impossible targets, at growing numbers of sceneries.
 
-Compares the index arithmetic of `pairing.py` with a plain baseline: a loop over the batch that looks through all
-labels for every sample. The two alternate in one run; figures are medians.
+Compares the index arithmetic of `autoencoder/pairing.py` with a plain baseline: a loop over the batch that looks
+through all labels for every sample. The two alternate in one run; figures are medians.
 """
 
 import argparse
@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from autoencoder.pairing import Pairing
 from benchmarks.common import write_json
-from pairing import Pairing
 
 BATCH, VARIANTS, SEATS, CLASSES = 64, 10, 3, 4
 
@@ -90,7 +90,7 @@ def main() -> None:
     rows = measure(arguments.sizes, arguments.rounds)
     print(f"microseconds per anchor (positive, negative and three II targets included), batches of {BATCH}, "
           f"{torch.get_num_threads()} threads")
-    print(f"{'sceneries':>10} {'pairing.py':>11} {'plain loop':>11} {'ratio':>8} {'vs smallest':>12}")
+    print(f"{'sceneries':>10} {'autoencoder.pairing.py':>11} {'plain loop':>11} {'ratio':>8} {'vs smallest':>12}")
     for row in rows:
         print(f"{row['sceneries']:>10} {row['ours_us']:>11.2f} {row['plain_us']:>11.1f} "
               f"{row['plain_us'] / row['ours_us']:>7.0f}x {row['ours_us'] / rows[0]['ours_us']:>11.2f}x")

@@ -17,16 +17,16 @@ import torch
 from lightning_fabric import Fabric
 from tqdm import tqdm
 
+from autoencoder.step import AutoencoderStep
 from benchmarks import floor
 from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.schema import Training
+from experiment.config import Training
+from frozen.inputs import CachedInputs
 from model import ExtractorAE
 from readers.prepare import Prepared
-from rows import Rows
-from training.features import CachedInputs
-from training.steps import AutoencoderStep
+from readers.rows import Rows
 from utils import tune
 
 IMAGE, SEATS, CLASSES, BATCH = 128, 3, 4, 64

@@ -21,19 +21,21 @@ from lightning_fabric import Fabric
 from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
+from autoencoder.step import create_step
 from benchmarks import floor
 from benchmarks.common import FLOOR_COLUMNS, alternate, print_table, row, write_json
 from benchmarks.plain import PlainSamples, make_plain, plain_batches
+from classifier.step import ClassifierStep
 from dataset import Batch, Batches, Scenes
 from errors import choice_error, run_script
 from experiment.checkpoint import save
-from experiment.schema import Config, load_config
+from experiment.config import Config, load_config
+from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
 from pretrained_model import build_classifier, build_network
 from standin.write import write_standin
 from training.command import PRECISIONS
-from training.features import CachedInputs, LiveInputs, create_inputs
-from training.steps import ClassifierStep, SingleOptimizerStep, create_step
+from training.optimising import SingleOptimizerStep
 from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"

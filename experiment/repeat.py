@@ -10,8 +10,8 @@ from pathlib import Path
 
 from errors import UserError, choice_error
 from experiment import slurm
+from experiment.config import PLACES, Config, differences, dump_config, load_config
 from experiment.run import Run, experiment_name, find_runs
-from experiment.schema import PLACES, Config, differences, dump_config, load_config
 from experiment.systems import BY_TYPE, System
 
 PROJECT = Path(__file__).parent.parent

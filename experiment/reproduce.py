@@ -5,8 +5,8 @@ import shlex
 from pathlib import Path
 
 from errors import UserError
+from experiment.config import Config, differences, dump_config, flatten, load_config, toml_value
 from experiment.run import Run
-from experiment.schema import Config, differences, dump_config, flatten, load_config, toml_value
 from experiment.systems import BY_TYPE
 
 

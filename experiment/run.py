@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from errors import UserError, printable
-from experiment import published, records
-from experiment.schema import PLACES, Config, differences, dump_config, load_config
+from experiment import published_run as published
+from experiment import records
+from experiment.config import PLACES, Config, differences, dump_config, load_config
 
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
 
@@ -50,7 +51,7 @@ class Run:
 
     @property
     def published(self) -> bool:
-        """Whether it is one of the published runs, not made here; see `experiment.published`."""
+        """Whether it is one of the published runs, not made here; see `experiment.published_run`."""
         return published.is_published(self.folder)
 
     def logged(self) -> list[dict[str, Any]]:

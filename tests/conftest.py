@@ -102,5 +102,5 @@ def generator() -> torch.Generator:
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing at the end of a run, which takes longer than tiny runs themselves."""
-    for function in ("training.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
+    for function in ("evaluation.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
         monkeypatch.setattr(function, lambda *_: None)

@@ -9,7 +9,7 @@ from lightning_fabric import Fabric
 import pretrained_model
 import train_ae
 import train_classifier
-from experiment.schema import Config, load_config
+from experiment.config import Config, load_config
 from standin import KINDS, write_standin
 
 PROJECT = Path(__file__).parent.parent

@@ -4,10 +4,10 @@ import torch
 
 from dataset import Batches, Scenes
 from errors import UserError
-from experiment.schema import TargetDataset
-from pairing import label_codes
+from experiment.config import TargetDataset
 from readers import READERS, create_reader
 from readers.base import Reader
+from readers.labels import label_codes
 
 SIZE = 32
 

@@ -9,7 +9,7 @@ import torch
 
 from dataset import Scenes
 from experiment import predictions, records
-from experiment.schema import TargetDataset
+from experiment.config import TargetDataset
 from pretrained_model import build_network
 
 pytestmark = pytest.mark.usefixtures("no_pictures")

@@ -9,9 +9,9 @@ import torch
 from PIL import Image
 from sklearn.neighbors import KNeighborsClassifier
 
+from autoencoder.saved_latents import ABOUT, load
 from experiment import records
-from latent.saved import ABOUT, load
-from pairing import label_codes
+from readers.labels import label_codes
 
 SAVE, PLOT = "recon_and_save_latent_space.py", "plot_extracted_and_saved_latent_space.py"
 

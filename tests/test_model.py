@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from errors import UserError
-from experiment.schema import Model
+from experiment.config import Model
 from model import create_autoencoder
 
 

@@ -1,4 +1,4 @@
-"""compute_mpi3d_score.py as a user runs it, on tiny stand-ins; its arithmetic: tests/latent/test_similarity.py."""
+"""compute_mpi3d_score.py as a user runs it, on tiny stand-ins; its arithmetic: tests/autoencoder/test_similarity.py."""
 
 import shutil
 import urllib.error
@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from experiment import records
+from experiment.config import dump_config
 from experiment.run import open_run
-from experiment.schema import dump_config
 from reporting import pictures
 from standin import write_standin
 
@@ -118,7 +118,7 @@ def rewrite(folder, **changes):
 @pytest.fixture
 def as_published(monkeypatch):
     """Take the runs of these tests, which are far shorter, for those of Table S5."""
-    monkeypatch.setattr("experiment.naming.is_as_published", lambda config: True)
+    monkeypatch.setattr("paper.placement.is_as_published", lambda config: True)
 
 
 def test_published_scores_do_not_stand_beside_runs_of_another_course(script, run, no_alexnet):

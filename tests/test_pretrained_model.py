@@ -6,7 +6,7 @@ import torchvision
 from torch.nn import functional as F
 
 from errors import UserError
-from experiment.schema import Model
+from experiment.config import Model
 from model import create_autoencoder
 from pretrained_model import Classifier, Frozen, build_extractor, fingerprint, scale_to_network, stages
 

@@ -12,14 +12,15 @@ import torchvision
 from published_files import Trap, autoencoder, classifier, conv_state, head_state, publish
 from torch.nn import functional as F
 
+from autoencoder.judge import rebuild_autoencoder
+from autoencoder.saved_latents import load
 from dataset import Scenes
 from errors import UserError
+from evaluation.trained import restore
 from experiment import records
-from experiment.published import curve, epoch, number
+from experiment.config import TargetDataset
+from experiment.published_run import curve, epoch, number
 from experiment.run import open_run
-from experiment.schema import TargetDataset
-from latent.saved import load
-from latent.trained import rebuild_autoencoder, restore
 from pretrained_model import build_extractor
 from standin import write_standin
 
@@ -303,7 +304,7 @@ def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here
 
 
 def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, cache):
-    from latent.trained import has_own_statistics
+    from evaluation.trained import has_own_statistics
     from model import ExtractorAE
 
     run = open_run(published("a"))

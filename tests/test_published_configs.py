@@ -6,10 +6,10 @@ import torchvision
 from published_files import BACKBONES, all_files, autoencoder, classifier, toml_text
 
 from errors import UserError
-from experiment.naming import departures, paper_row
-from experiment.schema import load_config
+from experiment.config import load_config
+from paper.placement import departures, paper_row
+from paper.published import TABLE_S6
 from pretrained_model import build_classifier
-from reporting.published import TABLE_S6
 
 FILES = all_files()
 VEHICLES = ["ticam", "sviro", "sviro_illumination"]

@@ -14,7 +14,7 @@ import torch
 
 from dataset import Scenes
 from experiment import records
-from experiment.schema import load_config
+from experiment.config import load_config
 
 PROJECT = Path(__file__).parent.parent
 

@@ -13,13 +13,13 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from dataset import Batches, Scenes
 from errors import UserError
+from experiment.config import Config, load_config
 from experiment.run import Run, check_free, create, experiment_name, open_run
-from experiment.schema import Config, load_config
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal
 from training.loop import Loop
+from training.optimising import Step
 from training.profile import profile_steps
-from training.steps import Step
 from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from experiment.checkpoint import load_training_state, save
-from training.steps import Step
+from training.optimising import Step
 from utils import seed_everything
 
 

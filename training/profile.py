@@ -10,7 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from dataset import Batches
-from training.steps import Step
+from training.optimising import Step
 
 WARM_UP, LINES = 3, 15
 

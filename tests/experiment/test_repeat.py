@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from errors import UserError
+from experiment.config import Model, load_config
 from experiment.repeat import visible_gpus
 from experiment.run import open_run
-from experiment.schema import Model, load_config
 from experiment.systems import BY_TYPE
 
 PROJECT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from experiment.config import dump_config, load_config
 from experiment.reproduce import train_commands
 from experiment.run import open_run
-from experiment.schema import dump_config, load_config
 
 PROJECT = Path(__file__).parent.parent.parent
 

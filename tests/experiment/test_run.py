@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from errors import UserError
+from experiment.config import load_config
 from experiment.run import check_free, create, expand, find_runs, open_run, warn_of_mixture
-from experiment.schema import load_config
 
 PROJECT = Path(__file__).parents[2]
 
@@ -150,7 +150,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 from experiment.run import create
-from experiment.schema import load_config
+from experiment.config import load_config
 
 run = create(load_config(sys.argv[1]), "letters", "cpu", Path(sys.argv[2]))
 print("locked", flush=True)
@@ -188,7 +188,7 @@ KILLED = """
 import os, sys
 from pathlib import Path
 from experiment import run
-from experiment.schema import load_config
+from experiment.config import load_config
 
 config = load_config(sys.argv[1])
 holder, name = {place}

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from errors import UserError
+from experiment.config import load_config
 from experiment.run import find_runs
-from experiment.schema import load_config
 from experiment.slurm import parse_options
 
 PROJECT = Path(__file__).parents[2]

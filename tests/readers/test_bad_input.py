@@ -12,7 +12,7 @@ from PIL import Image
 
 from dataset import Scenes
 from errors import UserError
-from experiment.schema import TargetDataset
+from experiment.config import TargetDataset
 from readers import create_reader
 from readers.files import open_regular
 from readers.images import open_grey

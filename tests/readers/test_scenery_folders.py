@@ -7,7 +7,7 @@ from PIL import Image
 
 from dataset import Scenes, open_targets
 from errors import UserError
-from experiment.schema import Config
+from experiment.config import Config
 from readers import create_reader
 
 

@@ -6,10 +6,10 @@ import skimage.exposure
 import torch
 from PIL import Image
 
+from autoencoder.judge import LatentEvaluation
 from dataset import Scenes
 from errors import UserError
-from experiment.schema import TargetDataset
-from latent.evaluate import LatentEvaluation
+from experiment.config import TargetDataset
 from readers import create_reader
 from readers.ticam import Ticam
 

@@ -5,11 +5,11 @@ import torch
 from lightning_fabric import Fabric
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from autoencoder.step import create_step
 from dataset import Batches, Scenes
-from experiment.schema import Model, TargetDataset, Training
+from experiment.config import Model, TargetDataset, Training
+from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
-from training.features import CachedInputs, LiveInputs, create_inputs
-from training.steps import create_step
 
 CPU = torch.device("cpu")
 SIZE = 32

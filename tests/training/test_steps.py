@@ -6,14 +6,15 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
+from autoencoder.losses import RECONSTRUCTION_LOSSES, triplet_loss
+from autoencoder.step import AutoencoderStep, FactorVaeStep, VaeStep
+from classifier.step import ClassifierStep
 from dataset import Batch
 from errors import UserError
-from experiment.schema import Model, Training
+from experiment.config import Model, Training
 from model import create_autoencoder
 from pretrained_model import Classifier
 from training.loop import Loop
-from training.losses import RECONSTRUCTION_LOSSES, triplet_loss
-from training.steps import AutoencoderStep, ClassifierStep, FactorVaeStep, VaeStep
 
 FABRIC = Fabric(accelerator="cpu", devices=1)
 

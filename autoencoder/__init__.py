@@ -1,0 +1,1 @@
+"""The autoencoders: pairs, losses, step, latent space and what is judged in it."""

@@ -1,0 +1,53 @@
+"""What TensorBoard shows of an autoencoder: reconstructions now and then, the latent space at the end."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.tensorboard import SummaryWriter
+
+from autoencoder.judge import Views
+from evaluation.embedding import reconstruct
+from evaluation.sheets import pick
+from model import Autoencoder
+
+# Some hundred kilobytes per sheet and a few megabytes per projector, whatever the run's length and the dataset's size.
+SHEETS, SHOWN, PROJECTED, THUMBNAIL = 5, 10, 1000, 32
+
+
+def sheet_epochs(epochs: int) -> set[int]:
+    """Return the epochs after which reconstructions are written: up to five, evenly spaced from first to last."""
+    return {round(epoch) for epoch in np.linspace(1, epochs, SHEETS)}
+
+
+def write_reconstructions(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
+    """Write an image per dataset: ten inputs above their reconstructions. The model must be in evaluation mode."""
+    for views in datasets:
+        index = views.scenes.first[pick(views.scenes, SHOWN)]
+        inputs = views.scenes.gather(index, torch.zeros_like(index, dtype=torch.bool)).cpu()
+        rows = [inputs, torch.from_numpy(reconstruct(model, views.inputs, index))]
+        board.add_image(f"reconstruction/{views.scenes.title}, {views.scenes.split}",
+                        torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1), epoch)
+
+
+def write_projector(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
+    """Write latents, their datasets and classes, and thumbnails for TensorBoard's projector.
+
+    At most a thousand views of each dataset, drawn at random, the same ones every time.
+    """
+    latents, names, thumbnails = [], [], []
+    for views in datasets:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(views.codes))[:PROJECTED])
+        part = Views(views.scenes, views.inputs, views.index[chosen], views.flip[chosen], views.codes[chosen])
+        latents.append(part.embed(model))
+        names += [(part.scenes.class_text(label), f"{part.scenes.title}, {part.scenes.split}") for label in part.labels]
+        thumbnails.append(_thumbnails(part.scenes.gather(part.index, part.flip)))
+    board.add_embedding(np.concatenate(latents), names, torch.cat(thumbnails), epoch, "latents", ["class", "dataset"])
+
+
+def _thumbnails(images: Tensor) -> Tensor:
+    """Return images (n, C, H, W) on the CPU, three-channelled and small."""
+    small = F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area")
+    return small.cpu().expand(-1, 3, -1, -1)

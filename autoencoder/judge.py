@@ -1,0 +1,115 @@
+"""Accuracy on the target datasets of classifiers that were fitted on the training latents."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from autoencoder.latent_classifiers import check, fit
+from autoencoder.saved_latents import SavedLatents
+from dataset import Inputs, Scenes, open_targets
+from evaluation.embedding import embed
+from evaluation.outcome import Outcome
+from experiment.config import Config
+from experiment.run import Run
+from frozen.inputs import create_inputs
+from model import Autoencoder, create_autoencoder
+
+
+@dataclass
+class Views:
+    """What an evaluation embeds of a dataset; see `Scenes.views`."""
+
+    scenes: Scenes
+    inputs: Inputs
+    index: Tensor
+    flip: Tensor
+    codes: np.ndarray
+
+    @property
+    def scenery(self) -> np.ndarray:
+        """Return the number of each view's scenery, int64 (n,)."""
+        return (torch.searchsorted(self.scenes.first, self.index, right=True) - 1).cpu().numpy()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Return the label of each view, (n, seats), reversed for mirror images."""
+        labels = self.scenes.labels[self.scenery]
+        return np.where(self.flip.cpu().numpy()[:, None], labels[:, ::-1], labels)
+
+    def pack(self, latents: np.ndarray, about: dict[str, Any]) -> SavedLatents:
+        """Return latents (n, d) of these views with all that is saved beside them; `about`: see SavedLatents."""
+        sources = np.array(self.scenes.sources)[self.index.cpu().numpy()]
+        return SavedLatents(latents, self.codes, self.labels, self.scenery, self.flip.cpu().numpy(), sources,
+                            np.array(self.scenes.classes), about | self.scenes.identity)
+
+    def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
+        return embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+
+
+class LatentEvaluation:
+    """Fits classifiers on the latents of the training sceneries and their mirror images, scores them on the targets.
+
+    One variant per training scenery, drawn from the seed; every image of the targets, mirror images only where the
+    dataset counts them as test samples.
+    """
+
+    def __init__(self, train: tuple[Scenes, Inputs], targets: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
+        self.train = Views(*train, *train[0].views(mirrored=True, seed=seed))
+        self.targets = [Views(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
+                        for scenes, inputs in targets]
+        self.neighbours, self.seed = neighbours, seed
+
+    def rehearse(self, model: Autoencoder, classifiers: list[str]) -> None:
+        """Embed one image of each dataset and check the sizes, to find what cannot work before a run is made."""
+        for name in classifiers if self.targets else ():
+            check(name, self.train.codes, self.neighbours)
+        for views in (self.train, *self.targets):
+            views.embed(model, most=1)
+
+    def outcomes(self, model: Autoencoder, classifiers: list[str]) -> list[Outcome]:
+        """Return what each classifier predicts on each target.
+
+        The model must be in evaluation mode.
+        """
+        if not self.targets:
+            return []
+        latents = self.train.embed(model)
+        fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed, self.train.scenes.device)
+                  for name in classifiers}
+        found = []
+        for views in self.targets:
+            latents = views.embed(model)
+            for name, classifier in fitted.items():
+                found.append(Outcome(views.scenes, name, classifier.predict(latents), views.codes))
+        return found
+
+
+class TrainedAutoencoder:
+    """A run's autoencoder with the datasets of its config; `evaluation.trained.restore` gives the model its weights."""
+
+    def __init__(self, run: Run, config: Config, device: torch.device):
+        self.run, self.config = run, config
+        self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
+        self.targets = open_targets(config, self.train)
+        self.model = rebuild_autoencoder(config, self.train)
+
+    def evaluation(self) -> LatentEvaluation:
+        """Return the evaluation of the model with the weights that it now has."""
+        once = has_own_statistics(self.run, self.model)
+        train, *targets = [(each, create_inputs(self.model, each, self.config.dataset.cache, once=once))
+                           for each in (self.train, *self.targets)]
+        return LatentEvaluation(train, targets, self.config.model.knn, self.config.training.seed)
+
+
+def rebuild_autoencoder(config: Config, train: Scenes) -> Autoencoder:
+    """Return the autoencoder of a run that was trained on `train`, on its device, still without the run's weights."""
+    section = config.model.model_copy(update={"weights": "none"})
+    return create_autoencoder(section, config.dataset.image_size, train.channels).to(train.device)
+
+
+def has_own_statistics(run: Run, model: Autoencoder) -> bool:
+    """Say whether a run's extractor has BatchNorm statistics that no other run has, as published ones do."""
+    return run.published and model.frozen is not None and bool(model.frozen.norms)

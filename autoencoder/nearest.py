@@ -1,0 +1,85 @@
+"""What a model makes of single images: target, reconstruction, predicted class, nearest training image."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist
+from sklearn.base import ClassifierMixin
+from torch import Tensor
+
+from autoencoder.judge import Views
+from autoencoder.pairing import Impossible, Pairing
+from evaluation.embedding import reconstruct
+from model import Autoencoder
+from readers.labels import labels_of
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Some images of a dataset, in what a model makes of them; images are float32 (n, C, H, W) in [0, 1].
+
+    inputs; targets: what training would have reconstructed; outputs: what is reconstructed; nearest: the training
+    image with the nearest latent; labels, predicted, nearest_labels: (n, seats); right: bool (n,).
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+    outputs: np.ndarray
+    nearest: np.ndarray
+    labels: np.ndarray
+    predicted: np.ndarray
+    nearest_labels: np.ndarray
+    right: np.ndarray
+
+
+def show(model: Autoencoder, views: Views, latents: np.ndarray, train: Views, train_latents: np.ndarray,
+         classifier: ClassifierMixin, sceneries: Tensor, impossible: Impossible, seed: int) -> Shown:
+    """Return what becomes of sceneries (k,) of a dataset, unmirrored.
+
+    latents, train_latents: of all views and of all training views; classifier: fitted on the latter; impossible: how
+    the targets were drawn in training. The nearest training image is one of another scenery. The model must be in
+    evaluation mode.
+    """
+    scenes, rows = views.scenes, first_rows(views, sceneries)
+    index, flip = views.index[rows], views.flip[rows]
+    own = views.scenery[rows, None] == train.scenery if views is train else None
+    near = nearest(latents[rows], train_latents, own)
+    codes = classifier.predict(latents[rows])
+    return Shown(
+        inputs=scenes.gather(index, flip).cpu().numpy(),
+        targets=draw_targets(views, rows, impossible, seed),
+        outputs=reconstruct(model, views.inputs, index),
+        nearest=train.scenes.gather(train.index[near], train.flip[near]).cpu().numpy(),
+        labels=views.labels[rows], predicted=labels_of(codes, scenes.labels.shape[1]),
+        nearest_labels=train.labels[near], right=codes == views.codes[rows],
+    )
+
+
+def first_rows(views: Views, sceneries: Tensor) -> np.ndarray:
+    """Return the first row of each scenery (k,) among the views, which is not mirrored."""
+    present, rows = np.unique(views.scenery, return_index=True)
+    return rows[np.searchsorted(present, sceneries.cpu().numpy())]
+
+
+def nearest(latents: np.ndarray, others: np.ndarray, forbidden: np.ndarray | None = None) -> np.ndarray:
+    """Return for latents (n, d) the rows (n,) of the nearest ones in `others` (m, d), by Euclidean distance.
+
+    forbidden: bool (n, m), pairs that do not count.
+    """
+    distances = cdist(latents, others)
+    if forbidden is not None:
+        distances[forbidden] = np.inf
+    return distances.argmin(axis=1)
+
+
+def draw_targets(views: Views, rows: np.ndarray, impossible: Impossible, seed: int) -> np.ndarray:
+    """Return target images (n, C, H, W) of unmirrored views (n,), drawn as in training: the images themselves or,
+    for I- and II-models, another variant or another scenery of the class.
+    """
+    scenes = views.scenes
+    pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
+    scenery = torch.from_numpy(views.scenery[rows]).to(scenes.device)
+    generator = torch.Generator(scenes.device).manual_seed(seed)
+    image, view = pairing.targets(torch.stack([views.index[rows], scenery * pairing.flips]), impossible, generator)
+    return scenes.gather(image, pairing.is_flipped(view)).cpu().numpy()

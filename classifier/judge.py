@@ -1,0 +1,43 @@
+"""Accuracy of a classification network itself, on the target datasets."""
+
+import numpy as np
+
+from dataset import Scenes
+from evaluation.embedding import embed
+from evaluation.outcome import Outcome
+from experiment.config import Config
+from frozen.inputs import LiveInputs
+from pretrained_model import Classifier, build_classifier
+from readers.labels import label_codes
+
+
+class NetworkEvaluation:
+    """Scores a classifier's own predictions on every image of the targets; `classes` (k, seats) names its outputs."""
+
+    def __init__(self, classes: np.ndarray, targets: list[Scenes]):
+        self.codes, self.targets = label_codes(classes), targets
+
+    def predict(self, model: Classifier, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
+        index, flip, codes = scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True)
+        logits = embed(model, LiveInputs(None, scenes), index[:most], flip[:most])
+        return self.codes[logits.argmax(axis=1)], codes[:most]
+
+    def rehearse(self, model: Classifier) -> None:
+        """Predict one image of each target, to find what cannot work before a run is made."""
+        for scenes in self.targets:
+            self.predict(model, scenes, most=1)
+
+    def outcomes(self, model: Classifier) -> list[Outcome]:
+        """Return what the network predicts on each target."""
+        return [Outcome(scenes, "network", *self.predict(model, scenes)) for scenes in self.targets]
+
+
+def rebuild_classifier(config: Config, train: Scenes) -> tuple[Classifier, np.ndarray]:
+    """Return the classifier of a run that was trained on `train`, still without the run's weights.
+
+    Beside it, what its outputs stand for: the labels (k, seats) of `Scenes.class_labels`.
+    """
+    classes = train.class_labels
+    section = config.model.model_copy(update={"weights": "none"})
+    return build_classifier(section, len(classes)).to(train.device), classes

@@ -1,0 +1,1 @@
+"""What judging has in common for all systems: the course of a script, trained models, image metrics."""

@@ -1,0 +1,56 @@
+"""How similar two sets of images are, image by image: SSIM, L1, LPIPS."""
+
+import pickle
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import lpips
+import torch
+from torch import Tensor, nn
+from torchvision.models import AlexNet_Weights
+
+from errors import UserError
+from evaluation.ssim import ssim
+
+# Turns images and targets, each (n, C, H, W) in [0, 1], into one value per image (n,).
+Metric = Callable[[Tensor, Tensor], Tensor]
+
+
+METRICS = ("ssim", "l1", "lpips")
+
+
+# AlexNet pools smaller images away.
+LPIPS_LEAST_PIXELS = 32
+
+
+def l1(images: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean absolute error over pixels and channels of each image (n,), in [0, 1]."""
+    return (images - targets).abs().mean(dim=(1, 2, 3))
+
+
+class Lpips:
+    """LPIPS with AlexNet (Zhang et al. 2018, version 0.1): the distance of deep features, lower is more similar."""
+
+    def __init__(self):
+        """Load the network; UserError where its ImageNet weights are not there and cannot be downloaded."""
+        try:
+            with warnings.catch_warnings():
+                # The package asks torchvision for weights in a way that torchvision has deprecated.
+                warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+                self.network: nn.Module = lpips.LPIPS(net="alex", verbose=False)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            url = AlexNet_Weights.IMAGENET1K_V1.url
+            place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({reason}); fetch {url} "
+                            f"elsewhere and put it at {place}") from None
+
+    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
+        self.network.to(images.device)
+        return self.network(images, targets, normalize=True).flatten()
+
+
+def create_metrics(names: Iterable[str]) -> dict[str, Metric]:
+    """Return metrics by name: `ssim`, `l1`, `lpips`."""
+    return {name: Lpips() if name == "lpips" else {"ssim": ssim, "l1": l1}[name] for name in names}

@@ -1,0 +1,33 @@
+"""What an evaluation finds on one dataset: the predicted and the true classes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dataset import Scenes
+from experiment.predictions import Predictions
+from readers.labels import labels_of
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predicted and true label codes (n,) of a dataset's test samples; classifier: knn, forest, svm or network."""
+
+    scenes: Scenes
+    classifier: str
+    predicted: np.ndarray
+    true: np.ndarray
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The accuracy as part of a record: dataset, factor, split, classifier, metric, value, n."""
+        return {**self.scenes.identity, "classifier": self.classifier, "metric": "accuracy",
+                "value": float(np.mean(self.predicted == self.true)), "n": len(self.true)}
+
+    def predictions(self, experiment: str, seed: int, checkpoint: str) -> Predictions:
+        """Return what the run keeps of it."""
+        seats, names = self.scenes.labels.shape[1], np.array(self.scenes.classes, dtype=np.str_)
+        predicted, true = (labels_of(codes, seats) for codes in (self.predicted, self.true))
+        return Predictions(experiment, seed, *self.scenes.identity.values(), self.classifier, checkpoint, predicted,
+                           true, names)

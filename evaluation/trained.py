@@ -1,0 +1,96 @@
+"""Trained models: rebuilt from a run's config, filled with its weights.
+
+Runs made here and folders in the layout of the published weights are opened alike. BatchNorm statistics are those in
+the weights file, whatever `model.batchnorm` says, and the weights that training began with are not needed.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from errors import UserError
+from experiment import published_run as published
+from experiment import records
+from experiment.checkpoint import load, load_training_state
+from experiment.config import PLACES
+from experiment.run import Run
+from pretrained_model import COUNTER, Classifier
+
+DATA_PARALLEL = "module."
+
+
+def check_overrides(overrides: list[str], runs: list[Run]) -> None:
+    """Raise UserError for overrides of what runs were trained with: their records would not say so.
+
+    Of published runs the dataset may be corrected: their config may name it otherwise, or leave something out.
+    """
+    allowed = ("evaluation.", "dataset.") if all(run.published for run in runs) else ("evaluation.",)
+    for override in overrides:
+        key = override.partition("=")[0].strip()
+        if not key.startswith(allowed) and key not in PLACES:
+            raise UserError(f"--set {override}: a finished run is evaluated as it was trained; allowed: evaluation.*, "
+                            f"{', '.join(PLACES)}")
+
+
+def check_run(run: Run, checkpoints: list[str] | None, trainer: str, types: tuple[str, ...]) -> None:
+    """Raise UserError for a run that is not finished, of another type, or without the weights that are asked for.
+
+    trainer: the script whose runs are taken; types: values of `model.type` that it trains.
+    """
+    if run.config.model.type not in types:
+        raise UserError(f"{run.folder}: holds a model of type {run.config.model.type}; allowed: runs of {trainer}, "
+                        f"of type {', '.join(types)}")
+    if not run.done and not run.published:
+        raise UserError(f"{run.folder}: not finished; continue it with {trainer} --resume {run.folder}")
+    records.check_writable(run.folder)
+    if not run.saved:
+        raise UserError(f"{run.folder}: holds no weights (looked for last_model.pth and best_model.pth in "
+                        f"{run.checkpoints})")
+    missing = [name for name in checkpoints or () if name not in run.saved]
+    if missing:
+        reason = ", as it was trained without [[evaluation.datasets]]" if run.done and missing == ["best"] else ""
+        raise UserError(f"{run.folder}: has no {missing[0]} weights{reason}; allowed: --checkpoint {run.saved[0]}")
+
+
+def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
+    """Load the `last` or `best` weights of a run; return the epoch they come from, None where the run does not say.
+
+    Raises UserError when they cannot be read or are not those of such a model.
+    """
+    path = run.checkpoints / f"{checkpoint}_model.pth"
+    state = load(path)
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise UserError(f"{path}: holds no state dict of tensors")
+    state = _under_own_names(state, model.state_dict())
+    problem = _misfit(state, model)
+    if problem:
+        raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: {problem}")
+    model.load_state_dict(state)
+    if run.published:
+        training = run.config.training
+        return published.epoch(run.folder, checkpoint, training.frequency, training.epochs)
+    progress = load_training_state(run.checkpoints / "last.pth")["progress"]
+    return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
+
+
+def _under_own_names(state: dict[Any, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a state dict without the prefix of parallel training, and with exactly the model's batch counters.
+
+    Counters of BatchNorm layers say how often statistics were updated, which nothing here depends on.
+    """
+    state = {str(name): value for name, value in state.items()}
+    if all(name.startswith(DATA_PARALLEL) for name in state):
+        state = {name.removeprefix(DATA_PARALLEL): value for name, value in state.items()}
+    state = {name: value for name, value in state.items() if name in own or not name.endswith(COUNTER)}
+    return {name: value for name, value in own.items() if name.endswith(COUNTER)} | state
+
+
+def _misfit(state: dict[str, Tensor], model: nn.Module) -> str:
+    """Say in what a state dict differs from a model's, or nothing."""
+    own = model.state_dict()
+    for names, problem in ((own.keys() - state.keys(), "is missing"), (state.keys() - own.keys(), "is not known")):
+        if names:
+            return f"{min(names)} {problem}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''}"
+    hint = "; a classifier has an output per class of its training data" if isinstance(model, Classifier) else ""
+    return next((f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}{hint}"
+                 for name, tensor in own.items() if state[name].shape != tensor.shape), "")

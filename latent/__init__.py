@@ -1,1 +1,0 @@
-"""The latent space: extracting it, and classifying in it."""

@@ -1,0 +1,1 @@
+"""The paper's figures as data, and which run belongs to which row."""

@@ -1,0 +1,106 @@
+"""What files call a dataset, what the paper's tables call a model, and in what configs depart from published runs."""
+
+from pathlib import Path
+from typing import Any
+
+from experiment.config import Config
+
+MODELS = {"ae": "AE", "tae": "TAE", "vae": "VAE", "factorvae": "FactorVAE",
+          "scratch": "Scratch", "pretrained": "Pre-trained"}
+IMPOSSIBLE = {"none": "", "scene": "I-", "instance": "II-"}
+BACKBONES = {"vgg11": "VGG-11", "resnet50": "ResNet-50", "densenet121": "DenseNet-121"}
+
+# Keys that the published runs of every table share.
+COMMON: dict[str, Any] = {
+    "dataset.limit": None, "model.activation": "relu", "model.normalize": False, "training.batch_size": 64,
+    "training.optimizer": "adamw", "training.learning_rate": 1e-4, "training.weight_decay": 1e-5,
+    "training.augment": False, "training.variants": "random",
+}  # fmt: skip
+# Those of one table; `None` as split is the dataset's default, which is what the table wants.
+OF_TABLE: dict[str, dict[str, Any]] = {
+    "s5": {"dataset.image_size": 64, "training.epochs": 100},
+    "s6": {"dataset.image_size": 128, "training.epochs": 250},
+    "s7": {"dataset.image_size": 128, "training.epochs": 20},
+}
+OF_AUTOENCODERS: dict[str, dict[str, Any]] = {
+    "s5": {"model.dimension": 10},
+    "s6": {"model.dimension": 64, "model.knn": 115, "training.loss": "ssim"},
+    "s7": {"model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
+}
+SPLITS = {"s5": (None, "all"), "s6": (None, "all"), "s7": (None, "train")}
+
+
+def paper_name(config: Config) -> tuple[str, str]:
+    """Return model and variant of an autoencoder as in Table S5, such as `E-AE`, `SSIM` and `β-VAE`, `BCE, β = 4`."""
+    model, training = config.model, config.training
+    beta = f", β = {training.kl_weight:g}" if training.kl_weight != 1 else ""
+    name, variant = MODELS[model.variation], training.loss.upper()
+    if model.variation == "vae":
+        name, variant = ("β-" if beta else "") + name, variant + beta
+    if model.variation == "factorvae":
+        variant += f", γ = {training.tc_weight:g}{beta}"
+    return f"{IMPOSSIBLE[training.impossible]}{'E-' if model.type == 'extractor' else ''}{name}", variant
+
+
+def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
+    """Return the table (`s5`, `s6`, `s7`) that a run belongs to by what it was trained on, and its row's name there.
+
+    The row need not be one that the table has: `("s6", ("resnet18", "E-TAE"))`. None for other training data.
+    """
+    name, model = config.dataset.name, config.model
+    if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and model.type != "classifier":
+        return "s5", (config.dataset.factor[0], *paper_name(config))
+    if name == "sviro_nocar":
+        variant = MODELS[model.variation] if model.type == "classifier" else paper_name(config)[0]
+        return "s6", ("-" if model.type == "conv" else BACKBONES.get(model.extractor, model.extractor), variant)
+    if name == "mnist" and model.type != "classifier":
+        return "s7", (paper_name(config)[0],)
+    return None
+
+
+def departures(config: Config) -> list[str]:
+    """Say in which keys a config of a table's run departs from the published ones: `training.epochs = 5 (250)`.
+
+    Table S7 names no extractor; VGG-11 is that of the tables of the network (S3, S4). ImageNet weights may come from a
+    file. Raises ValueError for a config that belongs to no table.
+    """
+    place = paper_row(config)
+    if place is None:
+        raise ValueError(f"{config.dataset.name} is trained on in no table")
+    table, model = place[0], config.model
+    expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
+    if model.type == "extractor" and table != "s6":
+        expected["model.extractor"] = "vgg11"
+    if model.type == "extractor" or model.variation == "pretrained":
+        expected["model.layer"] = -3
+        # VGG-11 has no BatchNorm; in the others the published runs let it take batch statistics.
+        if model.extractor != "vgg11":
+            expected["model.batchnorm"] = "reference"
+    found = [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
+             if (value := _value(config, key)) != wanted]
+    if config.dataset.split not in SPLITS[table]:
+        found.append(f"dataset.split = {config.dataset.split} ({SPLITS[table][1]})")
+    # Other weights are a file, which has a suffix, or the run of a classifier.
+    if "model.layer" in expected and model.weights != "imagenet" and not Path(model.weights).suffix:
+        found.append(f"model.weights = {model.weights} (imagenet)")
+    return found
+
+
+def paper_place(config: Config, published: bool) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
+    """Return a run's table, row and departures; None for one that belongs to none. Published runs depart in nothing."""
+    place = paper_row(config)
+    return None if place is None else (*place, () if published else tuple(departures(config)))
+
+
+def is_as_published(config: Config) -> bool:
+    """Say whether networks, data and course of training are those of the paper's table (Tables S1 to S4)."""
+    return paper_row(config) is not None and not departures(config)
+
+
+def _value(config: Config, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)
+
+
+def _text(value: Any) -> str:
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -1,0 +1,223 @@
+"""The paper's tables with our figures beside the published ones, from records."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from errors import UserError
+from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
+from reporting.tables import CLASSIFIERS, spread
+
+Row = tuple[str, ...]
+NOTHING = Published(math.nan)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of published results, and the records that belong into it.
+
+    classifiers: whose records count; samples: test images behind the published values, where known; published:
+    row -> result; scale: from records to what is printed, with so many decimals.
+    """
+
+    name: str
+    dataset: str
+    split: str
+    classifiers: tuple[str, ...]
+    published: dict[Row, Published]
+    samples: int | None = None
+    factor: str = ""
+    metric: str = "accuracy"
+    higher_is_better: bool = True
+    scale: float = 100
+    decimals: int = 1
+
+    def holds(self, record: dict[str, Any]) -> bool:
+        """Say whether a record of the last or the best weights belongs into this column."""
+        return (all(record[name] == getattr(self, name) for name in ("dataset", "factor", "split", "metric"))
+                and record["classifier"] in self.classifiers and record["checkpoint"] in ("last", "best"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the paper. like: which of our weights its figures are compared with, `last` or `best` (the oracle)."""
+
+    title: str
+    names: tuple[str, ...]
+    columns: tuple[Column, ...]
+    like: str
+    remark: str
+
+
+def _s5(name: str, metric: str, higher_is_better: bool) -> Column:
+    published = {row: Published(values[metric]) for row, values in TABLE_S5.items()}
+    return Column(name, "mpi3d", "all", ("",), published, None, "real", f"{metric}/synthetic", higher_is_better, 1, 3)
+
+
+def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...], table: dict[Any, dict[str, Published]],
+              key: str, samples: int | None = None) -> Column:
+    published = {row: values[key] for row, values in table.items() if key in values}
+    return Column(name, dataset, split, classifiers, published, samples)
+
+
+# The network classifies for itself; in the latent space of an autoencoder kNN does.
+_S6 = ("knn", "network")
+
+TABLES = {
+    "s5": Table("Table S5", ("trained on", "model", "variant"), (
+        _s5("SSIM (higher is better)", "ssim", True), _s5("LPIPS (lower is better)", "lpips", False),
+    ), "last", "Table S5: reconstructions of real MPI3D images, compared with the synthetic images that have the same "
+               "factors. The paper does not say which epoch; the difference is that of the last one."),
+    "s6": Table("Table S6", ("model", "variant"), (
+        _accuracy("TICaM", "ticam", "all", _S6, TABLE_S6, "ticam", 13356),
+        _accuracy("SVIRO", "sviro", "train", _S6, TABLE_S6, "sviro", 11959),
+        _accuracy("SVIRO-Illumination", "sviro_illumination", "all", _S6, TABLE_S6, "sviro_illumination"),
+    ), "best", "Table S6: accuracy in % of classifiers, and of kNN in the latent space of autoencoders. The published "
+               "figures are an oracle's over ten runs (of each the epoch that is best on TICaM), so the difference is "
+               "that of our oracle. SVIRO-Illumination: published beside the weights, as means only."),
+    "s7": Table("Table S7", ("model",), tuple(
+        _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
+    ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
+               "epoch; the difference is that of the last one. The SVM of II-E-TAE is not printed clearly there."),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A run: where its config puts it (table, row), in what it departs from the published runs, and its records."""
+
+    experiment: str
+    seed: int
+    table: str
+    row: Row
+    departures: tuple[str, ...]
+    records: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Score:
+    """Our figure: mean, sample standard deviation (n - 1; NaN for one seed), best value, over so many seeds."""
+
+    mean: float
+    std: float
+    best: float
+    seeds: int
+    selection: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of one column: the published figure, and ours of one experiment (empty where there is none).
+
+    runs: how many of the experiment were given, whether they have a figure or not; images: test images; notes: what
+    sets the experiment apart from the published runs, or is wrong with it.
+    """
+
+    row: Row
+    published: Published
+    experiment: str = ""
+    scores: dict[str, Score] = field(default_factory=dict)
+    runs: int = 0
+    images: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def lines(table: Table, column: Column, entries: list[Entry]) -> list[Line]:
+    """Return the paper's rows in its order, and below them ours that it does not have; every experiment has its line.
+
+    Runs of an experiment whose configs depart in different ways from the published ones have lines of their own.
+    """
+    groups: dict[tuple[Row, str, tuple[str, ...]], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.row, entry.experiment, entry.departures].append(entry)
+    known = list(dict.fromkeys(row for each in table.columns for row in each.published))
+    others = sorted({row for row, _, _ in groups} - set(known))
+    found = []
+    for row in [*known, *others]:
+        published = column.published.get(row, NOTHING)
+        ours = [_line(table, column, group) for key, group in sorted(groups.items()) if key[0] == row]
+        found += ours or [Line(row, published)]
+    return found
+
+
+def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
+    first = entries[0]
+    notes = [*([f"departs from the published runs (theirs in brackets): {', '.join(first.departures)}"]
+               if first.departures else [])]
+    scores, sizes = {}, set()
+    for checkpoint in ("last", "best"):
+        seeds = _by_seed(column, entries, checkpoint)
+        finite = {seed: row for seed, row in seeds.items() if math.isfinite(row["value"])}
+        lost = ", ".join(str(seed) for seed in sorted(seeds.keys() - finite.keys()))
+        if lost:
+            notes.append(f"not a number, left out of {column.name}, {checkpoint}: seed {lost}")
+        if finite:
+            scores[checkpoint] = _score(column, list(finite.values()))
+            sizes |= {row["n"] for row in finite.values()}
+    if len(sizes) > 1:
+        notes.append(f"{column.name}: not all seeds were tested on the same number of images")
+    if column.samples and sizes - {column.samples}:
+        notes.append(f"{column.name}: published on {column.samples} test images")
+    published = column.published.get(first.row, NOTHING)
+    runs = len({entry.seed for entry in entries})
+    return Line(first.row, published, first.experiment, scores, runs, tuple(sorted(sizes)), tuple(notes))
+
+
+def _by_seed(column: Column, entries: list[Entry], checkpoint: str) -> dict[int, dict[str, Any]]:
+    """Return a column's record of each seed; UserError where a seed has several that differ."""
+    found: dict[int, dict[str, Any]] = {}
+    for entry in entries:
+        for row in entry.records:
+            if row["checkpoint"] == checkpoint and column.holds(row):
+                other = found.setdefault(entry.seed, row)
+                if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
+                    raise UserError(f"several runs hold different values for the same cell: {entry.experiment}, seed "
+                                    f"{entry.seed}, {column.name}, {checkpoint}; name the runs to use")
+    return found
+
+
+def _score(column: Column, rows: list[dict[str, Any]]) -> Score:
+    values = [column.scale * row["value"] for row in rows]
+    selection = "; ".join(sorted({row["selection"] for row in rows}))
+    best = max(values) if column.higher_is_better else min(values)
+    return Score(*spread(values), best, len(values), selection)
+
+
+def difference(table: Table, line: Line) -> float:
+    """Return our mean less the published one, of the weights that the table's figures belong to; NaN if one lacks."""
+    score = line.scores.get(table.like)
+    return math.nan if score is None else score.mean - line.published.mean
+
+
+def marks(values: list[tuple[float, float]], higher_is_better: bool, decimals: int) -> list[str]:
+    """Mark the best of (mean, std) pairs: `*` for the best, also where it ties with others as printed; `≈` where the
+    intervals mean ± std overlap with that of the best; nothing for the others, for NaN, and in a column of one."""
+    present = [pair for pair in values if math.isfinite(pair[0])]
+    if len(present) < 2:
+        return [""] * len(values)
+    sign = 1 if higher_is_better else -1
+    best = max(present, key=lambda pair: sign * pair[0])
+    return [_mark(pair, best, sign, decimals) for pair in values]
+
+
+def _mark(pair: tuple[float, float], best: tuple[float, float], sign: int, decimals: int) -> str:
+    mean, std = pair
+    if not math.isfinite(mean):
+        return ""
+    if f"{mean:.{decimals}f}" == f"{best[0]:.{decimals}f}":
+        return "*"
+    # Without a spread on both sides (a single seed) there is nothing to overlap.
+    return "≈" if sign * mean + std >= sign * best[0] - best[1] else ""
+
+
+def unplaced(table: Table, entries: list[Entry]) -> list[str]:
+    """Name the test sets that entries have figures on, and no column of the table."""
+    measures = {column.metric.partition("/")[0] for column in table.columns}
+    return sorted({
+        " ".join(part for part in (row["dataset"], row["factor"] and f"({row['factor']})") if part)
+        + ", ".join(["", row["split"], *([row["classifier"]] if row["classifier"] else [row["metric"]])])
+        for entry in entries for row in entry.records
+        if row["checkpoint"] in ("last", "best") and row["metric"].partition("/")[0] in measures
+        and not any(column.holds(row) for column in table.columns)
+    })  # fmt: skip

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.neighbors import KNeighborsClassifier
+
+from autoencoder.judge import LatentEvaluation
+from autoencoder.latent_classifiers import fit
+from autoencoder.neighbours import NearestNeighbours
+from dataset import Scenes
+from errors import UserError
+from evaluation.embedding import embed
+from experiment.config import TargetDataset
+from readers import READERS
+from readers.base import Reader
+from readers.labels import label_codes
+
+
+class Seats(Reader):
+    """Two seats, one bright where it is taken; the second split is the same cabin with other noise."""
+
+    name = "seats"
+    mirrors = True
+    empty = 0
+    classes = ("empty", "adult")
+
+    def fill(self, listing):
+        for i in range(24):
+            listing.add(str(i), (i // 2 % 2, i % 2), [f"{self.split}/{i}/{v}" for v in range(2)], ["x", "x"])
+
+    def prepare(self, source, size):
+        split, i, variant = source.split("/")
+        rng = np.random.default_rng([len(split), int(i), int(variant)])
+        image = rng.integers(0, 60, (1, size, size), dtype=np.uint8)
+        image[:, :, : size // 2] += np.uint8(120 * (int(i) // 2 % 2))
+        image[:, :, size // 2 :] += np.uint8(120 * (int(i) % 2))
+        return image
+
+
+class Halves(torch.nn.Module):
+    """Encodes an image as the mean brightness of its halves."""
+
+    def encode(self, images):
+        return torch.stack([half.mean(dim=(1, 2, 3)) for half in images.chunk(2, dim=3)], dim=1)
+
+
+@pytest.fixture
+def cabins(monkeypatch, tmp_path):
+    monkeypatch.setitem(READERS, "seats", Seats)
+    return [Scenes(TargetDataset(name="seats", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
+            for split in ("train", "test")]
+
+
+def test_embedding_in_chunks_equals_embedding_at_once(cabins, monkeypatch):
+    index, flip, _ = cabins[0].views(mirrored=True)
+    whole = embed(Halves().encode, cabins[0].gather, index, flip)
+    monkeypatch.setattr("evaluation.embedding.CHUNK", 7)
+    assert np.array_equal(embed(Halves().encode, cabins[0].gather, index, flip), whole)
+    assert whole.shape == (48, 2)
+
+
+def test_accuracies_equal_the_evaluation_written_out(cabins):
+    train, test = cabins
+    evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=3, seed=5)
+    rows = [found.row for found in evaluation.outcomes(Halves(), ["knn", "forest", "svm"])]
+    latents, codes = [], []
+    index, _, _ = train.views(mirrored=False, seed=5)
+    for scenery, image in enumerate(index.tolist()):
+        pixels = train.images[image, 0].numpy() / np.float32(255)
+        for view, label in ((pixels, train.labels[scenery]), (pixels[:, ::-1], train.labels[scenery][::-1])):
+            latents.append([view[:, :8].mean(), view[:, 8:].mean()])
+            codes.append(int(label_codes(label[None])[0]))
+    knn = KNeighborsClassifier(3).fit(np.array(latents), codes)
+    right = 0
+    for image in range(48):
+        pixels = test.images[image, 0].numpy() / np.float32(255)
+        predicted = knn.predict([[pixels[:, :8].mean(), pixels[:, 8:].mean()]])[0]
+        right += predicted == label_codes(test.labels[image // 2][None])[0]
+    assert [row["classifier"] for row in rows] == ["knn", "forest", "svm"]
+    assert rows[0]["value"] == pytest.approx(right / 48)
+    assert rows[0]["n"] == 48
+    assert rows[0]["split"] == "test"
+
+
+def accuracy(classifier, latents, codes):
+    return (classifier.predict(latents) == codes).mean()
+
+
+def blobs(distance, seed=0):
+    rng = np.random.default_rng(seed)
+    codes = np.repeat([3, 8], 50)
+    return rng.normal(0, 1, (100, 4)) + distance * (codes == 8)[:, None], codes
+
+
+@pytest.mark.parametrize("name", ["knn", "forest", "svm"])
+def test_separable_latents_score_one_and_shuffled_labels_about_chance(name):
+    latents, codes = blobs(10)
+    assert accuracy(fit(name, latents, codes, 5, 0), *blobs(10, seed=1)) == 1
+    useless, _ = blobs(0)
+    assert 0.3 < accuracy(fit(name, useless, codes, 5, 0), *blobs(0, seed=1)) < 0.7
+
+
+def test_the_forest_repeats_with_its_seed():
+    latents, codes = blobs(1)
+    unseen, _ = blobs(1, seed=1)
+    first, again, other = (fit("forest", latents, codes, 5, seed).predict_proba(unseen) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_more_neighbours_than_training_latents_are_refused(cabins):
+    train, test = cabins
+    evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=49, seed=5)
+    with pytest.raises(UserError, match=r"found 49, but there are only 48 training latents .* allowed: 1 to 48"):
+        evaluation.rehearse(Halves(), ["knn"])
+
+
+def test_a_single_class_is_refused_by_the_svm():
+    with pytest.raises(UserError, match="at least two classes"):
+        fit("svm", np.zeros((5, 2)), np.zeros(5), 1, 0)
+
+
+def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):
+    latents, codes = blobs(1)
+    unseen, _ = blobs(1, seed=1)
+    devices, gpu = [], torch.device("cuda", 1)
+
+    def search(classifier, latents, codes, device):
+        devices.append(device)
+        return NearestNeighbours(classifier, latents, codes, torch.device("cpu"))
+
+    monkeypatch.setattr("autoencoder.latent_classifiers.NearestNeighbours", search)
+    for name in ("knn", "forest", "svm"):
+        there, here = fit(name, latents, codes, 5, 0, gpu), fit(name, latents, codes, 5, 0)
+        assert np.array_equal(there.predict(unseen), here.predict(unseen))
+    assert devices == [gpu]

@@ -1,0 +1,166 @@
+"""Scores against loops over single images with pytorch-msssim, NumPy and the lpips package."""
+
+import lpips
+import numpy as np
+import pytest
+import pytorch_msssim
+import torch
+
+from autoencoder.similarity import partners, similarity
+from dataset import Scenes
+from errors import UserError
+from evaluation.image_metrics import LPIPS_LEAST_PIXELS, create_metrics, l1
+from evaluation.ssim import ssim
+from experiment.config import TargetDataset
+from frozen.inputs import LiveInputs
+from model import ConvAE
+from standin import write_standin
+
+REAL = 11
+# The lpips package asks torchvision for its network in a deprecated way.
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight.*:UserWarning:torchvision")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("mpi3d")
+    write_standin("mpi3d", folder, steps=2, factors=["toy", "real"])
+    return folder
+
+
+@pytest.fixture
+def domain(root, cache):
+    """Open a domain of the stand-in."""
+
+    def open_domain(factor, limit=None, size=64):
+        section = TargetDataset(name="mpi3d", factor=[factor], root=str(root), limit=limit)
+        return Scenes(section, size, str(cache), torch.device("cpu"))
+
+    return open_domain
+
+
+@pytest.fixture
+def random_alexnet(monkeypatch):
+    """LPIPS over an AlexNet of random weights, so that nothing is downloaded; returns the network of the test."""
+    package = lpips.LPIPS
+
+    def build(**options):
+        torch.manual_seed(0)
+        return package(**options, pnet_rand=True)
+
+    monkeypatch.setattr(lpips, "LPIPS", build)
+    return build(net="alex", verbose=False)
+
+
+class Returns(torch.nn.Module):
+    """A model whose reconstruction of an image is another image, by index."""
+
+    def __init__(self, images):
+        super().__init__()
+        self.images = images
+
+    def encode(self, index):
+        return index
+
+    def decode(self, index):
+        return self.images[index].float() / 255
+
+
+def by_index(index, flip):
+    assert not flip.any()
+    return index
+
+
+def test_every_real_image_finds_the_synthetic_one_with_its_factors(domain):
+    real, synthetic = domain("real"), domain("toy")
+    where = partners(real, synthetic)
+    assert len(where) == len(real) == 4 * 4 * 3 * 3 * 2 * 2
+    by_label = {tuple(label): int(first) for label, first in zip(synthetic.labels, synthetic.first, strict=True)}
+    assert where.tolist() == [by_label[tuple(label)] for label in real.labels]
+    some = domain("real", limit=REAL)
+    assert partners(some, synthetic).tolist() == [by_label[tuple(label)] for label in some.labels]
+
+
+def test_partners_are_found_by_label_and_not_by_place(domain):
+    real, synthetic = domain("real", limit=REAL), domain("toy")
+    order = np.random.default_rng(0).permutation(len(synthetic))
+    where = partners(real, synthetic)
+    synthetic.labels = synthetic.labels[order]
+    synthetic.first = synthetic.first[torch.from_numpy(order)]
+    assert partners(real, synthetic).equal(where)
+
+
+@pytest.mark.parametrize("limit", [1, 100])
+def test_a_real_image_without_partner_is_refused(domain, limit):
+    real, synthetic = domain("real"), domain("toy", limit=limit)
+    with pytest.raises(UserError) as error:
+        partners(real, synthetic)
+    assert f"{len(real) - limit} of {len(real)} images have no partner in mpi3d (toy)" in str(error.value)
+    first = next(label for label in real.labels.tolist() if label not in synthetic.labels.tolist())
+    assert str(error.value).endswith("_".join(map(str, first)))
+
+
+def test_scores_equal_a_loop_over_single_images(domain, random_alexnet):
+    real, synthetic = domain("real", limit=REAL), domain("toy")
+    torch.manual_seed(1)
+    model = ConvAE(64, 3, 10, "relu").eval()
+    partner, metrics = partners(real, synthetic), create_metrics(("ssim", "l1", "lpips"))
+    scores = similarity(model, LiveInputs(model, real), real, synthetic, partner, metrics)
+    expected = {key: [] for key in scores}
+    with torch.no_grad():
+        for i in range(REAL):
+            image = real.images[i][None].float() / 255
+            output = model(image)[0]
+            twin = next(k for k, label in enumerate(synthetic.labels) if (label == real.labels[i]).all())
+            other = synthetic.images[twin][None].float() / 255
+            for against, target in (("synthetic", other), ("real", image)):
+                expected[f"ssim/{against}"].append(float(pytorch_msssim.ssim(output, target, data_range=1)))
+                expected[f"l1/{against}"].append(float(np.abs(output.numpy() - target.numpy()).mean()))
+                expected[f"lpips/{against}"].append(float(random_alexnet(2 * output - 1, 2 * target - 1)))
+    assert len(scores) == 6
+    for key, values in expected.items():
+        assert scores[key] == pytest.approx(np.mean(values), rel=1e-4, abs=1e-6), key
+    assert len({round(value, 4) for value in scores.values()}) == 6
+
+
+@pytest.mark.parametrize("against", ["synthetic", "real"])
+def test_a_model_that_returns_the_image_compared_with_is_perfect(domain, random_alexnet, against):
+    real, synthetic = domain("real", limit=REAL), domain("toy")
+    partner = partners(real, synthetic)
+    model = Returns(synthetic.images[partner] if against == "synthetic" else real.images)
+    scores = similarity(model, by_index, real, synthetic, partner, create_metrics(("ssim", "l1", "lpips")))
+    other = "real" if against == "synthetic" else "synthetic"
+    assert scores[f"ssim/{against}"] == pytest.approx(1, abs=1e-6)
+    assert scores[f"l1/{against}"] == 0
+    assert scores[f"lpips/{against}"] == 0
+    assert scores[f"ssim/{other}"] < 0.9
+    assert scores[f"l1/{other}"] > 0.01
+    assert scores[f"lpips/{other}"] > 0
+
+
+def test_scores_do_not_depend_on_the_batch_size(domain, random_alexnet):
+    real, synthetic = domain("real", limit=REAL), domain("toy")
+    model = Returns(synthetic.images[partners(real, synthetic).roll(1)])
+    metrics = create_metrics(("ssim", "l1", "lpips"))
+    scores = [similarity(model, by_index, real, synthetic, partners(real, synthetic), metrics, batch_size=size)
+              for size in (1, 4, REAL, 100)]
+    for other in scores[1:]:
+        assert other == pytest.approx(scores[0], rel=1e-5)
+
+
+def test_l1_is_the_mean_over_pixels_and_channels_of_each_image():
+    images = torch.stack([torch.zeros(3, 4, 4), torch.ones(3, 4, 4)])
+    targets = torch.full((2, 3, 4, 4), 0.25)
+    assert l1(images, targets).tolist() == [0.25, 0.75]
+
+
+def test_lpips_takes_images_of_the_least_size_and_no_smaller_one(random_alexnet):
+    distance = create_metrics(["lpips"])["lpips"]
+    images = torch.rand(2, 3, LPIPS_LEAST_PIXELS, LPIPS_LEAST_PIXELS, generator=torch.Generator().manual_seed(0))
+    assert distance(images, 1 - images).shape == (2,)
+    with pytest.raises(RuntimeError):
+        distance(images[..., ::2, ::2], images[..., ::2, ::2])
+
+
+def test_the_similarity_of_the_score_is_that_of_the_loss():
+    assert create_metrics(["ssim"])["ssim"] is ssim

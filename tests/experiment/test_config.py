@@ -1,0 +1,509 @@
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from errors import UserError
+from experiment.config import Config, differences, dump_config, load_config
+from readers import READERS
+
+PROJECT = Path(__file__).parents[2]
+
+MINIMAL = """
+[dataset]
+name = "glyphs"
+
+[model]
+type = "conv"
+variation = "ae"
+
+[training]
+epochs = 2
+"""
+
+FULL = """
+[dataset]
+name = "sviro"
+factor = ["x5", "i3"]
+split = "all"
+limit = 100
+skip_bad = true
+root = "some/data"
+cache = "some/cache"
+image_size = 64
+
+[model]
+type = "extractor"
+variation = "tae"
+extractor = "resnet18"
+layer = -2
+weights = "none"
+dimension = 10
+knn = 7
+activation = "leaky_relu"
+batchnorm = "reference"
+normalize = true
+
+[training]
+batch_size = 32
+optimizer = "sgd"
+learning_rate = 3e-7
+weight_decay = 0.0
+epochs = 5
+frequency = 2
+loss = "bce"
+augment = true
+variants = "all"
+make_scene_impossible = true
+make_instance_impossible = true
+kl_weight = 4.0
+tc_weight = 1.5
+seed = 12
+device = "cuda:1"
+gpu = 3
+precision = "bf16"
+
+[evaluation]
+classifiers = ["svm", "knn"]
+
+[[evaluation.datasets]]
+name = "sviro"
+factor = "tucson"
+split = "test"
+limit = 10
+
+[[evaluation.datasets]]
+name = "handwritten"
+root = "elsewhere"
+"""
+
+
+def write(folder, text, name="experiment.toml"):
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+def load(folder, text=MINIMAL, *overrides, seed=None):
+    return load_config(write(folder, text), overrides, seed)
+
+
+def refusal(folder, text=MINIMAL, *overrides, seed=None):
+    """The one line with which a config is refused."""
+    with pytest.raises(UserError) as caught:
+        load(folder, text, *overrides, seed=seed)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("path", sorted((PROJECT / "cfg").glob("*.toml")), ids=lambda path: path.stem)
+def test_every_file_in_cfg_loads_and_names_known_datasets(path):
+    config = load_config(path)
+    assert {config.dataset.name, *(target.name for target in config.evaluation.datasets)} <= set(READERS)
+    assert {*tomllib.loads(path.read_text())} <= {"dataset", "model", "training", "evaluation"}
+
+
+def test_values_are_those_of_the_file(tmp_path):
+    config = load(tmp_path, FULL)
+    raw = tomllib.loads(FULL)
+    for section in ("dataset", "model", "training"):
+        assert getattr(config, section).model_dump() == raw[section]
+    assert config.evaluation.classifiers == ["svm", "knn"]
+    first, second = config.evaluation.datasets
+    assert (first.name, first.factor, first.split, first.limit, first.root) == ("sviro", ["tucson"], "test", 10, None)
+    assert (second.name, second.factor, second.split, second.limit) == ("handwritten", [], None, None)
+
+
+def test_what_a_file_leaves_out_is_what_the_paper_used(tmp_path):
+    config = load(tmp_path)
+    training = config.training
+    assert (training.batch_size, training.optimizer) == (64, "adamw")
+    assert (training.learning_rate, training.weight_decay) == (1e-4, 1e-5)
+    assert (config.model.dimension, config.model.knn, config.model.layer) == (64, 115, -3)
+    assert (config.dataset.image_size, config.model.activation, training.seed) == (128, "relu", 1)
+    assert config.targets() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "pieces"),
+    [
+        ("training.epoch=3", ["training.epoch", "training.epochs", "did you mean 'training.epochs'"]),
+        ("model.dimensions=3", ["model.dimensions", "did you mean 'model.dimension'"]),
+        ("dataset.nmae='x'", ["dataset.nmae", "dataset.factor", "did you mean 'dataset.name'"]),
+        ("evaluation.classifier=['knn']", ["evaluation.classifier", "did you mean 'evaluation.classifiers'"]),
+        ("evaluation.datasets=[{name='sviro', facto='x5'}]",
+         ["evaluation.datasets.0.facto", "did you mean 'evaluation.datasets.0.factor'"]),
+        ("trainning.epochs=3", ["'trainning'", "dataset, model, training, evaluation", "did you mean 'training'"]),
+        ("epochs=3", ["'epochs'", "dataset, model, training, evaluation"]),
+        ("model.seed=3", ["model.seed", "model.type"]),
+    ],
+)
+def test_an_unknown_key_names_the_allowed_ones_and_the_nearest(tmp_path, change, pieces):
+    message = refusal(tmp_path, MINIMAL, change)
+    assert "experiment.toml" in message
+    assert "is not known; allowed: " in message
+    for piece in pieces:
+        assert piece in message
+
+
+@pytest.mark.parametrize(
+    ("line", "key"),
+    [('name = "glyphs"', "dataset.name"), ('type = "conv"', "model.type"), ('variation = "ae"', "model.variation"),
+     ("epochs = 2", "training.epochs"), ("[training]\nepochs = 2", "training")],
+)  # fmt: skip
+def test_a_missing_key_or_section_is_named(tmp_path, line, key):
+    assert line in MINIMAL
+    message = refusal(tmp_path, MINIMAL.replace(line, ""))
+    assert "experiment.toml" in message
+    assert f"key {key} is missing" in message
+
+
+def test_an_empty_file_names_the_first_missing_section_and_counts_the_others(tmp_path):
+    message = refusal(tmp_path, "")
+    assert "dataset is missing" in message
+    assert "2 more" in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found", "wanted"),
+    [
+        ("training.epochs", '"3"', "'3'", "integer"),
+        ("training.epochs", "3.0", "3.0", "integer"),
+        ("training.epochs", "true", "True", "integer"),
+        ("training.epochs", "0", "0", "greater than 0"),
+        ("training.frequency", "0", "0", "greater than 0"),
+        ("training.batch_size", "-4", "-4", "greater than 0"),
+        ("training.learning_rate", '"1e-4"', "'1e-4'", "number"),
+        ("training.learning_rate", "0.0", "0.0", "greater than 0"),
+        ("training.learning_rate", "nan", "nan", "finite"),
+        ("training.learning_rate", "inf", "inf", "finite"),
+        ("training.kl_weight", "inf", "inf", "finite"),
+        ("training.weight_decay", "-1.0", "-1.0", "greater than or equal to 0"),
+        ("training.augment", '"yes"', "'yes'", "boolean"),
+        ("training.augment", "2", "2", "boolean"),
+        ("training.make_scene_impossible", "1.0", "1.0", "boolean"),
+        ("training.seed", "-1", "-1", "greater than or equal to 0"),
+        ("training.seed", "2147483648", "2147483648", "less than 2147483648"),
+        ("training.gpu", '"0"', "'0'", "integer"),
+        ("training.device", '"gpu"', "'gpu'", "cuda"),
+        ("training.device", '"cuda:x"', "'cuda:x'", "cuda"),
+        ("model.dimension", "0", "0", "greater than 0"),
+        ("model.knn", '"all"', "'all'", "integer"),
+        ("model.layer", "0", "0", "less than 0"),
+        ("model.extractor", "18", "18", "string"),
+        ("dataset.image_size", "100", "100", "multiple of 16"),
+        ("dataset.image_size", "0", "0", "16"),
+        ("dataset.limit", "0", "0", "greater than 0"),
+        ("dataset.name", "3", "3", "string"),
+        ("dataset.factor", "3", "3", "list"),
+        ("dataset.factor", '["x5", 3]', "3", "string"),
+        ("dataset.root", "false", "False", "string"),
+        ("evaluation.classifiers", "[]", "[]", "at least 1"),
+        ("evaluation.datasets", '{name = "sviro"}', "'sviro'", "list"),
+        ("evaluation.datasets", '["sviro"]', "'sviro'", "section"),
+        ("model", "3", "3", "section"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_key_found_and_wanted(tmp_path, key, value, found, wanted):
+    message = refusal(tmp_path, FULL, f"{key}={value}")
+    assert "experiment.toml" in message
+    assert key in message
+    assert found in message.split("(found ")[1]
+    assert wanted in message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed", "nearest"),
+    [
+        ("training.loss", "ssm", ["ssim", "bce", "mse", "l1"], "ssim"),
+        ("training.optimizer", "adamx", ["adamw", "adam", "sgd"], "adam"),
+        ("training.precision", "bf-16", ["32", "bf16"], "bf16"),
+        ("model.type", "extracter", ["conv", "extractor", "classifier"], "extractor"),
+        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "scratch", "pretrained"], "tae"),
+        ("dataset.split", "trian", ["train", "test", "all"], "train"),
+        ("evaluation.classifiers", ["knn", "forrest"], ["knn", "forest", "svm"], "forest"),
+    ],
+)
+def test_a_wrong_choice_names_all_allowed_ones_and_the_nearest(tmp_path, key, value, allowed, nearest):
+    message = refusal(tmp_path, MINIMAL, f"{key}={value!r}")
+    assert "experiment.toml" in message
+    assert key in message
+    assert f"'{value[1] if isinstance(value, list) else value}' is not known" in message
+    assert f"allowed: {', '.join(allowed)}" in message
+    assert f"did you mean '{nearest}'" in message
+
+
+@pytest.mark.parametrize("line", ['loss = "a\\nb"', 'seed = "a\\nb"', '"x\\ny" = 1', 'device = "cuda\\n"'])
+def test_a_refusal_stays_one_line_whatever_was_found(tmp_path, line):
+    assert "experiment.toml" in refusal(tmp_path, MINIMAL + line)
+
+
+def message_or_nothing(folder, *overrides):
+    try:
+        load(folder, MINIMAL, *overrides)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_what_was_found_is_never_offered_as_its_own_correction(tmp_path):
+    assert "did you mean '32'" not in message_or_nothing(tmp_path, "training.precision=32")
+
+
+@pytest.mark.parametrize(
+    ("type", "variation", "fits"),
+    [("conv", "ae", True), ("conv", "tae", True), ("extractor", "tae", True), ("classifier", "scratch", True),
+     ("classifier", "pretrained", True), ("conv", "scratch", False), ("extractor", "pretrained", False),
+     ("classifier", "ae", False), ("classifier", "tae", False), ("conv", "vae", True), ("conv", "factorvae", True),
+     ("extractor", "vae", False), ("extractor", "factorvae", False), ("classifier", "vae", False)],
+)  # fmt: skip
+def test_autoencoders_and_classifiers_have_variations_of_their_own(tmp_path, type, variation, fits):
+    overrides = f"model.type={type}", f"model.variation={variation}"
+    if fits:
+        assert load(tmp_path, MINIMAL, *overrides).model.variation == variation
+    else:
+        message = refusal(tmp_path, MINIMAL, *overrides)
+        assert f"'{variation}' does not go with type '{type}'" in message
+        assert ("scratch, pretrained" if type == "classifier" else "ae, tae") in message
+
+
+def test_several_mistakes_are_counted(tmp_path):
+    assert "(and 2 more)" in refusal(tmp_path, MINIMAL, "training.loss=x", "model.knn=0", "dataset.limit=0")
+
+
+def test_a_missing_file_names_the_nearest_one(tmp_path):
+    write(tmp_path, MINIMAL, "demo_ae.toml")
+    with pytest.raises(UserError) as caught:
+        load_config(tmp_path / "demo_a.toml")
+    assert str(tmp_path / "demo_a.toml") in str(caught.value)
+    assert f"did you mean '{tmp_path / 'demo_ae.toml'}'" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"[dataset\nname = 3", b"name = ", b"\xff\xfe", b"a = 1\na = 2"])
+def test_a_file_that_is_no_toml_is_one_line_that_names_it(tmp_path, content):
+    path = tmp_path / "broken.toml"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_config(path)
+    assert str(path) in str(caught.value)
+    assert "TOML" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_folder_in_place_of_a_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="not readable"):
+        load_config(tmp_path)
+
+
+def test_nothing_changes_after_loading(tmp_path):
+    config = load(tmp_path)
+    with pytest.raises(ValueError, match="frozen"):
+        config.training.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "name", "expected"),
+    [
+        ("training.epochs=7", "training", "epochs", 7),
+        ("training.learning_rate = 1e-3 ", "training", "learning_rate", 1e-3),
+        ("training.learning_rate=1", "training", "learning_rate", 1.0),
+        ("training.augment=true", "training", "augment", True),
+        ("training.loss = mse ", "training", "loss", "mse"),
+        ('training.loss="mse"', "training", "loss", "mse"),
+        ("dataset.factor=x5", "dataset", "factor", ["x5"]),
+        ('dataset.factor=["x5", "i3"]', "dataset", "factor", ["x5", "i3"]),
+        ("dataset.factor=", "dataset", "factor", []),
+        ("dataset.root=/data/my sets=2", "dataset", "root", "/data/my sets=2"),
+        ("model.layer=-5", "model", "layer", -5),
+        ("model.weights=results/a-1", "model", "weights", "results/a-1"),
+        ("evaluation.classifiers=['svm']", "evaluation", "classifiers", ["svm"]),
+    ],
+)
+def test_an_override_is_toml_or_else_plain_text(tmp_path, override, section, name, expected):
+    assert getattr(getattr(load(tmp_path, MINIMAL, override), section), name) == expected
+
+
+def test_an_override_may_be_a_list_of_inline_tables(tmp_path):
+    override = 'evaluation.datasets=[{name="sviro", factor="i3", split="all"}, {name="handwritten", limit=5}]'
+    targets = load(tmp_path, FULL, override).evaluation.datasets
+    assert [(each.name, each.factor, each.split, each.limit) for each in targets] == [
+        ("sviro", ["i3"], "all", None), ("handwritten", [], None, 5),
+    ]  # fmt: skip
+
+
+def test_later_overrides_win_and_leave_the_rest_alone(tmp_path):
+    before = load(tmp_path, FULL)
+    after = load(tmp_path, FULL, "training.epochs=3", "training.epochs=4")
+    assert after.training.epochs == 4
+    assert differences(before, after) == ["training.epochs"]
+
+
+@pytest.mark.parametrize("override", ["training.epochs", "=3", "training.=3", ".epochs=3", "training..epochs=3", ""])
+def test_an_override_that_is_no_assignment_says_what_is_expected(tmp_path, override):
+    message = refusal(tmp_path, MINIMAL, override)
+    assert f"--set {override}" in message
+    assert "section.key=value" in message
+
+
+@pytest.mark.parametrize("override", ["training.epochs.x=3", "dataset.name.x=3"])
+def test_an_override_below_a_plain_value_is_refused(tmp_path, override):
+    assert "is not a section" in refusal(tmp_path, MINIMAL, override)
+
+
+def test_the_seed_argument_wins_over_file_and_overrides(tmp_path):
+    assert load(tmp_path, FULL).training.seed == 12
+    assert load(tmp_path, FULL, "training.seed=5").training.seed == 5
+    assert load(tmp_path, FULL, "training.seed=5", seed=0).training.seed == 0
+    assert "training.seed" in refusal(tmp_path, FULL, seed=-3)
+
+
+@pytest.mark.parametrize("spelling", ["factorvae", "FactorVAE", "Factor-VAE", "factor_vae"])
+def test_the_factor_vae_may_be_spelled_in_several_ways(tmp_path, spelling):
+    config = load(tmp_path, MINIMAL, "model.type=conv", f"model.variation={spelling}")
+    assert config.model.variation == "factorvae"
+
+
+@pytest.mark.parametrize(("type", "variation"), [("conv", "ae"), ("extractor", "tae"), ("classifier", "scratch")])
+def test_weights_of_the_vaes_may_stand_in_the_config_of_any_model(tmp_path, type, variation):
+    config = load(tmp_path, MINIMAL, f"model.type={type}", f"model.variation={variation}", "training.kl_weight=4.0",
+                  "training.tc_weight=10.0")
+    assert (config.training.kl_weight, config.training.tc_weight) == (4, 10)
+
+
+PUBLISHED = """
+{top}
+[dataset]
+name = "seats_and_people_nocar"
+factor = "{factor}"
+split = "ALL"
+
+[model]
+type = "Extractor"
+variation = "TAE"
+activation = "ReLU"
+
+[training]
+epochs = 250
+optimizer = "AdamW"
+loss = "SSIM"
+make_scene_impossible = 1
+make_instance_impossible = 0
+{inside}
+{section}
+"""
+
+
+def published(top="", inside="", section="", factor=""):
+    return PUBLISHED.format(top=top, inside=inside, section=section, factor=factor)
+
+
+@pytest.mark.parametrize("place", [{"top": "gpu = 2"}, {"inside": "gpu = 2"}, {"section": "[device]\ngpu = 2"}])
+def test_a_published_file_loads_wherever_it_names_the_gpu(tmp_path, place):
+    config = load(tmp_path, published(**place))
+    assert config.training.gpu == 2
+    assert config.dataset.name == "sviro_nocar"
+    assert (config.dataset.split, config.model.type, config.model.variation) == ("all", "extractor", "tae")
+    assert (config.model.activation, config.training.optimizer, config.training.loss) == ("relu", "adamw", "ssim")
+
+
+def test_a_published_file_without_a_gpu_takes_the_first(tmp_path):
+    assert load(tmp_path, published()).training.gpu == 0
+
+
+def test_the_gpu_of_the_training_section_wins(tmp_path):
+    assert load(tmp_path, published(top="gpu = 1", inside="gpu = 2")).training.gpu == 2
+
+
+def test_a_wrong_gpu_is_refused_wherever_it_stands(tmp_path):
+    assert "training.gpu" in refusal(tmp_path, published(top='gpu = "first"'))
+    assert "training.gpu" in refusal(tmp_path, published(section="[device]\ngpu = -1"))
+
+
+def test_a_device_section_holds_nothing_but_the_gpu(tmp_path):
+    assert "'device' is not known" in refusal(tmp_path, published(section="[device]\ngpu = 1\nname = 'x'"))
+
+
+@pytest.mark.parametrize(("written", "value"), [("0", False), ("1", True), ("true", True), ("false", False)])
+@pytest.mark.parametrize("name", ["augment", "make_scene_impossible", "make_instance_impossible"])
+def test_switches_may_be_0_and_1(tmp_path, name, written, value):
+    assert getattr(load(tmp_path, MINIMAL, f"training.{name}={written}").training, name) is value
+
+
+@pytest.mark.parametrize(
+    ("scene", "instance", "kind"),
+    [("0", "0", "none"), ("1", "0", "scene"), ("0", "1", "instance"), ("1", "1", "instance")],
+)
+def test_the_other_instance_wins_over_the_other_scene(tmp_path, scene, instance, kind):
+    overrides = f"training.make_scene_impossible={scene}", f"training.make_instance_impossible={instance}"
+    assert load(tmp_path, MINIMAL, *overrides).training.impossible == kind
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [('""', []), ('"x5"', ["x5"]), ('["x5", "i3"]', ["x5", "i3"]), ("[]", [])],
+)
+def test_a_factor_is_nothing_one_or_several(tmp_path, written, value):
+    assert load(tmp_path, MINIMAL, "dataset.name=sviro", f"dataset.factor={written}").dataset.factor == value
+
+
+def test_targets_take_the_root_of_the_training_data_where_they_name_none(tmp_path):
+    config = load(tmp_path, FULL)
+    assert [target.root for target in config.targets()] == ["some/data", "elsewhere"]
+    assert [target.name for target in config.targets()] == ["sviro", "handwritten"]
+    assert config.evaluation.datasets[0].root is None
+
+
+@pytest.mark.parametrize("text", [MINIMAL, FULL], ids=["minimal", "full"])
+def test_a_dumped_config_loads_back_equal(tmp_path, text):
+    config = load(tmp_path, text)
+    assert load_config(write(tmp_path, dump_config(config), "again.toml")) == config
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["C:\\xampp\\data", "C:\\new\\table", "a\u00a0b", "\u00a0", "it's \"data\"", "größe/データ", "[dataset]", "# no",
+     "a = b", "tab\there", "", "\x7f", "line\u2028break", "data\\"],
+)  # fmt: skip
+def test_any_text_survives_dumping_and_loading(tmp_path, root):
+    raw = tomllib.loads(FULL)
+    raw["dataset"]["root"] = root
+    raw["dataset"]["factor"] = [root, "x5"]
+    raw["evaluation"]["datasets"][1]["root"] = root
+    config = Config.model_validate(raw)
+    again = load_config(write(tmp_path, dump_config(config), "again.toml"))
+    assert again.dataset.root == root
+    assert again == config
+
+
+@pytest.mark.parametrize("rate", [1e-4, 3e-07, 1e22, 5e-324, 0.1 + 0.2, math.pi])
+def test_numbers_survive_dumping_and_loading_exactly(tmp_path, rate):
+    raw = tomllib.loads(MINIMAL)
+    raw["training"]["learning_rate"] = rate
+    config = Config.model_validate(raw)
+    assert load_config(write(tmp_path, dump_config(config))).training.learning_rate == rate
+
+
+def test_a_dumped_config_spells_out_every_default(tmp_path):
+    raw = tomllib.loads(dump_config(load(tmp_path)))
+    for section in ("dataset", "model", "training"):
+        optional = {"split", "limit"} if section == "dataset" else set()
+        assert set(raw[section]) == set(Config.model_fields[section].annotation.model_fields) - optional
+
+
+def test_differences_are_the_dotted_keys_that_differ(tmp_path):
+    first = load(tmp_path, FULL)
+    second = load(tmp_path, FULL, "training.seed=13", "model.knn=9", "evaluation.datasets=[{name='sviro'}]")
+    assert differences(first, first) == []
+    assert differences(first, second) == ["evaluation.datasets", "model.knn", "training.seed"]
+    assert differences(first, second, ("training.seed",)) == ["evaluation.datasets", "model.knn"]
+    assert differences(first, second, ("training", "evaluation")) == ["model.knn"]
+
+
+def test_ignoring_a_key_does_not_ignore_longer_names(tmp_path):
+    first, second = load(tmp_path, FULL), load(tmp_path, FULL, "training.gpu=1", "training.seed=2")
+    assert differences(first, second, ("training.se", "train")) == ["training.gpu", "training.seed"]
+
+
+def test_an_optional_key_in_one_config_only_is_a_difference(tmp_path):
+    first, second = load(tmp_path, MINIMAL), load(tmp_path, MINIMAL, "dataset.limit=5")
+    assert differences(first, second) == differences(second, first) == ["dataset.limit"]

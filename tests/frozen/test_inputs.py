@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+import torch
+
+from dataset import Scenes
+from errors import UserError
+from experiment.config import Model, TargetDataset
+from frozen.inputs import CachedInputs, LiveInputs, create_inputs, photometric, uncached_because
+from frozen.recalibrate import recalibrate
+from model import create_autoencoder
+from readers import READERS
+from readers.glyphs import Glyphs
+
+
+class MirroredGlyphs(Glyphs):
+    """Glyphs whose mirror images count as samples, to have both views cached."""
+
+    name = "mirrored"
+    mirrors = True
+
+
+@pytest.fixture
+def scenes(monkeypatch, tmp_path):
+    monkeypatch.setitem(READERS, "mirrored", MirroredGlyphs)
+    section = TargetDataset(name="mirrored", root="x", limit=7)
+    return Scenes(section, 32, str(tmp_path), torch.device("cpu"))
+
+
+def make(type="extractor", layer=-3, extractor="small_cnn", **options):
+    torch.manual_seed(0)
+    section = Model(type=type, variation="ae", extractor=extractor, weights="none", layer=layer, dimension=4, **options)
+    return create_autoencoder(section, 32, 1)
+
+
+def views(scenes):
+    index = torch.arange(len(scenes.images)).repeat(2)
+    return index, torch.arange(len(index)) >= len(scenes.images)
+
+
+def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
+    model = make()
+    cached = create_inputs(model, scenes, tmp_path)
+    assert isinstance(cached, CachedInputs)
+    index, flip = views(scenes)
+    order = torch.randperm(len(index))
+    live = LiveInputs(model, scenes)(index[order], flip[order])
+    torch.testing.assert_close(cached(index[order], flip[order]), live, rtol=1e-3, atol=1e-3)
+    assert not torch.equal(cached(index, flip)[flip], cached(index, flip)[~flip])
+
+
+@pytest.mark.parametrize("factor", [1e-12, 1e9])
+def test_features_too_small_or_large_for_16_bit_are_kept_to_the_same_precision(scenes, tmp_path, factor):
+    model = make()
+    with torch.no_grad():
+        model.extractor[8].weight.mul_(factor)
+        model.extractor[8].bias.mul_(factor)
+    index, flip = views(scenes)
+    live = LiveInputs(model, scenes)(index, flip)
+    cached = create_inputs(model, scenes, tmp_path)(index, flip)
+    assert live.abs().max() < 1e-9 or live.abs().max() > 1e6
+    assert ((cached - live).abs().max() / live.abs().max()) < 1e-3
+
+
+def test_features_that_are_not_finite_are_refused(scenes, tmp_path):
+    model = make()
+    with torch.no_grad():
+        model.extractor[8].bias.fill_(torch.inf)
+    with pytest.raises(UserError, match="not finite"):
+        create_inputs(model, scenes, tmp_path)
+    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+
+
+def test_the_cache_is_computed_once_and_shared(scenes, tmp_path, monkeypatch):
+    create_inputs(make(), scenes, tmp_path)
+    monkeypatch.setattr("frozen.cache._compute", lambda *_: pytest.fail("computed again"))
+    create_inputs(make(), scenes, tmp_path)
+
+
+def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
+    create_inputs(make(), scenes, tmp_path)
+    other = make()
+    with torch.no_grad():
+        next(other.extractor.parameters()).mul_(1.01)
+    create_inputs(other, scenes, tmp_path)
+    create_inputs(make(layer=-4), scenes, tmp_path)
+    fewer = Scenes(TargetDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
+    create_inputs(make(), fewer, tmp_path)
+    create_inputs(make(normalize=True), scenes, tmp_path)
+    assert len(list((tmp_path / "features").glob("mirrored-*"))) == 5
+
+
+def test_recalibrated_statistics_have_a_cache_of_their_own_that_seeds_share(scenes, tmp_path):
+    create_inputs(make(), scenes, tmp_path)
+    for _ in range(2):
+        model = make(batchnorm="recalibrated")
+        recalibrate(model, scenes, tmp_path)
+        cached = create_inputs(model, scenes, tmp_path)
+        index, flip = views(scenes)
+        live = LiveInputs(model, scenes)(index, flip)
+        torch.testing.assert_close(cached(index, flip), live, rtol=1e-3, atol=1e-3)
+        assert len(list((tmp_path / "features").glob("mirrored-*"))) == 2
+
+
+def test_features_under_drifting_statistics_are_not_cached_and_the_reason_is_said(scenes, tmp_path):
+    model = make(batchnorm="reference")
+    assert isinstance(create_inputs(model, scenes, tmp_path), LiveInputs)
+    assert not (tmp_path / "features").exists()
+    [reason] = uncached_because(model)
+    assert "model.batchnorm 'reference'" in reason
+    assert "\n" not in reason
+
+
+@pytest.mark.parametrize(("extractor", "policy"), [("small_cnn", "frozen"), ("small_cnn", "recalibrated"),
+                                                   ("squeezenet1_1", "reference")])
+def test_features_under_settled_statistics_are_cached(scenes, tmp_path, extractor, policy):
+    model = make(batchnorm=policy, extractor=extractor)
+    assert isinstance(create_inputs(model, scenes, tmp_path), CachedInputs)
+    assert uncached_because(model) == ()
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, monkeypatch, dry):
+    monkeypatch.setattr("frozen.cache.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
+    with pytest.raises(UserError, match=r"need 0.0 GiB in .*, 0.0 GiB are free"):
+        create_inputs(make(), scenes, tmp_path, dry=dry)
+    assert not [path for path in (tmp_path / "features").glob("*") if path.is_dir()]
+
+
+def test_a_dry_run_says_how_long_features_will_take_unless_they_are_there(scenes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("frozen.cache.WORTH_SAYING", -1)
+    model = make()
+    assert isinstance(create_inputs(model, scenes, tmp_path, dry=True), LiveInputs)
+    assert f"features of {scenes.title}: {len(scenes.images) * scenes.flips} views" in capsys.readouterr().err
+    assert not (tmp_path / "features").exists()
+    create_inputs(model, scenes, tmp_path)
+    capsys.readouterr()
+    create_inputs(model, scenes, tmp_path, dry=True)
+    assert capsys.readouterr().err == ""
+
+
+def test_models_that_see_changed_images_run_uncached(scenes, tmp_path):
+    assert isinstance(create_inputs(make("conv"), scenes, tmp_path), LiveInputs)
+    assert isinstance(create_inputs(make(), scenes, tmp_path, augment=True), LiveInputs)
+    assert "training.augment" in uncached_because(make(), augment=True)[0]
+    assert uncached_because(make("conv"), augment=True) == ()
+    assert not (tmp_path / "features").exists()
+
+
+def test_augmentation_changes_inputs_by_seed_and_keeps_their_range(scenes):
+    index, flip = views(scenes)
+    inputs = LiveInputs(None, scenes, augment=True)
+    draws = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        draws.append(inputs(index, flip))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+    assert draws[0].min() >= 0
+    assert draws[0].max() <= 1
+
+
+def test_augmentation_differs_from_image_to_image_in_mean_and_contrast():
+    torch.manual_seed(0)
+    ramp = torch.linspace(0.4, 0.6, 64).expand(200, 1, 64, 64)
+    changed = photometric(ramp)
+    means = changed.mean(dim=(1, 2, 3)).numpy()
+    slopes = (changed[..., -8:].mean(dim=(1, 2, 3)) - changed[..., :8].mean(dim=(1, 2, 3))).numpy()
+    plain = float(ramp[0, 0, 0, -8:].mean() - ramp[0, 0, 0, :8].mean())
+    assert 0.3 - 0.01 < means.min() < 0.35 < 0.65 < means.max() < 0.7 + 0.01
+    assert 0.75 < slopes.min() / plain < 0.9
+    assert 1.1 < slopes.max() / plain < 1.25
+    assert abs(np.corrcoef(means, slopes)[0, 1]) < 0.3

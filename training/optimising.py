@@ -1,0 +1,73 @@
+"""One step per kind of model: a batch in, losses by name out, weights updated."""
+
+from typing import Any, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor, nn
+
+from dataset import Batch
+from experiment.config import Training
+
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
+
+
+class Step(Protocol):
+    """What the loop needs of a step; one with two optimisers has its own `update`, `rehearse` and state functions."""
+
+    model: nn.Module
+
+    def update(self, batch: Any) -> dict[str, Tensor]: ...
+    def rehearse(self, batch: Any) -> None: ...
+    def state(self) -> dict[str, Any]: ...
+    def restore(self, state: dict[str, Any]) -> None: ...
+
+
+def create_optimizer(parameters: list[nn.Parameter], section: Training,
+                     betas: tuple[float, float] = (0.9, 0.999)) -> torch.optim.Optimizer:
+    """Return the optimiser of the config; `betas` are those of Adam and AdamW."""
+    options: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay, "fused": True}
+    options |= {"momentum": 0.9} if section.optimizer == "sgd" else {"betas": betas}
+    return OPTIMIZERS[section.optimizer](parameters, **options)
+
+
+class SingleOptimizerStep:
+    """A step with one optimiser over all trainable parameters; a subclass says what the losses are."""
+
+    def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
+        self.fabric, self.model = fabric, model
+        _, self.optimizer = fabric.setup(model, create_optimizer(self.parameters(), section))
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what the optimiser trains."""
+        return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Return scalar losses by name; `total` is what is minimised."""
+        raise NotImplementedError
+
+    def update(self, batch: Batch) -> dict[str, Tensor]:
+        """Train on a batch and return its losses, detached and still on the device."""
+        losses = self.losses(batch)
+        self.descend(self.optimizer, losses["total"])
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def descend(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """Take one step of an optimiser down a loss."""
+        optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(loss)
+        optimizer.step()
+
+    def rehearse(self, batch: Batch) -> None:
+        """Go forward and backward without changing anything, to find what cannot work before a run is made."""
+        before = [buffer.clone() for buffer in self.model.buffers()]
+        self.fabric.backward(self.losses(batch)["total"])
+        self.optimizer.zero_grad(set_to_none=True)
+        for buffer, value in zip(self.model.buffers(), before, strict=True):
+            buffer.copy_(value)
+
+    def state(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
