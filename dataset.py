@@ -12,9 +12,10 @@ from torch import Tensor
 from errors import UserError
 from experiment.naming import dataset_file_name
 from experiment.schema import Config, TargetDataset
+from memory import check_memory
 from pairing import Impossible, Pairing, label_codes
 from readers import create_reader
-from readers.prepare import Prepared, prepare
+from readers.prepare import CHUNK, Prepared, prepare
 from rows import Rows
 from utils import mix_seed
 
@@ -32,6 +33,8 @@ class Scenes:
     def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
         reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad)
+        check_memory(CHUNK * reader.channels * size**2,
+                     f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
         self._open(prepare(reader, size, Path(cache), section.limit), device)
         self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
         self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes

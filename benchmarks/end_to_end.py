@@ -28,7 +28,7 @@ from latent.classify import fit
 from latent.evaluate import LatentEvaluation
 from model import Autoencoder, create_autoencoder
 from readers import create_reader
-from training.command import PRECISIONS
+from training.command import PRECISIONS, create_fabric
 from training.features import create_inputs
 from training.steps import create_step
 from utils import tune
@@ -47,7 +47,7 @@ def main() -> None:
                 f"training.device={arguments.device}", f"training.precision={arguments.precision}",
                 "model.weights=none", *([] if arguments.full else [f"dataset.limit={arguments.sceneries}"])]
         config = load_config(arguments.config, sets, seed=1)
-        fabric = Fabric(accelerator=device.type, devices=1, precision=PRECISIONS[arguments.precision])
+        fabric = create_fabric(device, arguments.precision)
         rows, share = stages(config, fabric)
         total = sum(row["full_seconds"] for row in rows)
         if arguments.full:

@@ -7,7 +7,6 @@ through the frozen network at every step, so the second takes as long as trainin
 import argparse
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from benchmarks.common import write_json
@@ -16,6 +15,7 @@ from errors import UserError, run_script
 from experiment.schema import Config, load_config
 from latent.evaluate import LatentEvaluation
 from model import create_autoencoder
+from training.command import create_fabric
 from training.features import CachedInputs, LiveInputs, create_inputs
 from training.steps import create_step
 from utils import seed_everything, tune
@@ -42,7 +42,7 @@ def main() -> None:
 
 def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
     """Train a config's model; return the loss of each step and the last accuracies by dataset."""
-    fabric, training = Fabric(accelerator="cpu", devices=1), config.training
+    fabric, training = create_fabric(torch.device("cpu")), config.training
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     targets = open_targets(config, scenes)
     seed_everything("model", training.seed)

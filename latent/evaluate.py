@@ -15,7 +15,7 @@ from latent.extract import embed
 from latent.outcome import Outcome
 from latent.saved import SavedLatents
 from latent.trained import has_own_statistics, rebuild_autoencoder
-from model import Autoencoder
+from model import Autoencoder, check_fits
 from training.features import create_inputs
 
 
@@ -93,6 +93,7 @@ class TrainedAutoencoder:
 
     def __init__(self, run: Run, config: Config, device: torch.device):
         self.run, self.config = run, config
+        check_fits(config.model, config.dataset.image_size)
         self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
         self.targets = open_targets(config, self.train)
         self.model = rebuild_autoencoder(config, self.train)

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from dataset import Batches, Scenes
 from experiment.schema import Model, TargetDataset, Training
 from model import create_autoencoder
+from training.command import create_fabric
 from training.features import CachedInputs, LiveInputs, create_inputs
 from training.steps import create_step
 
@@ -30,7 +30,7 @@ def create_training(model, variation, scenes, inputs):
     section = Training(epochs=1, loss="ssim", learning_rate=1e-3, batch_size=16, tc_weight=10)
     batches = Batches(scenes, inputs, 16, seed=1, triplet=variation == "tae",
                       impossible="instance" if variation == "tae" else "none", second=variation == "factorvae")
-    return create_step(variation, model, section, Fabric(accelerator="cpu", devices=1)), batches
+    return create_step(variation, model, section, create_fabric(torch.device("cpu"))), batches
 
 
 def weights(step):
