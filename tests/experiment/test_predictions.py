@@ -93,7 +93,8 @@ def test_damaged_files_and_code_are_refused_and_the_code_is_not_run(tmp_path):
     np.savez(whole, **content())
     missing = {name: value for name, value in content().items() if name != "true"}
     for write in (lambda: path.write_bytes(b""), lambda: path.write_text("no archive"),
-                  lambda: np.save(path.open("wb"), np.ones(3)), lambda: path.write_bytes(whole.read_bytes()[:-50]), lambda: np.savez(path, **missing),
+                  lambda: np.save(path.open("wb"), np.ones(3)), lambda: path.write_bytes(whole.read_bytes()[:-50]),
+                  lambda: np.savez(path, **missing),
                   lambda: np.savez(path, **content(dataset=np.array(Trap(tmp_path / "ran"), dtype=object)))):
         write()
         (tmp_path / "ran").unlink(missing_ok=True)
