@@ -96,6 +96,9 @@ class Run:
 
     def lock(self) -> None:
         """Keep other processes from training in this folder until this one ends; raises UserError when one does."""
+        for path in (self.folder / "lock", self.logs / "training.log", self.folder / records.FILE_NAME):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path}: not a regular file, so the run cannot be written")
         try:
             self._lock = (self.folder / "lock").open("a", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

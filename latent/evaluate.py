@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from dataset import Inputs, Scenes, open_targets
+from errors import UserError
 from experiment.run import Run
 from experiment.schema import Config
 from latent.classify import check, fit
 from latent.extract import embed
 from latent.outcome import Outcome
-from latent.saved import SavedLatents
+from latent.saved import LARGEST, SavedLatents
 from latent.trained import has_own_statistics, rebuild_autoencoder
 from model import Autoencoder, check_fits
 from training.features import create_inputs
@@ -47,7 +48,12 @@ class Views:
                             np.array(self.scenes.classes), about | self.scenes.identity)
 
     def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
-        return embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+        """Return the latents (n, d) of all views, or of the first `most`; UserError where they have no distances."""
+        latents = embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+        if not (np.abs(latents) < LARGEST).all():
+            raise UserError(f"{self.scenes.title}: latents are not finite, or beyond {LARGEST:g}; the weights have "
+                            "diverged")
+        return latents
 
 
 class LatentEvaluation:

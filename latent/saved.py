@@ -12,6 +12,8 @@ from errors import UserError, choice_error
 from files import open_regular, parse_json, read_arrays, write_arrays
 
 FOLDER, VERSION = "latents", 1
+# Below this, squared distances are finite in 32 bit.
+LARGEST = 1e15
 # What `about` says of the latents, beside the version of the file's layout.
 ABOUT = {"version": int, "role": str, "dataset": str, "factor": str, "split": str, "experiment": str, "seed": int,
          "checkpoint": str, "epoch": int | None, "selection": str, "weights": str, "environment": dict}
@@ -140,6 +142,4 @@ def _problem(saved: SavedLatents) -> str:
             return f"{name} has shape {array.shape}"
     if saved.labels.min() < 0 or saved.labels.max() >= len(saved.classes):
         return f"labels go beyond {len(saved.classes)} classes"
-    # In 32 bit, in which they are written.
-    finite = (np.abs(saved.latents) <= np.finfo(np.float32).max).all()
-    return "" if finite else "latents are not finite"
+    return "" if (np.abs(saved.latents) < LARGEST).all() else f"latents are not finite, or beyond {LARGEST:g}"

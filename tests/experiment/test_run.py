@@ -343,3 +343,12 @@ def test_what_a_killed_process_was_writing_goes_when_the_run_is_taken_up_again(m
     run.lock()
     assert contents(run.checkpoints) == ["last.pth"]
     run.release()
+
+
+@pytest.mark.parametrize("name", ["lock", "logs/training.log", "records.jsonl"])
+def test_a_pipe_where_a_run_writes_is_refused_and_not_waited_for(make, name):
+    path = make("run") / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{path}: not a regular file"):
+        open_run(path.parents[name.count("/")]).lock()

@@ -77,7 +77,7 @@ class Trap:
     (lambda path: save(path, make(about=make().about | {"seed": "x"})), "is of other types"),
     (lambda path: save(path, make(labels=np.zeros((8, 0), dtype=int))), r"labels has shape \(8, 0\)"),
     (lambda path: save(path, make(latents=np.ones((8, 0)))), r"latents has shape \(8, 0\)"),
-    (lambda path: save(path, make(latents=np.full((8, 2), 1e300))), "not finite"),
+    (lambda path: save(path, make(latents=np.full((8, 2), 1e38))), r"beyond 1e\+15"),
     (lambda path: save(path, make(latents=np.ones((8, 2), dtype=complex))), "of complex128"),
     (lambda path: save(path, make(scenery=np.arange(8) / 2)), "scenery holds float64"),
     (lambda path: save(path, make(classes=np.arange(4))), "classes holds int64"),
