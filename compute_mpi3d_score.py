@@ -60,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     parser.add_argument("--metric", nargs="+", choices=METRICS,
-                        help="default: all, without lpips where the weights of its AlexNet cannot be had")
+                        help="default: all, without lpips where the weights of its AlexNet cannot be downloaded")
     parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
                         help="weights of the last epoch, or those with the best test accuracy (an oracle); "
                              "default: those that the run has")

@@ -3,6 +3,7 @@
 import difflib
 import signal
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable
 
 
@@ -10,9 +11,16 @@ class UserError(Exception):
     """A mistake in a config, a path or the data; its text is one line and the scripts end with exit code 2."""
 
     def __init__(self, message: str):
-        # File names may hold bytes that are no text; they are shown as escapes, so that every terminal takes them.
-        printable = message.encode(errors="backslashreplace").decode()
-        super().__init__(" ".join(printable.splitlines()))
+        super().__init__(printable(" ".join(message.splitlines())))
+
+
+def printable(text: str) -> str:
+    """Return a text with escapes for what cannot be shown or stored: control characters and bytes that are no UTF-8.
+
+    File and folder names may hold both; with escapes every terminal, figure and file takes them.
+    """
+    return "".join(character.encode("unicode_escape").decode()
+                   if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") else character for character in text)
 
 
 def shortened(text: str) -> str:
@@ -29,10 +37,18 @@ def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserErr
 
 
 def run_script(main: Callable[[], None]) -> None:
-    """Run a script's main function; a user's mistake becomes one line on stderr and exit code 2."""
+    """Run a script's main function; a user's mistake becomes one line on stderr and exit code 2.
+
+    Arguments that are no UTF-8 are refused, as config and records could not hold them.
+    """
     # A polite kill unwinds like Ctrl-C, so that child processes are ended and temporary files removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    # As stderr does: a path below a folder whose name is no UTF-8 can be printed.
+    sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        for argument in sys.argv[1:]:
+            if argument.encode(errors="ignore") != argument.encode(errors="surrogateescape"):
+                raise UserError(f"{argument}: arguments have to be UTF-8; rename the file or folder")
         main()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,5 +1,6 @@
 """Autoencoders: convolutional and variational (Tables S1 and S2), with a frozen extractor (Tables S3 and S4)."""
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -7,16 +8,41 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from errors import UserError
+from errors import UserError, choice_error
 from layers import Upsample
 from memory import check_memory
 from pretrained_model import Frozen, build_extractor, scale_to_network
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    "relu": partial(nn.ReLU, inplace=True), "leaky_relu": nn.LeakyReLU, "elu": nn.ELU, "gelu": nn.GELU,
-    "silu": nn.SiLU, "tanh": nn.Tanh,
-}  # fmt: skip
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
+
+
+@torch.no_grad()
+def _is_elementwise(kind: type[nn.Module]) -> bool:
+    """Say whether an activation works without arguments and parameters, and on each number by itself."""
+    images = torch.linspace(-2, 2, 64).view(2, 4, 2, 4)
+    others = images.flip(1, 2, 3)
+    others[0, 0, 0, 0] = images[0, 0, 0, 0]
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            act = kind().eval()
+            first, second = act(images), act(others)
+    except (TypeError, ValueError, RuntimeError):
+        return False
+    return not act.state_dict() and first.shape == images.shape and torch.equal(first[0, 0, 0, 0], second[0, 0, 0, 0])
+
+
+# By the names of torch.nn in lower case, and the config's own spelling of one.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    name.lower(): kind for name in nn.modules.activation.__all__ if _is_elementwise(kind := getattr(nn, name))
+}
+ACTIVATIONS |= {"relu": partial(nn.ReLU, inplace=True), "leaky_relu": ACTIVATIONS.pop("leakyrelu")}
+
+
+def find_activation(name: str) -> Callable[[], nn.Module]:
+    """Return what makes an activation; UserError for a name that is none of torch.nn's elementwise ones."""
+    if name not in ACTIVATIONS:
+        raise choice_error("model.activation (elementwise, without parameters)", name, sorted(ACTIVATIONS))
+    return ACTIVATIONS[name]
 
 
 class Autoencoder(nn.Module):
@@ -34,7 +60,7 @@ class Autoencoder(nn.Module):
         if image_size % 16:
             raise UserError(f"dataset.image_size: found {image_size}; allowed: multiples of 16")
         self.grid = image_size // 16
-        act = ACTIVATIONS[activation]
+        act = find_activation(activation)
         self.decoder_fc = nn.Sequential(
             nn.Linear(dimension, HIDDEN), act(), nn.Linear(HIDDEN, 64 * self.grid**2), act(),
         )  # fmt: skip
@@ -65,7 +91,7 @@ class ConvAE(Autoencoder):
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
         super().__init__(image_size, channels, dimension, activation)
-        trunk = convolutional_trunk(channels, self.grid, ACTIVATIONS[activation])
+        trunk = convolutional_trunk(channels, self.grid, find_activation(activation))
         self.encoder = nn.Sequential(*trunk, nn.Linear(HIDDEN, dimension))
 
     def encode(self, features: Tensor) -> Tensor:
@@ -91,7 +117,7 @@ class VAE(Autoencoder):
 
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str):
         super().__init__(image_size, channels, dimension, activation)
-        self.encoder = nn.Sequential(*convolutional_trunk(channels, self.grid, ACTIVATIONS[activation]))
+        self.encoder = nn.Sequential(*convolutional_trunk(channels, self.grid, find_activation(activation)))
         # The published names of the mean's and the log-variance's head.
         self.encoder_fc21 = nn.Linear(HIDDEN, dimension)
         self.encoder_fc22 = nn.Linear(HIDDEN, dimension)
@@ -136,7 +162,7 @@ class ExtractorAE(Autoencoder):
     def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
                  weights: str, batchnorm: str = "frozen", normalize: bool = False):
         super().__init__(image_size, channels, dimension, activation)
-        act = ACTIVATIONS[activation]
+        act = find_activation(activation)
         backbone = build_extractor(extractor, layer, weights, image_size)
         self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
         self.frozen = Frozen(self.extractor, batchnorm)

@@ -36,10 +36,8 @@ def main() -> None:
     runs = open_trained(arguments, "train_ae.py", ("conv", "extractor"))
     for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
         trained = TrainedAutoencoder(run, config, choose_device(config.training.device, config.training.gpu))
-        for scenes in trained.targets:
-            if scenes.identity == trained.train.identity:
-                raise UserError(f"{run.folder}: evaluation.datasets: {scenes.title}, {scenes.split} is the training "
-                                "dataset, which is drawn and saved anyway; leave it out")
+        # The training dataset is drawn and saved anyway.
+        trained.targets = [scenes for scenes in trained.targets if scenes.identity != trained.train.identity]
         for checkpoint in arguments.checkpoint or run.saved:
             process(trained, checkpoint, arguments.images)
 

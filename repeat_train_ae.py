@@ -1,7 +1,8 @@
-"""Train an autoencoder for many seeds, in parallel processes; finished seeds are skipped, stopped ones resumed."""
+"""Train autoencoders for many seeds: repeat_train.py for their configs alone."""
 
 from errors import run_script
 from experiment.repeat import repeat_command
+from experiment.systems import AUTOENCODER
 
 if __name__ == "__main__":
-    run_script(lambda: repeat_command("train_ae.py", __doc__, ("conv", "extractor")))
+    run_script(lambda: repeat_command(__doc__, AUTOENCODER))

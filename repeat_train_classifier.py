@@ -1,7 +1,8 @@
-"""Train a classifier for many seeds, in parallel processes; finished seeds are skipped, stopped ones resumed."""
+"""Train classifiers for many seeds: repeat_train.py for their configs alone."""
 
 from errors import run_script
 from experiment.repeat import repeat_command
+from experiment.systems import CLASSIFIER
 
 if __name__ == "__main__":
-    run_script(lambda: repeat_command("train_classifier.py", __doc__, ("classifier",)))
+    run_script(lambda: repeat_command(__doc__, CLASSIFIER))

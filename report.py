@@ -22,7 +22,11 @@ from experiment.naming import dataset_file_name, is_as_published, paper_name, pa
 from experiment.reproduce import train_commands
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.schema import PLACES, flatten
+<<<<<<< HEAD
 from files import read_bytes, read_text, write_out
+=======
+from experiment.systems import BY_TYPE
+>>>>>>> 5bcc9b9
 from reporting import captions, classwise, compare, gaps, inventory, page, paper_text, scores, tables
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
@@ -219,7 +223,10 @@ def pictures(runs: list[Run], rows: Records) -> str:
                 tables.title_of(("", row["dataset"], row["factor"], row["split"], "", "")) for row in rows}
     groups: dict[str, list[tuple[Run, list[Path]]]] = {}
     for run in runs:
-        groups.setdefault(run.experiment, []).append((run, sorted(run.images.glob("*.png"))))
+        # Of a published run, only what was drawn here.
+        paths = [path for path in sorted(run.images.glob("*.png"))
+                 if not run.published or captions.is_known(path.stem)]
+        groups.setdefault(run.experiment, []).append((run, paths))
     parts, shown = [], {}
     for name, found in tqdm(groups.items(), "pictures", unit="experiment", disable=None):
         run, paths = max(found, key=lambda each: len(each[1]))
@@ -269,10 +276,9 @@ def reproduction(runs: list[Run], facts: list[RunFacts], arguments: argparse.Nam
         parts.append(page.commands(found) if found else page.note(f"{name}: published, not trained here."))
     parts.append(page.heading("Evaluation, tables and this page"))
     lines = []
-    for script, wanted in (("eval_ae.py", False), ("eval_classifier.py", True)):
-        folders = [str(run.folder) for run in runs if (run.config.model.type == "classifier") == wanted]
-        if folders:
-            lines.append(["python", script, *(arguments.runs if len(folders) == len(runs) else folders)])
+    for script in sorted({BY_TYPE[run.config.model.type].evaluate for run in runs}):
+        folders = [str(run.folder) for run in runs if BY_TYPE[run.config.model.type].evaluate == script]
+        lines.append(["python", script, *(arguments.runs if len(folders) == len(runs) else folders)])
     lines.append(["python", "calculate_mean_and_var_accuracy.py", *arguments.runs])
     compared = ["--compare", *arguments.compare] if arguments.compare else []
     lines.append(["python", "report.py", *arguments.runs, *compared, "--out", arguments.out])

@@ -21,8 +21,8 @@ from training.sheets import draw_data, pick
 from training.steps import create_step
 
 
-def build(config: Config, fabric: Fabric) -> Job:
-    """Build data, model, step and evaluation from a config."""
+def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
+    """Build data, model, step and evaluation from a config; dry: for a dry run."""
     if config.model.type == "classifier":
         raise UserError("model.type: found 'classifier'; allowed here: conv, extractor "
                         "(classifiers are trained with train_classifier.py)")
@@ -31,15 +31,15 @@ def build(config: Config, fabric: Fabric) -> Job:
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    recalibrate(model, scenes, cache)
-    inputs = create_inputs(model, scenes, cache, training.augment)
+    recalibrate(model, scenes, cache, dry)
+    inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
                       second=config.model.variation == "factorvae")
     step = create_step(config.model.variation, model, training, fabric)
     # Evaluation sees images as they are; where training does too, both share what may be gigabytes on a GPU.
-    unchanged = create_inputs(model, scenes, cache) if training.augment else inputs
-    plain = [(scenes, unchanged), *((each, create_inputs(model, each, cache)) for each in targets)]
+    unchanged = create_inputs(model, scenes, cache, dry=dry) if training.augment else inputs
+    plain = [(scenes, unchanged), *((each, create_inputs(model, each, cache, dry=dry)) for each in targets)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 
     def draw(folder: Path) -> None:

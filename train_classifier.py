@@ -16,8 +16,8 @@ from training.sheets import draw_data
 from training.steps import ClassifierStep
 
 
-def build(config: Config, fabric: Fabric) -> Job:
-    """Build data, model, step and evaluation from a config."""
+def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
+    """Build data, model, step and evaluation from a config; dry: for a dry run."""
     section, training = config.model, config.training
     if section.type != "classifier":
         raise UserError(f"model.type: found '{section.type}'; allowed here: classifier "
@@ -29,7 +29,7 @@ def build(config: Config, fabric: Fabric) -> Job:
                       every_variant=training.variants == "all")
     classes = batches.pairing.classes
     model = build_classifier(section, len(classes)).to(fabric.device)
-    recalibrate(model, scenes, config.dataset.cache)
+    recalibrate(model, scenes, config.dataset.cache, dry)
     evaluation = NetworkEvaluation(classes, targets)
 
     def draw(folder: Path) -> None:

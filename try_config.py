@@ -14,8 +14,9 @@ import torch
 
 from errors import UserError, run_script
 from experiment.schema import Config, TargetDataset, dump_config, load_config
+from experiment.systems import AUTOENCODER, BY_TYPE
 from pretrained_model import build_network
-from readers.standin import KINDS, write_standin
+from standin import KINDS, write_standin
 
 PROJECT = Path(__file__).parent
 # Options that keep stand-ins small, beside the number of sceneries.
@@ -93,15 +94,15 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
 
 def commands(config: Config, file: Path) -> list[list[str]]:
     """Return what a user would type, from the first look to the table, for a config that lies in `file`."""
-    run, kind = str(file.parent / "run"), "classifier" if config.model.type == "classifier" else "ae"
+    run, system = str(file.parent / "run"), BY_TYPE[config.model.type]
     steps = [["inspect_dataset.py", str(file), "--out", str(file.parent / "look")],
-             [f"train_{kind}.py", str(file), "--out", run]]
-    if config.dataset.name == "mpi3d" and kind == "ae":
+             [system.train, str(file), "--out", run]]
+    if config.dataset.name == "mpi3d" and system is AUTOENCODER:
         # Without LPIPS, which needs a download.
         steps.append(["compute_mpi3d_score.py", run, "--metric", "ssim", "l1"])
     if not config.evaluation.datasets:
         return steps
-    return [*steps, [f"eval_{kind}.py", run], ["calculate_mean_and_var_accuracy.py", run]]
+    return [*steps, [system.evaluate, run], ["calculate_mean_and_var_accuracy.py", run]]
 
 
 if __name__ == "__main__":

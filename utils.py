@@ -3,6 +3,7 @@
 import ctypes
 import hashlib
 import logging
+import os
 import random
 from pathlib import Path
 
@@ -30,11 +31,15 @@ def seed_everything(*parts: object) -> None:
 
 
 def choose_device(wish: str, gpu: int = 0) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UserError for a GPU that is not there."""
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UserError for a GPU that is not there.
+
+    A process that was given a single GPU (CUDA_VISIBLE_DEVICES) takes that one, whatever number it is asked for.
+    """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wish == "cpu" or (wish == "auto" and count == 0):
         return torch.device("cpu")
-    index = int(wish.partition(":")[2] or gpu)
+    given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+    index = 0 if count == len(given) == 1 else int(wish.partition(":")[2] or gpu)
     if index >= count:
         key = "training.gpu" if wish == "auto" else "training.device"
         raise UserError(f"{key}: GPU {index} is not there; found {count} GPU(s)")
@@ -49,7 +54,7 @@ def open_log(path: Path) -> logging.Logger:
     for handler in log.handlers[:]:
         log.removeHandler(handler)
         handler.close()
-    to_file = logging.FileHandler(path, encoding="utf-8")
+    to_file = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%Y-%m-%d %H:%M:%S"))
     log.addHandler(to_file)
     log.addHandler(logging.StreamHandler())

@@ -1,7 +1,7 @@
 """A whole experiment in stages: preparation, frozen features, an epoch, an evaluation, and the total they imply.
 
 Datasets are those that lie below --root: downloads, or stand-ins of full size, for example
-`python -m readers.standin --dataset sviro_nocar ticam --out standin`. Each stage is timed on --sceneries of every
+`python -m standin --dataset sviro_nocar ticam --out standin`. Each stage is timed on --sceneries of every
 dataset, weights are random, and its cost is multiplied up to the whole dataset and all epochs; neighbours are looked
 for among random latents of the full number. With --full nothing is multiplied: the stages run on everything, and then
 train_ae.py from the first epoch to the last.

@@ -28,8 +28,8 @@ from latent.classify import fit
 from latent.extract import embed
 from latent.neighbours import NearestNeighbours
 from model import ExtractorAE
-from readers.standin.write import write_standin
 from rows import Rows
+from standin.write import write_standin
 from training.features import CachedInputs
 
 SIZE, DIMENSION, CLASSES, BATCH, SCALE = 128, 64, 64, 64, 4.0

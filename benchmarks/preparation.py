@@ -1,7 +1,7 @@
 """Time and peak memory of preparing a dataset, and of a cold and a warm start, beside a plain baseline.
 
 Datasets are those that lie below --root: downloads, or stand-ins of full size, for example
-`python -m readers.standin --dataset sviro_nocar --out standin`. Every measurement has a process of its own, and
+`python -m standin --dataset sviro_nocar --out standin`. Every measurement has a process of its own, and
 memory is that of the process with all its children, shared pages counted in proportion. Plain preparation is what a
 script without this framework does: one process, Pillow and torchvision or NumPy, everything in memory; it is measured
 on a sample of images, and for MPI3D on the whole file.

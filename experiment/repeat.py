@@ -1,4 +1,4 @@
-"""Many seeds of one experiment, in parallel processes."""
+"""Many seeds of one or several experiments: in parallel processes, each with a GPU of its own, or by SLURM."""
 
 import argparse
 import os
@@ -9,17 +9,63 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import UserError, choice_error
+from experiment import slurm
 from experiment.run import Run, experiment_name, find_runs
-from experiment.schema import PLACES, Config, differences, load_config
+from experiment.schema import PLACES, Config, differences, dump_config, load_config
+from experiment.systems import BY_TYPE, System
+
+PROJECT = Path(__file__).parent.parent
 
 
-@dataclass
-class _Child:
-    """A training process and where its output goes."""
+@dataclass(frozen=True)
+class Experiment:
+    """What is repeated: a config, where it came from, and the folder of its runs."""
 
+    name: str
+    config: Config
+    source: list[str]
+    folder: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "repeat_logs"
+
+    def runs(self) -> dict[int, Run]:
+        """Return the runs of this config that there are, by seed."""
+        same = [run for run in find_runs(self.folder)
+                if not differences(self.config, run.config, ("training.seed", *PLACES))]
+        # Finished runs last, so that they win over stopped ones of the same seed.
+        return {run.config.training.seed: run for run in sorted(same, key=lambda run: run.done)}
+
+
+@dataclass(frozen=True)
+class Task:
+    """An experiment with one seed, and its run, where there is one already."""
+
+    experiment: Experiment
     seed: int
-    process: subprocess.Popen[bytes]
-    output: Path
+    run: Run | None
+
+    def __str__(self) -> str:
+        return f"{self.experiment.name} seed {self.seed}"
+
+    @property
+    def output(self) -> Path:
+        return self.experiment.logs / f"seed-{self.seed}.log"
+
+    def command(self) -> list[str]:
+        """Return what trains it."""
+        here, seed = self.experiment, self.seed
+        python = [sys.executable, str(PROJECT / BY_TYPE[here.config.model.type].train)]
+        if self.run:
+            return [*python, "--resume", str(self.run.folder)]
+        config, *changes = here.source
+        return [*python, config, "--seed", str(seed), "--name", here.name,
+                "--out", str(here.folder / f"{seed}-{_stamp()}"), *(["--set", *changes] if changes else [])]
+
+
+def _stamp() -> str:
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -36,106 +82,178 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def repeat_command(script: str, description: str, types: tuple[str, ...]) -> None:
-    """Run a training script for many seeds: finished runs are skipped, stopped ones resumed, failures reported.
+def repeat_command(description: str, system: System | None = None) -> None:
+    """Train configs for many seeds: finished runs are skipped, stopped ones resumed, failures reported.
 
-    types: values of `model.type` that the script trains.
+    system: whose configs are taken; None for those of all.
     """
     arguments = _parse(description)
     seeds = parse_seeds(arguments.seeds)
-    if arguments.jobs < 1:
+    if arguments.jobs is not None and arguments.jobs < 1:
         raise UserError(f"--jobs: found {arguments.jobs}; allowed: 1 or more")
-    config = load_config(arguments.config, arguments.set)
-    if config.model.type not in types:
-        raise choice_error(f"{arguments.config}: model.type for {script}", config.model.type, types)
-    name = experiment_name(arguments.name, arguments.config)
-    folder = Path(arguments.out) if arguments.out else Path("results") / name
-    commands = _plan(script, arguments, config, name, folder, seeds)
-    logs = folder / "repeat_logs"
-    try:
-        logs.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {folder}: cannot be made: {error.strerror}") from None
-    failed = _run(commands, arguments.jobs, logs)
+    if arguments.launcher == "local" and (arguments.slurm or arguments.wait):
+        raise UserError("--slurm and --wait: allowed with --launcher slurm")
+    options = slurm.parse_options(arguments.slurm) if arguments.launcher == "slurm" else []
+    experiments = _experiments(arguments, system)
+    tasks = _unfinished(experiments, seeds, told=True)
+    for experiment in experiments:
+        try:
+            experiment.logs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"--out {experiment.folder}: cannot be made: {error.strerror}") from None
+    if tasks and arguments.launcher == "slurm":
+        _submit(tasks, options, arguments.jobs, arguments.wait)
+        if not arguments.wait:
+            return
+        failed = _unfinished(experiments, seeds)
+    else:
+        failed = _run(tasks, _slots(arguments.jobs, tasks))
     if failed:
-        raise UserError(f"{len(failed)} of {len(seeds)} seeds failed: {', '.join(map(str, sorted(failed)))} "
-                        f"(their output is in {logs})")
-    print(f"{name}: all {len(seeds)} seeds are finished, in {folder}")
+        places = dict.fromkeys(str(task.experiment.logs) for task in failed)
+        raise UserError(f"{len(failed)} of {len(experiments) * len(seeds)} runs failed: "
+                        f"{', '.join(map(str, failed))} (their output is in {', '.join(places)})")
+    for each in experiments:
+        print(f"{each.name}: all {len(seeds)} seeds are finished, in {each.folder} (to evaluate them: python "
+              f"{BY_TYPE[each.config.model.type].evaluate} {each.folder})")
 
 
 def _parse(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("config", help="TOML file of the experiment")
+    parser.add_argument("configs", nargs="+", metavar="CONFIG", help="TOML file of an experiment")
     parser.add_argument("--seeds", default="1-10", help="seeds such as 1-10 or 1,3,7-9 (default: 1-10)")
-    parser.add_argument("--jobs", type=int, default=1, help="seeds trained at the same time (default: 1)")
+    parser.add_argument("--jobs", type=int, help="runs trained at the same time; GPUs are shared where there are fewer "
+                        "(default: one per GPU, 1 without; with SLURM: as many as it starts)")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
-                        help="override config keys for all seeds")
+                        help="override config keys for all runs")
     parser.add_argument("--name", help="name of the experiment; default: the config file's name")
-    parser.add_argument("--out", metavar="DIR", help="folder for the runs; default: results/<experiment>")
+    parser.add_argument("--out", metavar="DIR",
+                        help="folder for the runs; default: results/<experiment>; of several configs: DIR/<experiment>")
+    parser.add_argument("--launcher", choices=("local", "slurm"), default="local",
+                        help="what starts the runs: this process (default), or SLURM as one job array")
+    parser.add_argument("--slurm", default="", metavar="OPTIONS",
+                        help='options of sbatch, for example "partition=gpu gres=gpu:1 time=04:00:00"')
+    parser.add_argument("--wait", action="store_true", help="with SLURM: end when all runs have, and say how")
     return parser.parse_args()
 
 
-def _plan(script: str, arguments: argparse.Namespace, config: Config, name: str, folder: Path,
-          seeds: list[int]) -> dict[int, list[str]]:
-    """Return the command of each seed that is still to be trained."""
-    same = [run for run in find_runs(folder) if not differences(config, run.config, ("training.seed", *PLACES))]
-    # Finished runs last, so that they win over stopped ones of the same seed.
-    found = {run.config.training.seed: run for run in sorted(same, key=lambda run: run.done)}
-    commands = {}
-    python = [sys.executable, str(Path(__file__).parent.parent / script)]
-    for seed in seeds:
-        run: Run | None = found.get(seed)
-        if run and run.done:
-            print(f"seed {seed}: finished earlier, skipped ({run.folder})")
-        elif run:
-            commands[seed] = [*python, "--resume", str(run.folder)]
-        else:
-            stamp = f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
-            commands[seed] = [*python, arguments.config, "--seed", str(seed), "--name", name,
-                              "--out", str(folder / f"{seed}-{stamp}")]
-            commands[seed] += ["--set", *arguments.set] if arguments.set else []
-    return commands
+def _experiments(arguments: argparse.Namespace, system: System | None) -> list[Experiment]:
+    several = len(arguments.configs) > 1
+    if several and arguments.name:
+        raise UserError(f"--name {arguments.name}: names one experiment; found {len(arguments.configs)} configs")
+    found: dict[str, Experiment] = {}
+    for path in arguments.configs:
+        config, name = load_config(path, arguments.set), experiment_name(arguments.name, path)
+        if system and config.model.type not in system.types:
+            raise choice_error(f"{path}: model.type for {system.train}", config.model.type, system.types)
+        if name in found:
+            raise UserError(f"{path}: its experiment is called '{name}', as that of {found[name].source[0]}; allowed: "
+                            "configs with different file names")
+        parent = Path(arguments.out or "results")
+        folder = parent if arguments.out and not several else parent / name
+        found[name] = Experiment(name, config, [path, *arguments.set], folder)
+    return list(found.values())
 
 
-def _run(commands: dict[int, list[str]], jobs: int, logs: Path) -> list[int]:
-    """Run the commands, `jobs` at a time, and return the seeds that failed."""
-    waiting, running, failed = list(commands.items()), [], []
+def _unfinished(experiments: list[Experiment], seeds: list[int], told: bool = False) -> list[Task]:
+    """Return what is still to be trained; `told`: say what is not."""
+    tasks = []
+    for experiment in experiments:
+        runs = experiment.runs()
+        for seed in seeds:
+            task = Task(experiment, seed, runs.get(seed))
+            if not task.run or not task.run.done:
+                tasks.append(task)
+            elif told:
+                print(f"{task}: finished earlier, skipped ({task.run.folder})")
+    return tasks
+
+
+def _submit(tasks: list[Task], options: list[str], jobs: int | None, wait: bool) -> None:
+    """Submit a job array whose tasks each repeat one experiment with one seed, and so find out what is to be done.
+
+    Script and configs are kept beside the output, in every experiment's folder. A task reads the config as it is now,
+    whatever becomes of the user's file while it waits or is requeued.
+    """
+    experiments = list({task.experiment.name: task.experiment for task in tasks}.values())
+    kept = f"slurm-{_stamp()}"
+    commands = [[sys.executable, str(PROJECT / "repeat_train.py"), str(task.experiment.logs / f"{kept}.toml"),
+                 "--seeds", str(task.seed), "--name", task.experiment.name, "--out", str(task.experiment.folder)]
+                for task in tasks]
+    script = slurm.array_script(commands, options, experiments[0].logs, jobs)
+    files = {each.logs / f"{kept}.toml": dump_config(each.config) for each in experiments}
+    files |= {each.logs / f"{kept}.sh": script for each in experiments}
+    try:
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8")
+        slurm.submit(experiments[0].logs / f"{kept}.sh", wait)
+    except (UserError, OSError):
+        for path in files:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def visible_gpus() -> list[str]:
+    """Return the GPUs that this process may use, each as a CUDA_VISIBLE_DEVICES of its own; CUDA is not started."""
+    # Imported here, as tables and configs come without it.
+    import torch
+
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = None if given is None else [name.strip() for name in given.split(",")]
+    if names and names[0].startswith("MIG-"):
+        # CUDA shows a process only the first of them, but each process can have another.
+        return names
+    count = torch.cuda.device_count()
+    return [str(index) for index in range(count)] if names is None else names[:count]
+
+
+def _slots(jobs: int | None, tasks: list[Task]) -> list[str | None]:
+    """Return the GPU of each process that runs at a time, in turn where there are more processes than GPUs.
+
+    None: the environment as it is, where there is no GPU or no second run to share them with.
+    """
+    shared = len(tasks) > 1 and any(task.experiment.config.training.device != "cpu" for task in tasks)
+    gpus = visible_gpus() if shared else []
+    return [gpus[index % len(gpus)] if gpus else None for index in range(jobs or len(gpus) or 1)]
+
+
+def _run(tasks: list[Task], slots: list[str | None]) -> list[Task]:
+    """Train, one process per slot at a time, and return what failed."""
+    waiting, free, failed = list(tasks), list(slots), []
+    running: list[tuple[Task, str | None, subprocess.Popen[bytes]]] = []
     environment = dict(os.environ)
-    if jobs > 1:
+    if len(slots) > 1:
         # Each process would otherwise use all cores, and they would slow each other down.
-        threads = str(max(1, (os.cpu_count() or 1) // jobs))
+        threads = str(max(1, (os.cpu_count() or 1) // len(slots)))
         environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     try:
         while waiting or running:
-            while waiting and len(running) < jobs:
-                seed, command = waiting.pop(0)
-                running.append(_start(seed, command, logs, environment))
+            while waiting and free:
+                task, gpu = waiting.pop(0), free.pop(0)
+                running.append((task, gpu, _start(task, gpu, environment)))
             time.sleep(0.2)
-            for child in [child for child in running if child.process.poll() is not None]:
+            for child in [child for child in running if child[2].poll() is not None]:
                 running.remove(child)
-                if not _succeeded(child):
-                    failed.append(child.seed)
+                task, gpu, process = child
+                free.append(gpu)
+                if not _succeeded(task, process.returncode):
+                    failed.append(task)
     finally:
-        for child in running:
-            child.process.terminate()
-    return failed
+        for _, _, process in running:
+            process.terminate()
+    return sorted(failed, key=tasks.index)
 
 
-def _start(seed: int, command: list[str], logs: Path, environment: dict[str, str]) -> _Child:
-    output = logs / f"seed-{seed}.log"
-    how = "resumed" if "--resume" in command else "started"
-    print(f"seed {seed}: {how}, output in {output}", flush=True)
-    with output.open("ab") as file:
-        process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                   env=environment)
-    return _Child(seed, process, output)
+def _start(task: Task, gpu: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    where = "" if gpu is None else f" on GPU {gpu}"
+    print(f"{task}: {'resumed' if task.run else 'started'}{where}, output in {task.output}", flush=True)
+    with task.output.open("ab") as file:
+        return subprocess.Popen(task.command(), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                env=environment if gpu is None else environment | {"CUDA_VISIBLE_DEVICES": gpu})
 
 
-def _succeeded(child: _Child) -> bool:
-    lines = child.output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
-    state = "finished" if child.process.returncode == 0 else f"FAILED (exit code {child.process.returncode})"
-    epochs = [line for line in lines if line.startswith("epoch ")]
-    errors = [line for line in lines if line.startswith("error: ")]
-    told = epochs if child.process.returncode == 0 else errors
-    print(f"seed {child.seed}: {state}: {(told or lines)[-1]}", flush=True)
-    return child.process.returncode == 0
+def _succeeded(task: Task, code: int) -> bool:
+    lines = task.output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
+    state = "finished" if code == 0 else f"FAILED (exit code {code})"
+    told = [line for line in lines if line.startswith("epoch " if code == 0 else "error: ")]
+    print(f"{task}: {state}: {(told or lines)[-1]}", flush=True)
+    return code == 0

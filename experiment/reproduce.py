@@ -7,6 +7,7 @@ from pathlib import Path
 from errors import UserError
 from experiment.run import Run
 from experiment.schema import Config, differences, dump_config, flatten, load_config, toml_value
+from experiment.systems import BY_TYPE
 
 
 def train_commands(runs: list[Run], project: Path) -> list[str]:
@@ -25,11 +26,10 @@ def train_commands(runs: list[Run], project: Path) -> list[str]:
 
 def _command(runs: list[Run], project: Path) -> str:
     first = runs[0]
-    kind = "classifier" if first.config.model.type == "classifier" else "ae"
     seeds = sorted({run.config.training.seed for run in runs})
     config, changes = _named_config(first, project)
     parts = [config, "--seed", str(seeds[0])] if len(seeds) == 1 else [config, "--seeds", ",".join(map(str, seeds))]
-    script = f"train_{kind}.py" if len(seeds) == 1 else f"repeat_train_{kind}.py"
+    script = BY_TYPE[first.config.model.type].train if len(seeds) == 1 else "repeat_train.py"
     return shlex.join(["python", script, *parts, "--name", first.experiment, *(["--set", *changes] if changes else [])])
 
 

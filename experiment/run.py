@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import IO, Any
 
-from errors import UserError
+from errors import UserError, printable
 from experiment import published, records
 from experiment.schema import PLACES, Config, differences, dump_config, load_config
 from files import TEMPORARY, parse_json, read_text, write_text
@@ -209,7 +209,9 @@ def warn_of_mixture(folders: list[Path], ignore: tuple[str, ...] = ()) -> None:
 def _runs_at(folder: Path) -> list[Path]:
     if (folder / "cfg.toml").is_file():
         return [folder]
-    return sorted(path.parent for path in folder.rglob("cfg.toml"))
+    found = {path.parent for path in folder.rglob("cfg.toml")}
+    # What lies within a run, such as copies of configs in a published one, is no run.
+    return sorted(path for path in found if found.isdisjoint(path.parents))
 
 
 def _experiment_name(folder: Path) -> str:
@@ -220,10 +222,17 @@ def _experiment_name(folder: Path) -> str:
 def _environment(folder: Path) -> dict[str, Any]:
     """Return what environment.json holds, empty where there is none or it cannot be read."""
     try:
+<<<<<<< HEAD
         content = parse_json(read_text(folder / "environment.json"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+=======
+        name = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["experiment"]
+    except (OSError, ValueError, KeyError, TypeError):
+        name = folder.resolve().parent.name
+    return printable(str(name))
+>>>>>>> 5bcc9b9
 
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:

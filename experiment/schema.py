@@ -9,8 +9,13 @@ from typing import Annotated, Any, Literal
 import toml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+<<<<<<< HEAD
 from errors import UserError, choice_error, shortened
 from files import read_text
+=======
+from errors import UserError, choice_error
+from experiment import published_config
+>>>>>>> 5bcc9b9
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
@@ -58,6 +63,11 @@ def _canonical_dataset(value: Any) -> Any:
     return DATASET_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
+def _canonical_activation(value: Any) -> Any:
+    value = _lower(value)
+    return "leaky_relu" if value == "leakyrelu" else value
+
+
 def _canonical_variation(value: Any) -> Any:
     value = _lower(value)
     return VARIATION_ALIASES.get(value, value) if isinstance(value, str) else value
@@ -67,7 +77,7 @@ Switch = Annotated[bool, BeforeValidator(_zero_one)]
 DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
-Activation = Annotated[Literal["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], BeforeValidator(_lower)]
+Activation = Annotated[str, BeforeValidator(_canonical_activation), Field(min_length=1)]
 Variation = Annotated[Literal["ae", "tae", "vae", "factorvae", "scratch", "pretrained"],
                       BeforeValidator(_canonical_variation)]
 Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
@@ -113,7 +123,7 @@ class Model(Section):
     loss), with `conv` also `vae`, `factorvae`, with `classifier` instead `scratch`, `pretrained`;
     extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`; weights: `imagenet`, `none`,
     a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
-    evaluation;
+    evaluation; activation: name of an elementwise one of torch.nn, in any case, which building the model checks;
     batchnorm: statistics of BatchNorm layers that do not train: `frozen` (those that came with the weights),
     `recalibrated` (estimated once on the training images), `reference` (batch statistics while training, as in the
     published runs; evaluation takes the running ones); normalize: subtract ImageNet's mean from what the network sees
@@ -209,15 +219,33 @@ class Config(Section):
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), seed: int | None = None) -> Config:
     """Read a TOML file, apply `section.key=value` overrides and the seed, and check everything.
 
+    A file of the published code is first said in the words of this config; see `experiment.published_config`.
     Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
     """
     path = Path(path)
+<<<<<<< HEAD
     raw = read_toml(path)
     changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
     changed = [_apply(raw, change) for change in changes]
     _check_values(raw, str(path))
+=======
     try:
-        return Config.model_validate(_move_gpu(raw))
+        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise choice_error("config file", path, near) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: not readable as TOML: {error}") from None
+    # By the file alone: an override makes no config of this project a published one.
+    published = published_config.is_published(_move_gpu(raw))
+    changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
+    changed = [_apply(raw, change) for change in changes]
+    raw = _move_gpu(raw)
+    if published:
+        raw = published_config.translate(raw, str(path))
+>>>>>>> 5bcc9b9
+    try:
+        return Config.model_validate(raw)
     except ValidationError as error:
         raise _one_line(error, str(path), changed) from None
 

@@ -46,8 +46,8 @@ class Lpips:
             url = AlexNet_Weights.IMAGENET1K_V1.url
             place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be had ({reason}); fetch {url} elsewhere and "
-                            f"put it at {place}") from None
+            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({reason}); fetch {url} "
+                            f"elsewhere and put it at {place}") from None
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         self.network.to(images.device)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from errors import UserError, printable
 from readers.base import Reader, find_folder, subfolders
 from readers.images import centre_square, open_grey, scan, stamp, to_array
 from readers.listing import Listing
@@ -32,7 +32,7 @@ class Folder(Reader):
 
     @property
     def title(self) -> str:
-        return f"folder {self.root.name}"
+        return f"folder {printable(self.root.name)}"
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
@@ -57,10 +57,10 @@ class Folder(Reader):
         return [(find_folder(self, [root / self.split]), self.split)]
 
     def _classes(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
-        self.classes = tuple(sorted({path.name for path, _ in found}))
+        self.classes = tuple(sorted({printable(path.name) for path, _ in found}))
         for path, split in found:
             for entry in scan(path, listing):
-                label = (self.classes.index(path.name),)
+                label = (self.classes.index(printable(path.name)),)
                 listing.add(os.path.relpath(entry.path, self.root), label, [entry.path], [stamp(entry)], split)
 
     def _sceneries(self, listing: Listing, found: list[tuple[Path, str]]) -> None:

@@ -1,6 +1,8 @@
 """Image files: found in folders and decoded to 8-bit grey or colour, whatever they are stored as."""
 
+import errno
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,30 +10,38 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UserError
 from readers.base import BadImage, is_image
+from readers.files import NO_FILE, open_regular, stamp_of
 from readers.listing import Listing
 
+# What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+# Split -> its folder of images that the published code has prepared, and their side length.
+PREPARED, PREPARED_SIZE = {split: f"pp_{split}_128" for split in ("train", "test")}, 128
 # Single-channel modes whose values go beyond 8 bits.
 _DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
-    """Return the image files directly in a folder, sorted by name; the listing notes links that lead nowhere."""
+    """Return the image files directly in a folder, sorted by name.
+
+    The listing notes links that lead nowhere, pipes, sockets and devices.
+    """
     with os.scandir(folder) as entries:
         named = sorted((entry for entry in entries if is_image(entry.name)), key=lambda entry: entry.name)
+    files = []
     for entry in named:
         if entry.is_symlink() and not os.path.exists(entry.path):
             listing.reject(entry.path, "the link leads to no file")
-    return [entry for entry in named if entry.is_file()]
+        elif entry.is_file():
+            files.append(entry)
+        elif not entry.is_dir():
+            listing.reject(entry.path, NO_FILE)
+    return files
 
 
 def stamp(entry: os.DirEntry[str]) -> str:
     """Return what changes when the file's content does: its size and modification time."""
     return stamp_of(entry.stat())
-
-
-def stamp_of(status: os.stat_result) -> str:
-    """Return the stamp of a file by its status."""
-    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def open_deep_grey(path: str | Path) -> np.ndarray:
@@ -49,7 +59,8 @@ def open_grey(path: str | Path) -> Image.Image:
         if np.asarray(image).max() > 65535:
             raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
-        return Image.fromarray((np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8))
+        # In whole numbers, which take less memory: 257 is odd, so nothing lies halfway.
+        return Image.fromarray(((np.asarray(image).clip(0).astype(np.uint32) + 128) // 257).astype(np.uint8))
     return _grey(image, path)
 
 
@@ -65,18 +76,56 @@ def to_array(image: Image.Image, size: int) -> np.ndarray:
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
 
 
+def is_prepared(source: str) -> bool:
+    """Say whether an image lies in a folder of images that the published code has prepared, or in one within it."""
+    return any(folder.name in PREPARED.values() for folder in list(Path(source).parents)[:2])
+
+
+def open_prepared(source: str, size: int) -> np.ndarray:
+    """Return an image that the published code has prepared, as it is, uint8 (1, 128, 128).
+
+    Raises UserError for another size, BadImage where the image has one.
+    """
+    if size != PREPARED_SIZE:
+        raise UserError(f"dataset.image_size: found {size}; allowed: {PREPARED_SIZE}, the size of images that are "
+                        f"prepared already, such as {source}")
+    image = open_grey(source)
+    if image.size != (PREPARED_SIZE, PREPARED_SIZE):
+        raise BadImage(source, f"image of {image.width}x{image.height} pixels among images that are prepared already; "
+                               f"expected {PREPARED_SIZE}x{PREPARED_SIZE}")
+    return np.asarray(image)[None]
+
+
 def _decode(path: str | Path) -> Image.Image:
+    """Decode an image file. Raises BadImage where that cannot be done, UserError where it could at another time."""
     try:
-        with Image.open(path) as image:
-            image.load()
-            # Cameras store how they were held.
-            return ImageOps.exif_transpose(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        if isinstance(error, OSError) and error.errno:
+        with open_regular(path) as file, warnings.catch_warnings():
+            # Metadata that are damaged but not needed; and images that are too large before they are decoded.
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=FORMATS) as image:
+                image.load()
+                # Cameras store how they were held.
+                return ImageOps.exif_transpose(image)
+    except UserError:
+        raise
+    except MemoryError:
+        raise UserError(f"{path}: image cannot be read: too little memory") from None
+    # Decoders raise whatever damaged bytes lead them to: struct.error, KeyError, OverflowError, ...
+    except Exception as error:
+        # A damaged image may send its decoder to an offset that cannot be: EINVAL.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             # Gone, forbidden or out of reach at the moment, which says nothing about the image.
             raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
-        reason = "not an image file" if isinstance(error, UnidentifiedImageError) else error or type(error).__name__
-        raise BadImage(path, f"image cannot be read: {reason}") from None
+        raise BadImage(path, f"image cannot be read: {_reason(error)}") from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"none of the formats {', '.join(FORMATS)}"
+    if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
+        return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
+    return str(error) or type(error).__name__
 
 
 def _grey(image: Image.Image, path: str | Path) -> Image.Image:

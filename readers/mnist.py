@@ -2,20 +2,27 @@
 
 import gzip
 import math
+import os
 import struct
 import zlib
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from errors import UserError
 from readers.base import Reader, find_folder
-from readers.images import stamp_of, to_array
+from readers.files import open_regular, stamp_of
+from readers.images import to_array
 from readers.listing import Listing
 
 DIGITS = tuple("0123456789")
+# MNIST's larger file has 47 MB; a compressed one of a few MB may claim and hold any number of them.
+_MOST_BYTES = 2**30
+# No byte that is deflated becomes more than so many.
+_DEFLATE_RATIO = 1032
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -74,12 +81,26 @@ def read_idx(path: Path) -> np.ndarray:
 def _read_idx(path: Path, _: str) -> np.ndarray:
     """Read a file once; the stamp beside the path makes a changed file another one."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        zero, kind, dimensions = struct.unpack_from(">HBB", content)
-        shape = struct.unpack_from(f">{dimensions}I", content, 4)
+        with open_regular(path) as raw:
+            packed = path.suffix == ".gz"
+            room = os.fstat(raw.fileno()).st_size * (_DEFLATE_RATIO if packed else 1)
+            return _parse(gzip.open(raw) if packed else raw, room, path)
     except (OSError, EOFError, zlib.error, struct.error) as error:
         raise UserError(f"{path}: cannot be read as an IDX file: {error}") from None
-    start = 4 + 4 * dimensions
-    if zero != 0 or kind != 8 or len(content) - start != math.prod(shape):
-        raise UserError(f"{path}: not a whole IDX file of bytes (found {len(content)} bytes for shape {shape})")
-    return np.frombuffer(content, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _parse(file: BinaryIO, room: int, path: Path) -> np.ndarray:
+    """Read the array of an IDX file that can hold `room` bytes; what it claims is checked before memory is taken."""
+    zero, kind, dimensions = struct.unpack(">HBB", file.read(4))
+    if zero != 0 or kind != 8 or dimensions not in (1, 3):
+        raise UserError(f"{path}: not an IDX file of bytes in one or three dimensions")
+    shape = struct.unpack(f">{dimensions}I", file.read(4 * dimensions))
+    size = math.prod(shape)
+    if size > _MOST_BYTES or 0 in shape[1:]:
+        raise UserError(f"{path}: claims an array of shape {shape}; allowed: up to {_MOST_BYTES:,} bytes, "
+                        "images of at least one pixel")
+    content = file.read(size + 1) if size <= room else b""
+    if len(content) != size:
+        raise UserError(f"{path}: not a whole IDX file: it holds {'more' if len(content) > size else 'less'} than the "
+                        f"{size:,} bytes of shape {shape}")
+    return np.frombuffer(content, dtype=np.uint8).reshape(shape)

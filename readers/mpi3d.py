@@ -2,19 +2,20 @@
 
 import lzma
 import math
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from errors import UserError, choice_error
 from readers.base import Reader, find_dataset
-from readers.images import stamp_of
+from readers.files import open_regular, stamp_of
 from readers.listing import Listing
 
 FACTORS = ("colour", "shape", "size", "camera height", "background", "first axis", "second axis")
@@ -24,6 +25,7 @@ FACTOR_SIZES = {460800: (4, 4, 2, 3, 3, 40, 40), 1036800: (6, 6, 2, 3, 3, 40, 40
 SIDE, CHANNELS = 64, 3
 SIZE, LARGE = FACTORS.index("size"), 1
 BLOCK = 400
+SHOWN = 10
 
 
 class Mpi3d(Reader):
@@ -84,7 +86,7 @@ class Mpi3d(Reader):
 class ImageStream(NamedTuple):
     """The images of a file, to be read from front to back."""
 
-    file: BinaryIO
+    file: IO[bytes]
     count: int
 
     def read(self, count: int) -> np.ndarray:
@@ -100,43 +102,59 @@ class ImageStream(NamedTuple):
 def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
     """Open the archive and its images; UserError, also from within the block, where it is not what it should be."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("images.npy") as file:
-            shape, fortran, dtype = _header(file)
+        with open_regular(path) as raw, zipfile.ZipFile(raw) as archive, _member(archive, "images", path) as file:
+            shape, fortran, dtype = _header(file, "images", path)
             if dtype != np.uint8 or shape[1:] != (SIDE, SIDE, CHANNELS) or fortran:
                 raise UserError(f"{path}: 'images' is {dtype} {shape}{' in Fortran order' if fortran else ''}; "
                                 f"expected uint8 (n, {SIDE}, {SIDE}, {CHANNELS})")
             yield archive, ImageStream(file, shape[0])
-    except KeyError:
-        raise UserError(f"{path}: holds no array 'images'; found {_members(path)}") from None
-    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, lzma.LZMAError) as error:
+    except (OSError, EOFError, ValueError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
+            lzma.LZMAError) as error:
         raise UserError(f"{path}: cannot be read as an .npz file: {error}") from None
 
 
-def _header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
+def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
+    """Open an array of the archive; UserError where there is none of that name."""
+    found = archive.namelist()
+    if f"{name}.npy" not in found:
+        names = ", ".join(each.removesuffix(".npy") for each in found[:SHOWN]) or "nothing"
+        raise UserError(f"{path}: holds no array '{name}'; found {names}{', ...' if len(found) > SHOWN else ''}")
+    return archive.open(f"{name}.npy")
 
 
-def _members(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        return ", ".join(name.removesuffix(".npy") for name in archive.namelist()) or "nothing"
+def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read an array's header: shape, whether in Fortran order, type; UserError where there is none.
+
+    Of version 1.0, which NumPy writes for all arrays such as these: headers of later ones may have gigabytes.
+    """
+    try:
+        if np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError("its format is not version 1.0")
+        return np.lib.format.read_array_header_1_0(file)
+    # A damaged header is evaluated as a literal, which fails in many ways: RecursionError, TokenError, TypeError, ...
+    except Exception as error:
+        raise UserError(f"{path}: cannot be read as an .npz file: '{name}': {error}") from None
 
 
 def _factor_sizes(archive: zipfile.ZipFile, path: Path, count: int) -> tuple[int, ...]:
     """Return the number of values of each factor; UserError where they do not multiply to the number of images."""
+    if count > max(FACTOR_SIZES):
+        raise UserError(f"{path}: 'images' claims {count} images; allowed: up to {max(FACTOR_SIZES)}")
     if "factor_sizes.npy" not in archive.namelist():
         if count not in FACTOR_SIZES:
             raise UserError(f"{path}: 'images' holds {count} images; allowed: {' or '.join(map(str, FACTOR_SIZES))} "
                             f"(or an array 'factor_sizes' that says how many values each factor has)")
         return FACTOR_SIZES[count]
-    with archive.open("factor_sizes.npy") as file:
-        sizes = np.lib.format.read_array(file, allow_pickle=False)
-    if (sizes.dtype.kind not in "iu" or sizes.shape != (len(FACTORS),) or sizes.min() < 1 or sizes.max() > 256
-            or sizes[SIZE] <= LARGE or sizes.prod() != count):
-        raise UserError(f"{path}: 'factor_sizes' is {sizes.tolist()}; expected {len(FACTORS)} numbers from 1 to 256, "
-                        f"at least {LARGE + 1} for the size, whose product is the number of images, {count}")
-    return tuple(sizes.tolist())
+    with _member(archive, "factor_sizes", path) as file:
+        shape, _, dtype = _header(file, "factor_sizes", path)
+        # Only what has the right size is read.
+        right = dtype.kind in "iu" and shape == (len(FACTORS),)
+        sizes = np.frombuffer(file.read(len(FACTORS) * dtype.itemsize), dtype).tolist() if right else []
+    if not sizes or min(sizes) < 1 or max(sizes) > 256 or sizes[SIZE] <= LARGE or math.prod(sizes) != count:
+        raise UserError(f"{path}: 'factor_sizes' is {sizes or f'{dtype} {shape}'}; expected {len(FACTORS)} numbers "
+                        f"from 1 to 256, at least {LARGE + 1} for the size, whose product is the number of images, "
+                        f"{count}")
+    return tuple(sizes)
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:

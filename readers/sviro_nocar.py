@@ -6,13 +6,12 @@ import numpy as np
 
 from errors import UserError
 from readers.base import Reader, find_folder
-from readers.images import centre_square, open_grey, to_array
+from readers.images import PREPARED, centre_square, is_prepared, open_grey, open_prepared, to_array
 from readers.listing import Listing
 from readers.sviro import SEATS
 from readers.sviro_illumination import add_sceneries
 
-# The download's folders, and those of images that were prepared (128x128) by the published code.
-_FOLDERS = {split: (split, f"pp_{split}_128") for split in ("train", "test")}
+_FOLDERS = {split: (split, prepared) for split, prepared in PREPARED.items()}
 
 
 class SviroNoCar(Reader):
@@ -30,11 +29,12 @@ class SviroNoCar(Reader):
             add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]), split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
-        return to_array(centre_square(open_grey(source)), size)
+        return open_prepared(source, size) if is_prepared(source) else to_array(centre_square(open_grey(source)), size)
 
     def _base(self) -> Path:
         """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""
-        outer = find_folder(self, [self.root / "SVIRO-NoCar", self.root / "seats_and_people_nocar", self.root])
+        names = ("SVIRO-NoCar", "SEATS_AND_PEOPLE_NOCAR", "seats_and_people_nocar", "")
+        outer = find_folder(self, [self.root / name for name in names])
         inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
         wanted = {name for names in _FOLDERS.values() for name in names}
         if any(path.name in wanted for path in inner):

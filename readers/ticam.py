@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from skimage.exposure import equalize_hist
+from skimage.transform import resize
 
 from readers.base import BadImage, Reader, find_dataset, find_folder, subfolders
-from readers.images import open_deep_grey, scan, stamp, to_array
+from readers.images import PREPARED, is_prepared, open_deep_grey, open_prepared, scan, stamp
 from readers.listing import Listing
 from readers.sviro import SEATS
 
@@ -20,9 +20,13 @@ _TOP, _LEFT_EDGE, _SIDE = 120, 106, 300
 
 
 class Ticam(Reader):
-    """`TICaM/{train,test}/<cs0X>/*.png`, 8 or 16 bit; the mirror images count as test samples too."""
+    """`TICaM/{train,test}/<cs0X>/*.png`, 8 or 16 bit; the mirror images count as test samples too.
+
+    Or images that the published code has prepared, in `TICaM/pp_{train,test}_128/`, with or without folders in it.
+    """
 
     name = "ticam"
+    version = 2
     mirrors = True
     mirrors_in_test = True
     empty = 0
@@ -32,7 +36,9 @@ class Ticam(Reader):
         self.no_factor()
         base = find_dataset(self, "TICaM")
         for split in self.splits():
-            for sequence in subfolders(find_folder(self, [base / split]), "recording, for example cs01"):
+            folder = find_folder(self, [base / split, base / PREPARED[split]])
+            flat = folder.name != split and scan(folder, listing)
+            for sequence in [folder] if flat else subfolders(folder, "recording, for example cs01"):
                 for entry in scan(sequence, listing):
                     name = Path(entry.path).stem
                     try:
@@ -43,13 +49,18 @@ class Ticam(Reader):
                     listing.add(f"{split}/{sequence.name}/{name}", label, [entry.path], [stamp(entry)], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
-        """Equalise the whole image's histogram, crop the cabin (300x300), resize."""
+        """Equalise the whole image's histogram, crop the cabin (300x300), resize, as the published runs did.
+
+        The resize works on floating-point values, without antialiasing, and the result is truncated.
+        """
+        if is_prepared(source):
+            return open_prepared(source, size)
         image = open_deep_grey(source)
         if image.shape[0] < _TOP + _SIDE or image.shape[1] < _LEFT_EDGE + _SIDE:
             raise BadImage(source, f"image of {image.shape[1]}x{image.shape[0]} pixels; expected 512x512, "
                                    f"at least {_LEFT_EDGE + _SIDE}x{_TOP + _SIDE}")
-        equal = (equalize_hist(image) * 255).round().astype(np.uint8)
-        return to_array(Image.fromarray(equal[_TOP : _TOP + _SIDE, _LEFT_EDGE : _LEFT_EDGE + _SIDE]), size)
+        cabin = equalize_hist(image)[_TOP : _TOP + _SIDE, _LEFT_EDGE : _LEFT_EDGE + _SIDE]
+        return (resize(cabin, (size, size), order=1, mode="edge", anti_aliasing=False) * 255).astype(np.uint8)[None]
 
 
 def ticam_label(name: str) -> tuple[int, int, int]:

@@ -26,6 +26,11 @@ KINDS = {
 }  # fmt: skip
 
 
+def is_known(stem: str) -> bool:
+    """Say whether a picture is of a known kind, by its file name without suffix."""
+    return any(re.fullmatch(pattern, stem) for pattern in KINDS)
+
+
 def describe(stem: str, datasets: Mapping[str, str]) -> tuple[int, str, str]:
     """Return rank among the kinds, caption and alternative text of a picture by its file name without suffix.
 

@@ -120,9 +120,10 @@ def _cells(found: Comparison) -> list[str]:
 
 
 def _note(a: str, b: str, tests: int) -> str:
+    chance = (f" {tests} tests, p not corrected for their number: at {LEVEL:g}, {tests * LEVEL:.2g} would be expected "
+              "by chance alone." if tests else "")
     return (f"A: {a}, B: {b}; accuracy in %, means over the seeds that both have. Two-sided paired t-test, from "
             f"{LEAST_SEEDS} common seeds on; it takes the differences to be normal. Wilcoxon's signed-rank test, from "
             f"{LEAST_WILCOXON} on, does not; with fewer pairs it cannot fall below {LEVEL}. Effect d: mean difference "
             "over the standard deviation of the differences (n - 1); 0.2 small, 0.5 medium, 0.8 large. Seeds stand for "
-            f"repeated training, not for other test images. {tests} tests, p not corrected for their number: "
-            f"at {LEVEL:g}, {tests * LEVEL:.2g} would be expected by chance alone.")
+            f"repeated training, not for other test images.{chance}")

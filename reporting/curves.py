@@ -117,7 +117,7 @@ def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:
         ax.fill_between(curve.epochs, curve.mean - curve.std, curve.mean + curve.std, where=spread_known, alpha=0.2,
                         color=style["color"], linewidth=0)
     ax.grid(axis="y")
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def _scale(ax: Axes, found: list[Curve]) -> None:

@@ -46,6 +46,23 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+@pytest.fixture(scope="session")
+def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Small stand-ins of all datasets, SVIRO-NoCar's under the name that the published code gives it."""
+    from standin import write_standin
+
+    root = tmp_path_factory.mktemp("standins")
+    write_standin("sviro_nocar", root, sceneries=14, variants=2)
+    (root / "SVIRO-NoCar").rename(root / "SEATS_AND_PEOPLE_NOCAR")
+    write_standin("ticam", root, sceneries=4)
+    write_standin("sviro", root, sceneries=6)
+    write_standin("sviro_illumination", root, sceneries=4, variants=2)
+    write_standin("mpi3d", root, steps=1)
+    write_standin("mnist", root, sceneries=24)
+    write_standin("digit_photos", root, sceneries=10)
+    return root
+
+
 @pytest.fixture
 def config_file(tmp_path: Path, cache: Path):
     """Write a tiny experiment's TOML file; returns its path."""

@@ -58,6 +58,16 @@ def test_a_users_mistake_is_one_line_on_stderr_and_exit_code_2(capsys):
     assert err == "error: model.knn: too many\n"
 
 
+@pytest.mark.parametrize("argument", ["--name=caf\udce9", "dataset.root=/data/\udce9"])
+def test_an_argument_that_is_no_utf_8_is_refused_and_shown_with_escapes(capsys, monkeypatch, argument):
+    monkeypatch.setattr(sys, "argv", ["train_ae.py", "Grün.toml", argument])
+    with pytest.raises(SystemExit) as stop:
+        run_script(lambda: pytest.fail("started"))
+    assert stop.value.code == 2
+    escaped = argument.replace("\udce9", r"\udce9")
+    assert capsys.readouterr().err == f"error: {escaped}: arguments have to be UTF-8; rename the file or folder\n"
+
+
 def test_an_interrupt_is_no_traceback(capsys):
     with pytest.raises(SystemExit) as stop:
         run_script(failing(KeyboardInterrupt()))

@@ -189,6 +189,7 @@ def test_a_size_that_is_no_multiple_of_16_is_refused():
         make(40)
 
 
+<<<<<<< HEAD
 @pytest.mark.parametrize(("kind", "variation"), [("conv", "ae"), ("conv", "factorvae"), ("extractor", "tae")])
 def test_weights_are_counted_before_they_are_made(monkeypatch, kind, variation):
     needed = []
@@ -207,3 +208,28 @@ def test_a_model_beyond_all_memory_is_refused_in_numbers(dimension, size, needed
     # By hand: two layers of 256 x dimension weights and two of 256 x 64 x (size / 16)^2, of 4 bytes each.
     with pytest.raises(UserError, match=rf"dimension = {dimension} .* = {size}: .* would need {needed} of memory"):
         check_fits(Model(type="conv", variation="ae", dimension=dimension), size)
+=======
+
+# What torch.nn's documentation lists as activations of one number, without parameters.
+ELEMENTWISE = ("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
+               "Mish", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softshrink", "Softsign",
+               "Tanh", "Tanhshrink")
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "relu", "leaky_relu", "elu", "gelu", "silu", "tanh"])
+def test_an_activation_is_that_of_torch(name):
+    model = make(16, type="conv", dimension=3, activation=name)
+    [expected] = {each for each in ELEMENTWISE if each.lower() == name.replace("_", "").lower()}
+    acts = [model.encoder[i] for i in (1, 3, 5, 7, 10)] + [model.decoder_fc[i] for i in (1, 3)]
+    assert {type(act) for act in acts} == {getattr(torch.nn, expected)}
+    model(torch.rand(2, 1, 16, 16))[0].sum().backward()
+
+
+@pytest.mark.parametrize("name", ["GLU", "MultiheadAttention", "Softmax", "Softmax2d", "LogSoftmax", "Softmin", "PReLU",
+                                  "Threshold", "Identity", "Dropout", "Linear", "functional", "relus"])
+def test_what_is_no_elementwise_activation_is_refused_with_those_that_are(name):
+    with pytest.raises(UserError) as caught:
+        make(16, type="conv", activation=name)
+    assert f"'{name.lower()}' is not known; allowed: celu, elu, gelu, hardshrink, " in str(caught.value)
+    assert name != "relus" or "did you mean 'relu'" in str(caught.value)
+>>>>>>> 5bcc9b9

@@ -14,8 +14,8 @@ from PIL import Image
 from experiment import records
 from experiment.run import open_run
 from experiment.schema import dump_config
-from readers.standin import write_standin
 from reporting import pictures
+from standin import write_standin
 
 PAIR_SHEET = pictures.pair_sheet
 PROJECT = Path(__file__).parent.parent
@@ -211,7 +211,7 @@ def test_lpips_by_name_that_cannot_be_had_is_an_error_before_anything_is_compute
     before = (run / "records.jsonl").read_bytes()
     code, out, err = script(SCRIPT, run, "--metric", "l1", "lpips")
     assert (code, out, len(err.splitlines())) == (2, "", 1)
-    assert err.startswith("error: LPIPS: AlexNet's ImageNet weights cannot be had")
+    assert err.startswith("error: LPIPS: AlexNet's ImageNet weights cannot be downloaded")
     assert (run / "records.jsonl").read_bytes() == before
     assert not sheets
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from published_files import Trap, autoencoder, classifier, conv_state, head_state, publish
 from torch.nn import functional as F
 
 from dataset import Scenes
@@ -20,32 +21,11 @@ from experiment.schema import TargetDataset
 from latent.saved import load
 from latent.trained import rebuild_autoencoder, restore
 from pretrained_model import build_extractor
-from readers.standin import write_standin
+from standin import write_standin
 
 SIZE, GRID, DIMENSION = 32, 2, 6
-CONFIG = """
-gpu = 0
-[dataset]
-name = "seats_and_people_nocar"
-factor = ""
-split = "train"
-image_size = 32
-[model]
-type = "{type}"
-variation = "{variation}"
-extractor = "{extractor}"
-dimension = 6
-knn = 3
-activation = "ReLU"
-[training]
-epochs = 12
-frequency = 3
-optimizer = "AdamW"
-loss = "SSIM"
-tc_weight = 10.0
-make_scene_impossible = 1
-make_instance_impossible = 0
-"""
+# Less than what the published files leave to the code: smaller images, half of the data.
+LESS = (f"dataset.image_size={SIZE}", "dataset.split=train")
 TARGET = 'evaluation.datasets=[{name="sviro_nocar", split="test"}]'
 
 
@@ -56,24 +36,12 @@ def data(tmp_path_factory):
     return root
 
 
-def with_biases(generator, shapes):
-    weights = {}
-    for name, shape in shapes.items():
-        outputs = shape[1] if name.startswith("decoder_conv") else shape[0]
-        weights[f"{name}.weight"] = torch.randn(shape, generator=generator) / np.prod(shape[1:]) ** 0.5
-        weights[f"{name}.bias"] = torch.randn(outputs, generator=generator) * 0.1
-    return weights
+def conv_weights(generator, kind="conv"):
+    return conv_state(generator, kind, GRID, DIMENSION)
 
 
-DECODER = {"decoder_fc.0": (256, DIMENSION), "decoder_fc.2": (64 * GRID**2, 256), "decoder_conv.0": (64, 64, 4, 4),
-           "decoder_conv.2": (64, 32, 4, 4), "decoder_conv.4": (32, 32, 4, 4), "decoder_conv.6": (32, 1, 4, 4)}
-TRUNK = {"encoder.0": (32, 1, 4, 4), "encoder.2": (32, 32, 4, 4), "encoder.4": (64, 32, 4, 4),
-         "encoder.6": (64, 64, 4, 4), "encoder.9": (256, 64 * GRID**2)}
-HEADS = {"encoder_fc21": (DIMENSION, 256), "encoder_fc22": (DIMENSION, 256)}
-DISCRIMINATOR = {"discriminator.0": (1000, DIMENSION), **{f"discriminator.{i}": (1000, 1000) for i in (2, 4, 6, 8)},
-                 "discriminator.10": (2, 1000)}
-CONVOLUTIONAL = {"AE": TRUNK | {"encoder.11": (DIMENSION, 256)}, "VAE": TRUNK | HEADS,
-                 "FactorVAE": TRUNK | HEADS | DISCRIMINATOR}
+def head_weights(generator, channels):
+    return head_state(generator, channels, GRID, DIMENSION)
 
 
 def affine(x, state, name):
@@ -119,28 +87,13 @@ def extractor_latents(images, state, layers):
     return affine(F.relu(affine(x.flatten(1), state, "encoder.2")), state, "encoder.4")
 
 
-def publish(folder, state, accuracies="0.25\n0.5\n0.5\n0.125\n", **config):
-    """Write a folder as the published ones are; the labels file runs code where it is unpickled."""
-    for name in ("checkpoints", "logs"):
-        (folder / name).mkdir(parents=True)
-    values = {"type": "Conv", "variation": "AE", "extractor": "vgg11", **config}
-    (folder / "cfg.toml").write_text(CONFIG.format(**values))
-    torch.save(state, folder / "checkpoints" / "last_model.pth")
-    torch.save(state, folder / "checkpoints" / "best_model.pth")
-    trap = np.array({"0_0_0": Trap(folder / "executed")}, dtype=object)
-    np.save(folder / "checkpoints" / "label_dict.npy", trap, allow_pickle=True)
-    (folder / "logs" / "training.log").write_text("loss 1\n")
-    if accuracies is not None:
-        (folder / "logs" / "accuracy.log").write_text(accuracies)
-    return folder
+def tables(type="conv", variation="", **model):
+    """A config with logs every third of twelve epochs."""
+    return autoencoder(type, variation, {"dimension": DIMENSION, "knn": 3, **model}, {"epochs": 12, "frequency": 3})
 
 
-class Trap:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
+def network(name):
+    return classifier(name, pretrained=False, training={"epochs": 12, "frequency": 3})
 
 
 def labels(data, split):
@@ -150,26 +103,26 @@ def labels(data, split):
 
 
 def evaluated(script, name, data, cache, *runs, options=()):
-    code, out, err = script(name, *runs, *options, "--set", TARGET, f"dataset.root={data}", f"dataset.cache={cache}",
-                            "training.device=cpu")
+    code, out, err = script(name, *runs, "--set", *LESS, TARGET, f"dataset.root={data}", f"dataset.cache={cache}",
+                            "training.device=cpu", *options)
     assert code == 0, err
     return out
 
 
 def opened(folder, data, cache):
     """The model of a folder with its last weights, and the training images in [0, 1]."""
-    run = open_run(folder, [f"dataset.root={data}", f"dataset.cache={cache}"])
+    run = open_run(folder, [*LESS, f"dataset.root={data}", f"dataset.cache={cache}"])
     scenes = Scenes(run.config.dataset, SIZE, str(cache), torch.device("cpu"))
     model = rebuild_autoencoder(run.config, scenes)
     restore(model, run, "last")
     return model.eval(), scenes.images.float() / 255
 
 
-@pytest.mark.parametrize("variation", ["AE", "VAE", "FactorVAE"])
+@pytest.mark.parametrize("kind", ["conv", "vae", "factorvae"])
 def test_convolutional_weights_give_the_latents_and_images_of_an_independent_pass(
-        script, data, cache, tmp_path, variation, generator):
-    state = with_biases(generator, CONVOLUTIONAL[variation] | DECODER)
-    folder = publish(tmp_path / "paper" / "a", state, variation=variation)
+        script, data, cache, tmp_path, kind, generator):
+    state = conv_weights(generator, kind)
+    folder = publish(tmp_path / "paper" / "a", state, tables(kind))
     model, images = opened(folder, data, cache)
     latents = conv_latents(images, state)
     reconstruction, ours = model(images)
@@ -186,10 +139,9 @@ def test_convolutional_weights_give_the_latents_and_images_of_an_independent_pas
 def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
         data, cache, tmp_path, name, generator, monkeypatch):
     layers, channels = backbone(name)
-    shapes = {"conv.1": (256, channels, 4, 4), "encoder.2": (256, 256 * 16), "encoder.4": (DIMENSION, 256)}
-    state = with_biases(generator, shapes | DECODER)
+    state = head_weights(generator, channels)
     state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
-    folder = publish(tmp_path / "a", state, type="Extractor", variation="TAE", extractor=name)
+    folder = publish(tmp_path / "a", state, tables("extractor", "tae", extractor=name, layer=-3))
     monkeypatch.setattr("pretrained_model._imagenet", lambda *_: pytest.fail("ImageNet weights were asked for"))
     model, images = opened(folder, data, cache)
     latents = extractor_latents(images[:4], state, layers)
@@ -201,8 +153,8 @@ def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
 
 
 def test_latents_are_saved_and_drawn_as_of_any_run(script, data, cache, tmp_path, generator):
-    state = with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)
-    folder = publish(tmp_path / "paper" / "a", state)
+    state = conv_weights(generator)
+    folder = publish(tmp_path / "paper" / "a", state, tables())
     evaluated(script, "recon_and_save_latent_space.py", data, cache, folder, options=["--checkpoint", "best"])
     saved = load(folder / "latents" / "sviro_nocar_test_best.npz")
     train = load(folder / "latents" / "sviro_nocar_train_best.npz")
@@ -228,7 +180,7 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
     state["fc.weight"].zero_()
     state["fc.bias"].copy_(torch.tensor([float(text == often) for text in classes]))
     state = {f"pre_trained_model.{key}": value for key, value in state.items()}
-    folder = publish(tmp_path / "paper" / "a", state, type="Classifier", variation="Scratch", extractor="resnet18")
+    folder = publish(tmp_path / "paper" / "a", state, network("resnet18"))
     out = evaluated(script, "eval_classifier.py", data, cache, folder, options=["--checkpoint", "best"])
     [row] = records.read(folder)
     assert row["value"] == pytest.approx(test.count(often) / len(test))
@@ -241,7 +193,7 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
 def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
     state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
     folder = publish(tmp_path / "a", {f"pre_trained_model.{key}": value for key, value in state.items()},
-                     type="Classifier", variation="Scratch", extractor="resnet18")
+                     network("resnet18"))
     layers = build_extractor("resnet18", -3, str(folder), 128).layers
     assert torch.equal(layers[0].weight, state["conv1.weight"])
     assert torch.equal(layers[1].running_var, state["bn1.running_var"])
@@ -250,8 +202,8 @@ def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
 def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, cache, tmp_path):
     state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
     state = {f"pre_trained_model.{key}": value for key, value in state.items()}
-    folder = publish(tmp_path / "a", state, type="Classifier", variation="Scratch", extractor="resnet18")
-    code, _, err = script("eval_classifier.py", folder, "--set", TARGET, f"dataset.root={data}",
+    folder = publish(tmp_path / "a", state, network("resnet18"))
+    code, _, err = script("eval_classifier.py", folder, "--set", *LESS, TARGET, f"dataset.root={data}",
                           f"dataset.cache={cache}")
     assert code == 2
     assert "pre_trained_model.fc.weight has shape (3, 512), expected (" in err
@@ -262,8 +214,8 @@ def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, ca
 @pytest.fixture
 def published(tmp_path, generator):
     """Make published folders of an AE, all with the same weights."""
-    state = with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)
-    return lambda name, **options: publish(tmp_path / "paper" / name, options.pop("state", state), **options)
+    state = conv_weights(generator)
+    return lambda name, **options: publish(tmp_path / "paper" / name, state, tables(), **options)
 
 
 def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, data, cache, published, tmp_path):
@@ -377,10 +329,9 @@ def counters(state):
     lambda state: state | {"conv.9.num_batches_tracked": torch.tensor(5)}], ids=["prefix", "no counters", "more"])
 def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generator, change):
     layers, channels = backbone("resnet18")
-    shapes = {"conv.1": (256, channels, 4, 4), "encoder.2": (256, 256 * 16), "encoder.4": (DIMENSION, 256)}
-    state = with_biases(generator, shapes | DECODER)
+    state = head_weights(generator, channels)
     state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
-    folder = publish(tmp_path / "a", change(state), type="Extractor", variation="TAE", extractor="resnet18")
+    folder = publish(tmp_path / "a", change(state), tables("extractor", "tae", extractor="resnet18", layer=-3))
     loaded = opened(folder, data, cache)[0].state_dict()
     assert counters(loaded)
     assert all(torch.equal(loaded[name], state[name]) for name in loaded if name not in counters(loaded))
@@ -398,7 +349,7 @@ def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generato
     (lambda state: state | {11: torch.zeros(6)}, "no state dict"),
     (lambda state: list(state.values()), "no state dict")])
 def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, change, piece):
-    folder = publish(tmp_path / "a", change(with_biases(generator, CONVOLUTIONAL["AE"] | DECODER)))
+    folder = publish(tmp_path / "a", change(conv_weights(generator)), tables())
     with pytest.raises(UserError) as error:
         opened(folder, data, cache)
     assert piece in str(error.value)

@@ -210,7 +210,7 @@ def test_gaps_curves_classes_and_commands_are_there(report):
     assert section(text, "Curves over the epochs").count("<img") == 2
     assert section(text, "Classes and seats").count("<img") == 2
     commands = html.unescape(section(text, "Environment and commands"))
-    assert "python repeat_train_ae.py cfg/sviro_unseen_car.toml --seeds 1,2,3 --name first --set" in commands
+    assert "python repeat_train.py cfg/sviro_unseen_car.toml --seeds 1,2,3 --name first --set" in commands
     assert f"--compare first '{HOSTILE.replace(chr(39), chr(39) + chr(34) + chr(39) + chr(34) + chr(39))}'" in commands
 
 

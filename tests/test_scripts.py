@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from dataset import Scenes
 from experiment import records
 from experiment.schema import load_config
 
@@ -187,6 +188,26 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_
     assert "40 sceneries, 400 images, 10 classes" in out
     assert "3 epochs of 3 batches" in out
     assert not (tmp_path / "results").exists()
+
+
+def test_a_dry_run_computes_neither_features_nor_statistics_of_the_dataset(script, config_file, cache, monkeypatch):
+    """Of random weights, by a seed that no other test has: in a cache they would have folders of their own."""
+    before = {path for kind in ("features", "statistics") for path in (cache / kind).glob("*")}
+    seen = []
+    monkeypatch.setattr("dataset.Scenes.gather", counted(Scenes.gather, seen))
+    override = ("--set", "model.batchnorm=recalibrated", "model.extractor=resnet18", "model.layer=-5")
+    assert script("train_ae.py", config_file(), "--dry-run", "--seed", 4711, *override)[0] == 0
+    assert {path for kind in ("features", "statistics") for path in (cache / kind).glob("*")} == before
+    # 64 images for statistics; two chunks of 64 views of each dataset, for time and room; a batch of 16 triplets with
+    # its targets; an image of each dataset. There are 400 + 60 images.
+    assert 0 < sum(seen) <= 64 + 2 * 2 * 64 + 2 * 3 * 16 + 2
+
+
+def counted(gather, seen):
+    def gathering(self, index, flip):
+        seen.append(len(index))
+        return gather(self, index, flip)
+    return gathering
 
 
 def test_a_classifier_run_serves_as_extractor_weights(script, config_file, tmp_path):

@@ -13,7 +13,7 @@ def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file,
     assert code == 0, err
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ python")] == [
         "inspect_dataset.py", "train_ae.py", "eval_ae.py", "calculate_mean_and_var_accuracy.py"]
-    assert (tmp_path / "tried" / "data" / "SVIRO-NoCar" / "STAND-IN.txt").exists()
+    assert (tmp_path / "tried" / "data" / "SVIRO-NoCar.STAND-IN.txt").exists()
     assert (tmp_path / "tried" / "look" / "pairs.png").exists()
     rows = records.read(tmp_path / "tried" / "run")
     assert {row["dataset"] for row in rows if row["metric"] == "accuracy"} == {"ticam"}

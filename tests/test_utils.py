@@ -62,6 +62,7 @@ def test_seeding_repeats_python_numpy_and_torch():
 @pytest.fixture
 def gpus(monkeypatch):
     """Pretend that the machine has so many GPUs."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
 
     def pretend(count):
         monkeypatch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -79,6 +80,15 @@ def gpus(monkeypatch):
 def test_the_device_is_the_wish_and_auto_takes_the_gpu_where_there_is_one(gpus, wish, gpu, count, expected):
     gpus(count)
     assert choose_device(wish, gpu) == torch.device(expected)
+
+
+@pytest.mark.parametrize(("given", "count", "expected"), [
+    ("3", 1, "cuda:0"), ("GPU-8a", 1, "cuda:0"), ("MIG-1f", 1, "cuda:0"), ("0,1", 2, "cuda:1"), ("", 0, "cpu"),
+])  # fmt: skip
+def test_a_process_that_was_given_one_gpu_takes_it_whatever_its_config_says(gpus, monkeypatch, given, count, expected):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    gpus(count)
+    assert choose_device("auto", 1) == torch.device(expected)
 
 
 @pytest.mark.parametrize(

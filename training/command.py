@@ -47,8 +47,11 @@ class Job:
     board: Callable[[SummaryWriter, int], None] | None = None
 
 
-def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> None:
-    """Run a training script: parse the command line, build the job, rehearse it, train, close the run."""
+def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
+    """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
+
+    build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
+    """
     arguments = _parse(description)
     run = None
     if arguments.resume:
@@ -69,8 +72,14 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
     device = choose_device(config.training.device, config.training.gpu)
     tune(device)
     seed_everything("model", config.training.seed)
+<<<<<<< HEAD
     fabric = create_fabric(device, config.training.precision)
     job = build(config, fabric)
+=======
+    fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
+                    precision=PRECISIONS[config.training.precision])
+    job = build(config, fabric, arguments.dry_run)
+>>>>>>> 5bcc9b9
     _rehearse(job)
     if arguments.dry_run:
         print(_summary(config, job, device))
@@ -91,7 +100,7 @@ def create_fabric(device: torch.device, precision: str = "32") -> Fabric:
     """Return what places and casts on one device, whatever this process was started by."""
     # Left to itself, Fabric takes a process in a SLURM job for one of several, and advises `srun` where it finds that.
     return Fabric(accelerator=device.type, devices=[device.index or 0] if device.type == "cuda" else 1,
-                  precision=PRECISIONS[precision], plugins=[LightningEnvironment()])
+                  precision=PRECISIONS[precision])
 
 
 def _parse(description: str) -> argparse.Namespace:

@@ -57,10 +57,7 @@ def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs)
     The folder is named after all that determines them: the frozen weights and statistics, the image scaling, the data.
     Raises UserError when the cache cannot be written, has too little room or is damaged.
     """
-    identity = (f"views {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
-                f"{scenes.key} {scenes.flips}")
-    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    folder = cache / "features" / f"{scenes.name}-{key}"
+    folder = _folder_of(model, scenes, cache)
     build_once(folder, lambda temporary: _compute(model, scenes, live, temporary), resumable=True)
     try:
         features, about = _open(folder, len(scenes.images) * scenes.flips)
@@ -70,6 +67,23 @@ def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs)
     with suppress(OSError):
         os.utime(folder)
     return features, about.scale
+
+
+@torch.no_grad()
+def announce_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs) -> None:
+    """Say what `open_features` would take, where they are missing, without computing them: for a dry run.
+
+    Raises UserError when there is too little room.
+    """
+    if not _folder_of(model, scenes, cache).is_dir():
+        _foresee(model, scenes, live, cache)
+
+
+def _folder_of(model: ExtractorAE, scenes: Scenes, cache: Path) -> Path:
+    identity = (f"views {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
+                f"{scenes.key} {scenes.flips}")
+    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return cache / "features" / f"{scenes.name}-{key}"
 
 
 def read_about(folder: Path) -> About:
@@ -197,8 +211,8 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
     return scaled.contiguous().cpu().numpy()
 
 
-def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
-    """Take the room on the disk, say how long it will take, and note what the folder is to hold.
+def _foresee(model: ExtractorAE, scenes: Scenes, live: Inputs, cache: Path) -> About:
+    """Say how much room the features will take and how long they will take, from a first chunk of them.
 
     Raises UserError when there is too little room.
     """
@@ -210,16 +224,22 @@ def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> No
     seconds = (time.monotonic() - since) * views / len(index)
     scale = _scale(float(first.abs().max()))
     about = About(scenes.title, model.frozen_part, views, tuple(first.shape[1:]), scale)
-    free = shutil.disk_usage(folder).free
+    folder, free = cache / "features", shutil.disk_usage(cache).free
     if about.bytes > free:
         raise UserError(f"dataset.cache: features of {scenes.title} need {about.bytes / 2**30:.1f} GiB in "
-                        f"{folder.parent}, {free / 2**30:.1f} GiB are free")
+                        f"{folder}, {free / 2**30:.1f} GiB are free")
     if seconds > WORTH_SAYING:
-        print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder.parent} "
-              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed once, and gone on with when "
-              "stopped", file=sys.stderr)
+        print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder} "
+              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed only once, and continued after "
+              "an interruption", file=sys.stderr)
+    return about
+
+
+def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+    """Note what the folder is to hold and take its room. Raises UserError when there is too little."""
+    about = _foresee(model, scenes, live, folder.parent.parent)
     try:
-        new_array(folder / FEATURES, np.float16, (views, *about.shape))
+        new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
         _write_json(folder / ABOUT, asdict(about))
     except OSError as error:
         raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "

@@ -8,7 +8,7 @@ from torch import Tensor
 from dataset import Scenes
 from model import Autoencoder, ExtractorAE
 from rows import Rows
-from training.feature_cache import open_features
+from training.feature_cache import announce_features, open_features
 
 
 class LiveInputs:
@@ -44,14 +44,19 @@ class CachedInputs:
         return self.rows.take(where).float() / self.scale
 
 
-def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False, once: bool = False):
+def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False, once: bool = False,
+                  dry: bool = False):
     """Return what feeds a model: cached features where its frozen part sees only images and their mirror images.
 
-    once: these features are not needed again, so they are not kept.
+    once: these features are not needed again, so they are not kept; dry: only a few of them are needed, and it is said
+    what all of them would take.
     Raises UserError when the cache cannot be written or has too little room.
     """
     if not isinstance(model, ExtractorAE) or augment or once or model.frozen.drifts:
         return LiveInputs(model, scenes, augment)
+    if dry:
+        announce_features(model, scenes, Path(cache), LiveInputs(model, scenes))
+        return LiveInputs(model, scenes)
     features, scale = open_features(model, scenes, Path(cache), LiveInputs(model, scenes))
     return CachedInputs(Rows(features, scenes.device), scenes.flips, scale)
 

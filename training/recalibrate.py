@@ -18,14 +18,18 @@ from readers.prepare import build_once
 MOST_IMAGES, BATCH = 2048, 64
 
 
-def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Path) -> None:
+def recalibrate(model: Autoencoder | Classifier, scenes: Scenes, cache: str | Path, dry: bool = False) -> None:
     """Give the frozen layers of a model the statistics of the training images, where its config asks for that.
 
     They are estimated once and kept in the cache, named after weights, image scaling and data, so that all seeds and a
-    resumed run have the same ones. Raises UserError when the cache cannot be written.
+    resumed run have the same ones. dry: from a single batch, and not kept.
+    Raises UserError when the cache cannot be written.
     """
     frozen = model.frozen
     if frozen is None or frozen.policy != "recalibrated" or not frozen.norms:
+        return
+    if dry:
+        _estimate(model, scenes, BATCH)
         return
     identity = f"{fingerprint(frozen.layers)} {frozen.layers} {model.input_size} {model.normalize} {scenes.key}"
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -47,8 +51,8 @@ def chosen_images(count: int) -> Tensor:
 
 
 @torch.no_grad()
-def _estimate(model: Autoencoder | Classifier, scenes: Scenes) -> dict[str, Tensor]:
-    """Return the buffers of the frozen layers after one pass over images that are normalised batch by batch.
+def _estimate(model: Autoencoder | Classifier, scenes: Scenes, most: int = MOST_IMAGES) -> dict[str, Tensor]:
+    """Return the buffers of the frozen layers after one pass over `most` images that are normalised batch by batch.
 
     A layer's mean is that over all positions of all images, its variance the mean of the batches' variances.
     """
@@ -60,7 +64,7 @@ def _estimate(model: Autoencoder | Classifier, scenes: Scenes) -> dict[str, Tens
         # None: the cumulative average over all batches.
         norm.momentum = None
         norm.train()
-    index = chosen_images(len(scenes.images)).to(scenes.device)
+    index = chosen_images(len(scenes.images))[:most].to(scenes.device)
     for chunk in tqdm(index.split(BATCH), desc=f"statistics of {scenes.title}", unit="batch", disable=None):
         frozen.layers(model.scale(scenes.gather(chunk, torch.zeros_like(chunk, dtype=torch.bool))))
     for norm, momentum in zip(frozen.norms, momenta, strict=True):

@@ -1,16 +1,23 @@
-"""Many seeds in parallel processes, as a user starts, stops and continues them."""
+"""Many seeds and experiments in parallel processes, as a user starts, stops and continues them."""
 
+import json
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from itertools import combinations
 from pathlib import Path
+from typing import get_args
 
+import pytest
 import torch
 
 from errors import UserError
+from experiment.repeat import visible_gpus
 from experiment.run import open_run
-from experiment.schema import load_config
+from experiment.schema import Model, load_config
+from experiment.systems import BY_TYPE
 
 PROJECT = Path(__file__).parents[2]
 
@@ -39,7 +46,7 @@ def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, 
     code, text, err = script(*command)
     assert code == 2
     assert "seed 2: FAILED (exit code 2)" in text
-    assert "1 of 2 seeds failed: 2" in err
+    assert "1 of 2 runs failed: tiny_extractor_tae seed 2 " in err
     assert len(list(out.glob("*/cfg.toml"))) == 2
 
 
@@ -68,6 +75,12 @@ def test_repeat_refuses_a_config_that_its_script_does_not_train_and_a_folder_it_
         script, config_file, tmp_path):
     code, _, err = script("repeat_train_classifier.py", config_file(), "--out", tmp_path / "runs")
     assert (code, "allowed: classifier" in err) == (2, True)
+    code, _, err = script("repeat_train.py", config_file(), config_file("conv", "ae"), "--name", "one")
+    assert (code, "found 2 configs" in err) == (2, True)
+    code, _, err = script("repeat_train.py", config_file(), config_file())
+    assert (code, "is called 'tiny_extractor_tae'" in err) == (2, True)
+    code, _, err = script("repeat_train.py", config_file(), "--wait")
+    assert (code, "--launcher slurm" in err) == (2, True)
     (tmp_path / "file").touch()
     code, _, err = script("repeat_train_ae.py", config_file(), "--out", tmp_path / "file" / "runs")
     assert (code, "cannot be made" in err) == (2, True)
@@ -78,3 +91,78 @@ def test_repeat_refuses_seeds_it_cannot_read(script, config_file, tmp_path):
         code, _, err = script("repeat_train_ae.py", config_file(), "--seeds", seeds, "--out", tmp_path / "runs")
         assert (code, "--seeds" in err) == (2, True), seeds
     assert not (tmp_path / "runs").exists()
+
+
+TRAINER = """
+import json, os, sys, time
+start = time.monotonic()
+time.sleep(0.3)
+with open({report!r}, "a") as file:
+    said = [*sys.argv[1:4], os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.monotonic()]
+    file.write(json.dumps([os.path.basename(sys.argv[0]), *said]) + "\\n")
+"""
+
+
+@pytest.fixture
+def repeated(script, config_file, tmp_path, monkeypatch):
+    """Repeat two experiments with trainers that only report themselves; GPUs are names, so that none is needed.
+
+    Returns a list of script, config, option, seed, CUDA_VISIBLE_DEVICES, start, end.
+    """
+
+    def run(*arguments, gpus=()):
+        report = tmp_path / "report.jsonl"
+        for name in ("train_ae.py", "train_classifier.py"):
+            (tmp_path / name).write_text(TRAINER.format(report=str(report)))
+        monkeypatch.setattr("experiment.repeat.PROJECT", tmp_path)
+        monkeypatch.setattr("experiment.repeat.visible_gpus", lambda: list(gpus))
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "as it was")
+        configs = config_file(), config_file("classifier", "scratch")
+        code, _, err = script("repeat_train.py", *configs, "--out", tmp_path / "runs", *arguments)
+        assert code == 0, err
+        return [json.loads(line) for line in report.read_text().splitlines()]
+
+    return run
+
+
+def test_each_process_has_a_gpu_of_its_own_and_the_others_queue(repeated):
+    found = repeated("--seeds", "1-3", "--set", "training.device=auto", gpus=["3", "GPU-8a"])
+    trained = Counter((script, Path(config).stem, seed) for script, config, _, seed, *_ in found)
+    assert trained == Counter([(script, stem, seed) for seed in "123" for script, stem in [
+        ("train_ae.py", "tiny_extractor_tae"), ("train_classifier.py", "tiny_classifier_scratch")]])
+    assert {gpu for *_, gpu, _, _ in found} == {"3", "GPU-8a"}
+    for (*_, gpu, start, end), (*_, other, other_start, other_end) in combinations(found, 2):
+        assert gpu != other or end <= other_start or other_end <= start
+
+
+def test_more_jobs_than_gpus_share_them_in_turn(repeated):
+    found = repeated("--seeds", "1-2", "--jobs", "3", "--set", "training.device=auto", gpus=["0", "1"])
+    first = sorted(found, key=lambda each: each[-2])[:3]
+    assert sorted(gpu for *_, gpu, _, _ in first) == ["0", "0", "1"]
+
+
+def test_runs_on_a_cpu_are_given_no_gpu_and_queue(repeated):
+    found = sorted(repeated("--seeds", "1", gpus=["0", "1"]), key=lambda each: each[-2])
+    assert [gpu for *_, gpu, _, _ in found] == ["as it was"] * 2
+    assert found[0][-1] <= found[1][-2]
+
+
+@pytest.mark.parametrize(("given", "count", "names"), [
+    (None, 0, []), (None, 3, ["0", "1", "2"]), ("", 0, []), ("2, 5", 2, ["2", "5"]),
+    ("GPU-8a,GPU-9b", 2, ["GPU-8a", "GPU-9b"]), ("GPU-8a,none", 1, ["GPU-8a"]),
+    ("MIG-1f,MIG-2e", 1, ["MIG-1f", "MIG-2e"]),
+])  # fmt: skip
+def test_gpus_are_named_as_the_user_has_named_them(monkeypatch, given, count, names):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: count)
+    monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: pytest.fail("CUDA was started"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if given is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
+    assert visible_gpus() == names
+
+
+def test_every_type_of_model_has_its_scripts():
+    assert set(BY_TYPE) == set(get_args(Model.model_fields["type"].annotation))
+    for system in BY_TYPE.values():
+        assert (PROJECT / system.train).is_file()
+        assert (PROJECT / system.evaluate).is_file()

@@ -54,7 +54,7 @@ def test_seeds_of_one_config_are_one_command(run):
     runs = [run(seed, f"dataset.factor={factor}") for factor in ("x5", "i3") for seed in (1, 2)]
     commands = train_commands(runs, PROJECT)
     assert [parsed(command)[::2] for command in commands] == [
-        ("repeat_train_ae.py", ["--seeds", "1,2", "--name", "mine"])] * 2
+        ("repeat_train.py", ["--seeds", "1,2", "--name", "mine"])] * 2
     assert [parsed(command)[3] for command in commands] == [['dataset.factor=["x5"]'], ['dataset.factor=["i3"]']]
 
 

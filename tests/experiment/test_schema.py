@@ -220,7 +220,6 @@ def test_a_wrong_value_is_refused_with_key_found_and_wanted(tmp_path, key, value
         ("training.precision", "bf-16", ["32", "bf16"], "bf16"),
         ("model.type", "extracter", ["conv", "extractor", "classifier"], "extractor"),
         ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "scratch", "pretrained"], "tae"),
-        ("model.activation", "relus", ["relu", "leaky_relu", "elu", "gelu", "silu", "tanh"], "relu"),
         ("dataset.split", "trian", ["train", "test", "all"], "train"),
         ("evaluation.classifiers", ["knn", "forrest"], ["knn", "forest", "svm"], "forest"),
     ],

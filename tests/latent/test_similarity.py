@@ -11,7 +11,7 @@ from errors import UserError
 from experiment.schema import TargetDataset
 from latent.similarity import LPIPS_LEAST_PIXELS, create_metrics, l1, partners, similarity
 from model import ConvAE
-from readers.standin import write_standin
+from standin import write_standin
 from training.features import LiveInputs
 from training.ssim import ssim
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from dataset import Scenes
 from errors import UserError
 from experiment.schema import TargetDataset
 from readers import create_reader
+from readers.files import open_regular
+from readers.images import open_grey
 from readers.prepare import prepare
 
 TICAM = "x_x_x_p01_x_x_x_x_x_0_x_x_g00_x_x"
@@ -237,6 +240,40 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
     assert len(reader(tmp_path, "sviro", skip_bad=True).listing().sceneries) == 5
 
 
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device"])
+@pytest.mark.parametrize("name", IMAGES)
+def test_what_is_no_regular_file_is_named_and_left_out_on_request_and_never_read(tmp_path, monkeypatch, name, kind):
+    path = dataset(tmp_path / "d", name)[0]
+    path.unlink()
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        monkeypatch.chdir(path.parent)
+        with socket.socket(socket.AF_UNIX) as endpoint:
+            endpoint.bind(path.name)
+    message = refusal(reader(tmp_path / "d", name))
+    assert message.startswith(f"{path}: no regular file, but a pipe, socket or device")
+    assert len(reader(tmp_path / "d", name, skip_bad=True).listing().sceneries) == 5
+    # Nor where the file was replaced after it was listed.
+    with pytest.raises(UserError, match=r"no regular file|cannot be reached"):
+        open_grey(path)
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"caf\xe9"), "red\x1b[31m", "new\nline", "sep\u2028arator"])
+def test_class_folders_are_shown_with_escapes_for_what_is_no_text(tmp_path, name):
+    root = tmp_path / name
+    draw(root / name / "0.png")
+    draw(root / "Grün 日本" / "0.png")
+    read = create_reader("folder", root, [], None)
+    prepared = prepare(read, 16, tmp_path / "cache")
+    assert len(prepared.images) == 2
+    escaped = name.encode("unicode_escape").decode()
+    assert set(read.classes) == {escaped, "Grün 日本"}
+    assert read.title == f"folder {escaped}"
+
+
 def test_100_000_files_in_one_folder_are_listed_without_opening_one_and_with_one_look_at_each(tmp_path, monkeypatch):
     folder = tmp_path / "SVIRO" / "i3" / "train" / "grayscale_wholeImage"
     folder.mkdir(parents=True)
@@ -254,14 +291,13 @@ def test_100_000_files_in_one_folder_are_listed_without_opening_one_and_with_one
 
 def test_an_image_that_is_only_out_of_reach_ends_preparation_and_is_not_left_out_for_good(tmp_path, monkeypatch):
     paths = dataset(tmp_path / "data", "sviro")
-    real = Image.open
 
-    def failing(path, *rest):
+    def failing(path):
         if str(path) == str(paths[1]):
             raise OSError(5, "Input/output error", str(path))
-        return real(path, *rest)
+        return open_regular(path)
 
-    monkeypatch.setattr(Image, "open", failing)
+    monkeypatch.setattr("readers.images.open_regular", failing)
     message = refusal(reader(tmp_path / "data", "sviro", skip_bad=True), tmp_path / "cache")
     assert message == f"{paths[1]}: image cannot be reached: Input/output error"
     monkeypatch.undo()

@@ -1,4 +1,7 @@
+import io
 import os
+import struct
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -7,6 +10,7 @@ from PIL import Image
 from torchvision.transforms import CenterCrop
 
 from errors import UserError
+from readers.base import BadImage
 from readers.images import centre_square, open_grey, scan, stamp, to_array
 from readers.listing import Listing
 
@@ -169,6 +173,67 @@ def test_random_damage_never_raises_anything_but_a_user_error(tmp_path, suffix):
         except UserError:
             refused += 1
     assert refused > 20
+
+
+def with_exif(position, value):
+    """Return a JPEG that says it was held sideways, with bytes of its metadata changed."""
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    exif.get_ifd(0x8825)[2] = (1.5, 2.5, 3.5)
+    content = io.BytesIO()
+    Image.fromarray(noise(16, 16)).save(content, "JPEG", exif=exif)
+    content = bytearray(content.getvalue())
+    start = content.index(b"Exif") + position
+    content[start : start + len(value)] = value
+    return bytes(content)
+
+
+def test_damaged_metadata_never_raise_anything_but_a_bad_image(tmp_path):
+    """Every byte of a JPEG's EXIF data in turn, as some of them end in struct.error and others in no complaint."""
+    outcomes = set()
+    for position in range(6, 120):
+        for value in (b"\xff", b"\0", b"\xff\xff\xff\xff"):
+            (tmp_path / "a.jpg").write_bytes(with_exif(position, value))
+            try:
+                outcomes.add(open_grey(tmp_path / "a.jpg").size)
+            except BadImage as error:
+                outcomes.add(type(error))
+    assert outcomes == {(16, 16), BadImage}
+
+
+def test_an_offset_that_cannot_be_is_a_bad_image_and_not_one_out_of_reach(tmp_path):
+    """The offset of a TIFF's pixels beyond what a file may have."""
+    Image.fromarray(noise(8, 8)).save(tmp_path / "a.tif")
+    content = bytearray((tmp_path / "a.tif").read_bytes())
+    directory = struct.unpack_from("<I", content, 4)[0]
+    entries = {struct.unpack_from("<H", content, directory + 2 + 12 * i)[0]: directory + 2 + 12 * i
+               for i in range(struct.unpack_from("<H", content, directory)[0])}
+    struct.pack_into("<HHIi", content, entries[273], 273, 9, 1, -5)
+    (tmp_path / "a.tif").write_bytes(content)
+    with pytest.raises(BadImage, match="cannot be read"):
+        open_grey(tmp_path / "a.tif")
+
+
+def png_of(width, height):
+    """Return a PNG that claims a size and holds no pixels."""
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [9_500, 14_000, 2**31 - 1])
+def test_an_image_of_too_many_pixels_is_refused_before_memory_is_taken(tmp_path, side):
+    (tmp_path / "a.png").write_bytes(png_of(side, side))
+    with pytest.raises(BadImage, match="cannot be read: more than 89,478,485 pixels"):
+        open_grey(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "TGA"])
+def test_only_the_formats_of_photographs_and_renderings_are_decoded_whatever_the_suffix(tmp_path, kind):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png", kind)
+    with pytest.raises(BadImage, match="none of the formats PNG, JPEG, BMP, TIFF, WEBP, PPM"):
+        open_grey(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("size", [(96, 64), (64, 96), (97, 64), (64, 97), (98, 63), (50, 50), (1, 9)])

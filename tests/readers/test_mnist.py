@@ -1,6 +1,7 @@
 import gzip
 import os
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -137,6 +138,44 @@ def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, content):
 
 def flipped(content, position):
     return content[:position] + bytes([content[position] ^ 0xFF]) + content[position + 1 :]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("shape", [(4, 0, 28), (4, 28, 0), (2**16, 2**16, 2**16), (60000, 200, 200), (1, 2**15, 2**15)])
+def test_images_without_pixels_and_sizes_that_a_file_cannot_have_are_refused_unread(tmp_path, shape, zipped):
+    folder = put(tmp_path, *digits(4), zipped=zipped)
+    path = folder / f"train-images-idx3-ubyte{'.gz' if zipped else ''}"
+    content = struct.pack(">HBB3I", 0, 8, 3, *shape)
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    tracemalloc.start()
+    message = refusal(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert message.startswith(f"{path}: ")
+    assert str(shape) in message
+    assert peak < 10e6
+
+
+def test_a_compressed_file_that_unpacks_to_more_than_it_claims_is_not_unpacked(tmp_path):
+    folder = put(tmp_path, *digits(4), zipped=True)
+    path = folder / "train-images-idx3-ubyte.gz"
+    path.write_bytes(gzip.compress(struct.pack(">HBB3I", 0, 8, 3, 4, 28, 28) + bytes(10**8), compresslevel=1))
+    tracemalloc.start()
+    assert "it holds more than the 3,136 bytes of shape (4, 28, 28)" in refusal(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_never_read(tmp_path, kind):
+    folder = put(tmp_path, *digits(4))
+    path = folder / "train-images-idx3-ubyte"
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    assert str(path) in refusal(tmp_path)
+    with pytest.raises(UserError, match="no regular file"):
+        read_idx(path)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import os
 import pickle
 import tracemalloc
 import zipfile
@@ -12,7 +13,7 @@ from PIL import Image
 
 from errors import UserError
 from readers import create_reader
-from readers.mpi3d import FACTOR_SIZES
+from readers.mpi3d import FACTOR_SIZES, opened
 from readers.prepare import prepare
 
 SIZES = (2, 3, 2, 1, 2, 3, 2)
@@ -139,6 +140,47 @@ def test_arrays_of_a_wrong_length_type_or_shape_are_refused_with_what_was_found(
     message = refusal(write(tmp_path, images, sizes))
     assert pieces in message
     assert str(tmp_path / "MPI3D" / "toy.npz") in message
+
+
+def header(shape, dtype="<i8"):
+    content = io.BytesIO()
+    np.lib.format.write_array_header_1_0(content, {"descr": dtype, "fortran_order": False, "shape": shape})
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(("images", "sizes", "pieces"), [
+    (header((10**13, 64, 64, 3), "|u1"), None, "'images' claims 10000000000000 images; allowed: up to 1036800"),
+    (header((16777216, 64, 64, 3), "|u1"), header((7,)) + np.array([2, 1, 2, 256, 256, 64, 1]).tobytes(), "claims"),
+    (header((COUNT, 64, 64, 3), "|u1"), header((10**13,)), "'factor_sizes' is int64 (10000000000000,)"),
+    (header((COUNT, 64, 64, 3), "|u1"), header((10**8,)) + bytes(8 * 10**7), "'factor_sizes' is int64 (100000000,)"),
+    (header((COUNT, 64, 64, 3), "|u1"), header((7,)) + np.full(7, 10**13).tobytes(), "[10000000000000, "),
+    (header((COUNT, 64, 64, 3), "|u1"), header((7,)), "'factor_sizes' is int64 (7,)"),
+    (b"\x93NUMPY\2\0\xff\xff\xff\xff" + bytes(10**7), None, "its format is not version 1.0"),
+    (b"\x93NUMPY\1\0\x00\x20" + b"(" * 8192, None, "cannot be read as an .npz file: 'images'"),
+])
+def test_claims_beyond_what_there_can_be_are_refused_without_taking_memory(tmp_path, images, sizes, pieces):
+    (tmp_path / "MPI3D").mkdir()
+    with zipfile.ZipFile(tmp_path / "MPI3D" / "toy.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in (("images", images), ("factor_sizes", sizes)):
+            if content is not None:
+                archive.writestr(f"{name}.npy", content)
+    tracemalloc.start()
+    message = refusal(tmp_path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert pieces in message
+    assert "\n" not in message
+    assert peak < 10e6
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_regular_file_is_never_read(tmp_path, kind):
+    path = write(tmp_path) / "MPI3D" / "toy.npz"
+    path.unlink()
+    os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
+    assert str(path) in refusal(tmp_path)
+    with pytest.raises(UserError, match="no regular file"), opened(path):
+        pass
 
 
 class Trap:

@@ -57,7 +57,8 @@ def test_illumination_names_the_nearest_car_and_an_empty_scenery(illumination):
     assert f"{empty}: no images" in refusal("sviro_illumination", illumination)
 
 
-@pytest.mark.parametrize("outer", ["SVIRO-NoCar/any_name", "SVIRO-NoCar", "any_name", "."])
+@pytest.mark.parametrize("outer", ["SVIRO-NoCar/any_name", "SVIRO-NoCar", "any_name", ".", "SEATS_AND_PEOPLE_NOCAR",
+                                   "SEATS_AND_PEOPLE_NOCAR/any_name"])
 @pytest.mark.parametrize("splits", [("train", "test"), ("pp_train_128", "pp_test_128")])
 def test_nocar_is_found_whatever_its_sub_folder_is_called(tmp_path, outer, splits):
     for split, labels in zip(splits, (["0_0_3", "1_0_2"], ["2_2_2"]), strict=True):
@@ -72,6 +73,18 @@ def test_nocar_prefers_the_download_to_what_was_prepared_from_it(tmp_path):
     for split in ("train", "test", "pp_train_128", "pp_test_128"):
         sceneries(tmp_path / "SVIRO-NoCar" / "x" / split, ["0_0_3"], variants=1)
     assert all("/pp_" not in source for sources in listed("sviro_nocar", tmp_path).sources for source in sources)
+
+
+def test_nocar_images_that_are_prepared_already_stay_as_they_are_and_have_one_size(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (128, 128), dtype=np.uint8)
+    path = tmp_path / "SEATS_AND_PEOPLE_NOCAR" / "x" / "pp_train_128" / "a_GT_0_0_3" / "0.png"
+    path.parent.mkdir(parents=True)
+    Image.fromarray(pixels).save(path)
+    reader = create_reader("sviro_nocar", tmp_path, [], "train")
+    [[source]] = reader.listing().sources
+    assert np.array_equal(reader.prepare(source, 128)[0], pixels)
+    with pytest.raises(UserError, match="found 64; allowed: 128"):
+        reader.prepare(source, 64)
 
 
 def test_nocar_says_what_it_looked_for(tmp_path):

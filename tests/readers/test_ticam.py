@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import skimage.exposure
@@ -9,6 +11,7 @@ from errors import UserError
 from experiment.schema import TargetDataset
 from latent.evaluate import LatentEvaluation
 from readers import create_reader
+from readers.ticam import Ticam
 
 
 def name(right, left, variation="g00"):
@@ -47,14 +50,50 @@ def test_names_that_carry_no_label_are_refused(tmp_path, file, piece):
         create_reader("ticam", tmp_path, [], "train").listing()
 
 
+@pytest.mark.parametrize("size", [(512, 512), (500, 517)])
 @pytest.mark.parametrize("deep", [False, True])
-def test_preparation_is_equalisation_of_the_whole_image_then_crop_then_resize(tmp_path, deep):
-    pixels = write(tmp_path / "image.png", deep)
-    equal = (skimage.exposure.equalize_hist(pixels.astype(np.uint16 if deep else np.uint8)) * 255).round()
-    crop = Image.fromarray(equal.astype(np.uint8)).crop((106, 120, 406, 420))
-    expected = np.asarray(crop.resize((128, 128), Image.Resampling.BILINEAR))
+def test_preparation_is_equalisation_then_crop_then_a_resize_without_antialiasing_truncated(tmp_path, deep, size):
+    pixels = write(tmp_path / "image.png", deep, size)
+    equal = torch.from_numpy(skimage.exposure.equalize_hist(pixels.astype(np.uint16 if deep else np.uint8)))
+    crop = equal[None, None, 120:420, 106:406]
+    resized = torch.nn.functional.interpolate(crop, size=(128, 128), mode="bilinear", align_corners=False)
+    expected = resized.mul(255).to(torch.uint8)[0].numpy()
+    prepared = create_reader("ticam", tmp_path, [], None).prepare(str(tmp_path / "image.png"), 128)
+    assert np.array_equal(prepared, expected)
+    assert prepared.dtype == np.uint8
+    # What an antialiased resize of a rounded image would be is far from it, so the test can tell them apart.
+    rounded = Image.fromarray(crop[0, 0].mul(255).round().to(torch.uint8).numpy())
+    smooth = np.asarray(rounded.resize((128, 128), Image.Resampling.BILINEAR))
+    assert abs(smooth - prepared[0].astype(int)).mean() > 3
+
+
+def test_images_prepared_before_are_made_anew_under_the_new_rule():
+    assert Ticam.version == 2
+
+
+@pytest.mark.parametrize("folder", ["cs01", "."])
+def test_images_that_the_published_code_has_prepared_stay_as_they_are(tmp_path, folder):
+    pixels = {}
+    for split, (right, left) in {"train": ("p01", "0"), "test": ("0", "s05")}.items():
+        path = tmp_path / "TICaM" / f"pp_{split}_128" / folder / name(right, left)
+        pixels[split] = write(path, size=(128, 128), seed=len(pixels))
     reader = create_reader("ticam", tmp_path, [], None)
-    assert np.array_equal(reader.prepare(str(tmp_path / "image.png"), 128)[0], expected)
+    listing = reader.listing()
+    assert (listing.labels, listing.splits) == ([(0, 0, 3), (1, 0, 0)], ["train", "test"])
+    for split, [source] in zip(listing.splits, listing.sources, strict=True):
+        assert np.array_equal(reader.prepare(source, 128)[0], pixels[split])
+    with pytest.raises(UserError, match=r"dataset.image_size: found 64; allowed: 128, .*prepared already"):
+        reader.prepare(source, 64)
+    write(Path(source), size=(512, 512))
+    with pytest.raises(UserError, match=r"512x512 pixels among images that are prepared already; expected 128x128"):
+        reader.prepare(source, 128)
+
+
+def test_the_download_is_preferred_to_what_was_prepared_from_it(tmp_path):
+    for split in ("train", "pp_train_128"):
+        write(tmp_path / "TICaM" / split / "cs01" / name("p01", "0"))
+    [[source]] = create_reader("ticam", tmp_path, [], "train").listing().sources
+    assert "pp_" not in source
 
 
 def test_an_image_too_small_for_the_crop_is_named(tmp_path):

@@ -104,6 +104,12 @@ def test_lines_bands_axes_and_legend_show_the_curves(drawn):
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a (2 seeds)", "b (2 seeds)"]
 
 
+def test_a_single_epoch_has_its_own_number_on_the_axis_and_no_fractions(drawn):
+    figure = drawn(curves([record(1, 3, 0.5)], "accuracy"), "accuracy")
+    low, high = figure.axes[0].get_xlim()
+    assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [3]
+
+
 def test_an_experiment_has_one_colour_in_all_panels(drawn):
     rows = [record(1, epoch, 0.5, experiment=name, factor=factor) for name, factor in
             (("a", "x5"), ("b", "x5"), ("b", "i3")) for epoch in (1, 2)]

@@ -191,7 +191,7 @@ def test_time_and_room_are_announced_for_what_takes_long(tmp_path, monkeypatch, 
     open_features(Network(), Rendered(), tmp_path / "long", Live())
     said = capsys.readouterr().err
     assert "features of rendered (a): 10 views, 0.0 GiB in" in said
-    assert "about 0 s; computed once" in said
+    assert "about 0 s; computed only once" in said
 
 
 def test_a_damaged_description_is_one_line(tmp_path):

@@ -118,11 +118,24 @@ def test_features_under_settled_statistics_are_cached(scenes, tmp_path, extracto
     assert uncached_because(model) == ()
 
 
-def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, monkeypatch):
+@pytest.mark.parametrize("dry", [False, True])
+def test_too_little_room_is_said_before_anything_is_computed(scenes, tmp_path, monkeypatch, dry):
     monkeypatch.setattr("training.feature_cache.shutil.disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(UserError, match=r"need 0.0 GiB in .*, 0.0 GiB are free"):
-        create_inputs(make(), scenes, tmp_path)
-    assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
+        create_inputs(make(), scenes, tmp_path, dry=dry)
+    assert not [path for path in (tmp_path / "features").glob("*") if path.is_dir()]
+
+
+def test_a_dry_run_says_how_long_features_will_take_unless_they_are_there(scenes, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("training.feature_cache.WORTH_SAYING", -1)
+    model = make()
+    assert isinstance(create_inputs(model, scenes, tmp_path, dry=True), LiveInputs)
+    assert f"features of {scenes.title}: {len(scenes.images) * scenes.flips} views" in capsys.readouterr().err
+    assert not (tmp_path / "features").exists()
+    create_inputs(model, scenes, tmp_path)
+    capsys.readouterr()
+    create_inputs(model, scenes, tmp_path, dry=True)
+    assert capsys.readouterr().err == ""
 
 
 def test_models_that_see_changed_images_run_uncached(scenes, tmp_path):

@@ -4,12 +4,12 @@ import argparse
 from pathlib import Path
 
 from errors import run_script
-from readers.standin.write import FLAGS, KINDS, write_standin
+from standin.write import FLAGS, KINDS, notice_of, write_standin
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python -m readers.standin", description=__doc__, epilog=_defaults(),
+        prog="python -m standin", description=__doc__, epilog=_defaults(),
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, metavar="NAME", help=f"one of {', '.join(KINDS)}")
     parser.add_argument("--out", required=True, metavar="DIR", type=Path,
@@ -27,7 +27,7 @@ def main() -> None:
                         "288 K K images")
     arguments = vars(parser.parse_args())
     folder = write_standin(arguments.pop("dataset"), arguments.pop("out"), factors=arguments.pop("factor"), **arguments)
-    print(f"{folder}: a drawn stand-in, not the dataset; see STAND-IN.txt in it")
+    print(f"{folder}: a drawn stand-in, not the dataset; see {notice_of(folder).name} beside it")
 
 
 def _defaults() -> str:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from errors import UserError, choice_error
-from readers.standin import arm, digits, vehicles
-from readers.standin.store import Job, draw_all, new_folder
+from standin import arm, digits, vehicles
+from standin.store import Job, draw_all, new_folder
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ KINDS = {
         lay_out=vehicles.sviro_illumination),
     "sviro_nocar": Kind(
         "SVIRO-NoCar", {"sceneries": vehicles.NOCAR_ALL, "variants": 10, "gap": 0.0},
-        lay_out=vehicles.sviro_nocar, also=("seats_and_people_nocar",)),
+        lay_out=vehicles.sviro_nocar, also=("SEATS_AND_PEOPLE_NOCAR", "seats_and_people_nocar")),
     "ticam": Kind("TICaM", {"sceneries": 6678, "gap": 1.0, "depth": 16}, lay_out=vehicles.ticam),
     "mpi3d": Kind("MPI3D", {"factors": list(arm.DOMAINS), "gap": None, "steps": arm.AXES}),
     "mnist": Kind("MNIST", {"sceneries": 70000}, lay_out=digits.mnist, also=("raw", "mnist")),
@@ -74,7 +74,6 @@ def write_standin(
     root = Path(root).resolve()
     _refuse_to_shadow(root, kind)
     with new_folder(root / kind.folder) as folder:
-        (folder / "STAND-IN.txt").write_text(_notice(name, options, seed), encoding="utf-8")
         if kind.lay_out is None:
             for domain in options["factors"]:
                 width = arm.DOMAINS[domain] if options["gap"] is None else options["gap"]
@@ -83,7 +82,14 @@ def write_standin(
             jobs = kind.lay_out(folder, seed=seed, **options)
             images = options["sceneries"] * options.get("variants", 1) * len(options.get("factors", [name]))
             draw_all(jobs, images, name)
+        # Beside the folder, in which other programs may take every entry for a part of the dataset.
+        notice_of(root / kind.folder).write_text(_notice(name, options, seed), encoding="utf-8")
     return root / kind.folder
+
+
+def notice_of(folder: Path) -> Path:
+    """Return the file that says that a dataset's folder is a stand-in."""
+    return folder.with_name(f"{folder.name}.STAND-IN.txt")
 
 
 def _options(name: str, kind: Kind, given: dict[str, object]) -> dict[str, object]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from readers.drawing import glyph_mask, render
 from readers.mnist import DIGITS
-from readers.standin.store import Job, save
+from standin.store import Job, save
 
 _SIDE = 28
 _CHUNK = 250

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from readers.standin.canvas import Stage
-from readers.standin.interior import cabin_of, draw_scenery
-from readers.standin.light import background, expose
-from readers.standin.store import Job, save
+from standin.cabin import Stage, background, draw_scenery, expose
+from standin.store import Job, save
 
 # What the readers keep of an image: SVIRO's centre square, TICaM's crop of the cabin.
 SVIRO_STAGE = Stage(width=960, height=640, left=160, top=0, side=640)
@@ -36,7 +34,7 @@ def sviro(folder: Path, sceneries: int, factors: list[str], gap: float, seed: in
         for i, split in enumerate(_splits(folder / car, sceneries, sceneries // 2, "grayscale_wholeImage")):
             rng = _rng(seed, f"sviro/{car}", i)
             name = _name(car, split.parent.name, i, raw := _labels(rng, _SVIRO_SHARES))
-            jobs.append(partial(_draw_one, split / f"{name}.png", SVIRO_STAGE, raw, car, False, gap, rng, 255))
+            jobs.append(partial(_draw_one, split / f"{name}.png", SVIRO_STAGE, raw, car, gap, rng, 255))
     return jobs
 
 
@@ -73,7 +71,7 @@ def ticam(folder: Path, sceneries: int, gap: float, seed: int, depth: int) -> li
         left, right, variation = _ticam_codes(rng)
         raw = (_ticam_raw(left, variation), 0, _ticam_raw(right, variation))
         name = f"{sequence.name}_standin_{i:05}_{right}_a_b_c_d_e_{left}_f_g_{variation}_h_i"
-        jobs.append(partial(_draw_one, sequence / f"{name}.png", TICAM_STAGE, raw, sequence.name, True, gap, rng,
+        jobs.append(partial(_draw_one, sequence / f"{name}.png", TICAM_STAGE, raw, sequence.name, gap, rng,
                             TICAM_BRIGHTEST[depth]))
     return jobs
 
@@ -118,23 +116,19 @@ def _ticam_raw(code: str, variation: str) -> int:
     return 1 if code in _INFANT_SEATS else 2
 
 
-def _draw_one(path: Path, stage: Stage, raw: tuple[int, int, int], car: str, console: bool, gap: float,
-              rng: np.random.Generator, brightest: int) -> int:
-    layers = draw_scenery(stage, raw, cabin_of(car, console), rng)
-    image = expose(layers, background(stage, rng), gap, rng)
-    save(image, path, brightest)
+def _draw_one(path: Path, stage: Stage, raw: tuple[int, int, int], car: str, gap: float, rng: np.random.Generator,
+              brightest: int) -> int:
+    layers = draw_scenery(stage, raw, car, rng)
+    save(expose(layers, background(stage, rng), gap, rng), path, brightest)
     return 1
 
 
 def _draw_variants(folder: Path, raw: tuple[int, int, int], car: str | None, variants: int, gap: float,
                    rng: np.random.Generator) -> int:
     """Draw a scenery once and light it `variants` times; in a car the background stays, else it changes too."""
-    layers = draw_scenery(SVIRO_STAGE, raw, cabin_of(car) if car else None, rng)
-    scenery, outside = int(rng.integers(2**32)), background(SVIRO_STAGE, rng)
+    layers, outside = draw_scenery(SVIRO_STAGE, raw, car, rng), background(SVIRO_STAGE, rng)
     folder.mkdir()
-    for variant in range(variants):
-        rng = np.random.default_rng([scenery, variant])
-        if car is None:
-            outside = background(SVIRO_STAGE, rng)
-        save(expose(layers, outside, gap, rng), folder / f"{variant}.png")
+    for variant, generator in enumerate(rng.spawn(variants)):
+        outside = outside if car else background(SVIRO_STAGE, generator)
+        save(expose(layers, outside, gap, generator), folder / f"{variant}.png")
     return variants

@@ -1,5 +1,5 @@
 """Drawn stand-ins of datasets that are downloaded by hand: their layout and names, for trying things out."""
 
-from readers.standin.write import KINDS, write_standin
+from standin.write import KINDS, write_standin
 
 __all__ = ["KINDS", "write_standin"]

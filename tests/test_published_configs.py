@@ -1,0 +1,186 @@
+"""The config files of the published code: what they stand for here, and that they train."""
+
+import pytest
+import torch
+import torchvision
+from published_files import BACKBONES, all_files, autoencoder, classifier, toml_text
+
+from errors import UserError
+from experiment.naming import departures, paper_row
+from experiment.schema import load_config
+from pretrained_model import build_classifier
+from reporting.published import TABLE_S6
+
+FILES = all_files()
+VEHICLES = ["ticam", "sviro", "sviro_illumination"]
+
+
+def load(folder, tables, *overrides):
+    path = folder / "published.toml"
+    path.write_text(toml_text(tables))
+    return load_config(path, overrides)
+
+
+def refusal(folder, tables, *overrides):
+    with pytest.raises(UserError) as caught:
+        load(folder, tables, *overrides)
+    assert "published.toml" in str(caught.value)
+    return str(caught.value)
+
+
+def with_value(tables, section, **values):
+    """The tables with some keys of a section changed, without those that are None."""
+    changed = {key: value for key, value in (tables[section] | values).items() if value is not None}
+    return tables | {section: changed}
+
+
+def test_there_are_twenty():
+    assert len(FILES) == 20
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_a_file_says_stays_and_what_it_leaves_out_is_as_in_the_published_code(tmp_path, name):
+    tables, config = FILES[name], load(tmp_path, FILES[name])
+    written = tables["training"]
+    for key, value in written.items():
+        expected = {"gpu": 0}.get(key, value.lower() if isinstance(value, str) else value)
+        assert getattr(config.training, key) == expected, key
+    for key in ("dimension", "knn", "layer", "extractor"):
+        assert getattr(config.model, key) == tables["model"].get(key, getattr(config.model, key))
+    arm, digits = "mpi3d" in tables["dataset"].values(), "mnist" in tables["dataset"].values()
+    assert config.dataset.image_size == (64 if arm else 128)
+    assert config.dataset.factor == (["toy"] if arm else [])
+    assert [target.name for target in config.evaluation.datasets] == (
+        [] if arm else ["digit_photos"] if digits else VEHICLES)
+    assert config.evaluation.classifiers == ["knn"]
+    assert config.model.weights == "imagenet"
+    assert config.dataset.split is None
+    assert "seed" not in config.training.model_fields_set
+    assert departures(config) == []
+
+
+@pytest.mark.parametrize(("name", "kind"), [
+    ("conv_ae", ("conv", "ae")), ("extractor_ae", ("extractor", "ae")), ("vae", ("conv", "vae")),
+    ("factorvae", ("conv", "factorvae")), ("vgg11-E-AE", ("extractor", "ae")), ("vgg11-E-TAE", ("extractor", "tae")),
+    ("resnet50", ("classifier", "scratch")), ("pretrained_classifier", ("classifier", "pretrained"))])
+def test_types_are_those_of_the_file(tmp_path, name, kind):
+    model = load(tmp_path, FILES[name]).model
+    assert (model.type, model.variation) == kind
+
+
+@pytest.mark.parametrize(("name", "impossible"), [("E-TAE", "none"), ("I-E-TAE", "scene"), ("II-E-TAE", "instance")])
+def test_targets_are_those_of_the_name(tmp_path, name, impossible):
+    assert load(tmp_path, FILES[f"vgg11-{name}"]).training.impossible == impossible
+
+
+def test_the_vehicle_files_are_rows_of_the_papers_table(tmp_path):
+    vehicles = [tables for tables in FILES.values() if tables["dataset"]["name"] == "seats_and_people_nocar"]
+    vehicles += [classifier(backbone) for backbone in BACKBONES]
+    rows = {paper_row(load(tmp_path, tables)) for tables in vehicles}
+    without_ae = {(table, row) for table, row in rows if row[1] != "E-AE"}
+    assert without_ae == {("s6", row) for row in TABLE_S6}
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_so_many_frozen_layers_are_the_cut_of_that_network(tmp_path, backbone):
+    model = build_classifier(load(tmp_path, classifier(backbone)).model.model_copy(update={"weights": "none"}), 3)
+    trained = [parameter.requires_grad for parameter in model.pre_trained_model.parameters()]
+    assert trained == [i >= BACKBONES[backbone] for i in range(len(trained))]
+    own = torchvision.models.get_model(backbone, num_classes=3)
+    assert len(trained) == len(list(own.parameters())) > BACKBONES[backbone]
+
+
+@pytest.mark.parametrize(("tables", "pieces"), [
+    (classifier("resnet50", frozen=100), ["freeze_n_first_layers: found 100", "allowed: 129 "]),
+    (classifier("vgg11", frozen=0), ["freeze_n_first_layers: found 0", "allowed: 14 "]),
+    (classifier("resnet50", pretrained=False, frozen=129), ["found 129", "allowed: 0 "]),
+    (classifier("densenet112"), ["model.architecture: 'densenet112'", "did you mean 'densenet121'"]),
+    (with_value(classifier("vgg11"), "model", architecture=None, architectur="vgg11"),
+     ["key: 'model.architectur' is not known", "did you mean 'model.architecture'"]),
+    (with_value(classifier("vgg11"), "model", use_pretrained=None), ["key model.use_pretrained is missing"]),
+    (with_value(classifier("vgg11"), "model", use_pretrained="yes"), ["use_pretrained: found 'yes'", "true, false"]),
+    (with_value(classifier("vgg11"), "model", architecture=[1]), ["model.architecture: '[1]'"]),
+    (with_value(FILES["vgg11-E-TAE"], "model", dimensoin=3), ["did you mean 'model.dimension'"]),
+    (with_value(FILES["conv_ae"], "training", epoch=3), ["did you mean 'training.epochs'"]),
+    (with_value(FILES["conv_ae"], "training", gpu="first"), ["training.gpu", "(found 'first')", "integer"]),
+    (with_value(FILES["conv_ae"], "training", gpu="-1"), ["training.gpu", "(found '-1')"]),
+    (with_value(FILES["conv_ae"], "training", gpu="9" * 5000), ["training.gpu"]),
+    (with_value(FILES["vae"], "model", variation="tae"), ["model.variation: found 'tae'", "type 'vae'"]),
+    (with_value(classifier("vgg11"), "model", variation="tae"), ["'tae' does not go with type 'classifier'"]),
+    (with_value(FILES["conv_ae"], "model", type="convolution"), ["model.type", "did you mean 'conv'"]),
+])
+def test_a_mistake_is_one_line_that_names_key_and_allowed_values(tmp_path, tables, pieces):
+    message = refusal(tmp_path, tables)
+    assert [piece for piece in pieces if piece not in message] == []
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("section", ["dataset", "model", "training"])
+@pytest.mark.parametrize("name", ["vgg11-E-TAE", "vae", "resnet50"])
+def test_a_section_that_is_none_is_named(tmp_path, name, section):
+    text = toml_text({key: table for key, table in FILES[name].items() if key != section})
+    for replaced in (text, f"{section} = 3\n{text}"):
+        (tmp_path / "published.toml").write_text(replaced)
+        with pytest.raises(UserError, match=section):
+            load_config(tmp_path / "published.toml")
+
+
+def test_overrides_say_more_in_the_words_of_either(tmp_path):
+    config = load(tmp_path, FILES["resnet50"], "model.use_pretrained=true", "model.freeze_n_first_layers=129")
+    assert config.model.variation == "pretrained"
+    config = load(tmp_path, FILES["pretrained_classifier"], "model.extractor=small_cnn", "model.batchnorm=frozen",
+                  "training.gpu=3", "dataset.image_size=32", 'evaluation.datasets=[{name="ticam"}]')
+    assert (config.model.extractor, config.model.batchnorm, config.training.gpu) == ("small_cnn", "frozen", 3)
+    assert config.dataset.image_size == 32
+    assert [target.name for target in config.evaluation.datasets] == ["ticam"]
+    config = load(tmp_path, FILES["vgg11-E-TAE"], "dataset.name=mnist")
+    assert [target.name for target in config.evaluation.datasets] == ["digit_photos"]
+
+
+def test_a_config_of_this_project_gets_nothing_filled_in_and_no_laxer(tmp_path):
+    own = autoencoder("extractor", "tae", training={"gpu": 0})
+    config = load(tmp_path, own)
+    assert (config.evaluation.datasets, config.model.batchnorm) == ([], "frozen")
+    assert "integer" in refusal(tmp_path, own, 'training.gpu="0"')
+    assert "''" in refusal(tmp_path, own, 'model.variation=""')
+    assert "'model.architecture' is not known" in refusal(tmp_path, own, "model.architecture=vgg11")
+    assert "did you mean" in refusal(tmp_path, own, "model.type=classification")
+    plain = with_value(autoencoder("conv"), "model", variation="ae")
+    assert "integer" in refusal(tmp_path, plain)
+    evaluated = autoencoder("extractor", "tae") | {"evaluation": {"classifiers": ["knn"]}}
+    assert "integer" in refusal(tmp_path, evaluated)
+
+
+SMALL = ("model.knn=3", "training.batch_size=4", "training.device=cpu", "dataset.limit=12")
+
+
+@pytest.mark.parametrize("name", ["conv_ae", "vae", "factorvae", "extractor_ae", "vgg11-II-E-TAE"])
+def test_autoencoders_of_every_kind_train(script, standins, cache, tmp_path, name):
+    path = tmp_path / f"{name}.toml"
+    path.write_text(toml_text(FILES[name]))
+    places = (f"dataset.root={standins}", f"dataset.cache={cache}", "model.extractor=small_cnn", "model.weights=none")
+    code, out, err = script("train_ae.py", path, "--dry-run", "--set", *SMALL, *places)
+    assert (code, "config, data, one batch and evaluation work" in out) == (0, True), err
+
+
+@pytest.mark.parametrize("pretrained", [True, False])
+def test_classifiers_train(script, standins, cache, tmp_path, pretrained):
+    path, weights = tmp_path / "resnet50.toml", tmp_path / "weights.pth"
+    path.write_text(toml_text(classifier("resnet50", pretrained)))
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), weights)
+    places = (f"dataset.root={standins}", f"dataset.cache={cache}", "model.extractor=resnet18",
+              f"model.weights={weights}")
+    code, out, err = script("train_classifier.py", path, "--dry-run", "--set", *SMALL, *places)
+    assert (code, "config, data, one batch and evaluation work" in out) == (0, True), err
+
+
+def test_a_run_that_was_trained_from_a_published_file_is_one_of_this_project(script, standins, cache, tmp_path,
+                                                                             no_pictures):
+    path, run = tmp_path / "conv_ae.toml", tmp_path / "run"
+    path.write_text(toml_text(FILES["conv_ae"]))
+    code, _, err = script("train_ae.py", path, "--out", run, "--set", *SMALL, f"dataset.root={standins}",
+                          f"dataset.cache={cache}", "training.epochs=1")
+    assert code == 0, err
+    config = load_config(run / "cfg.toml")
+    assert (config.model.variation, config.dataset.image_size, config.training.seed) == ("ae", 64, 1)
+    assert load_config(run / "cfg.toml") == config

@@ -1,0 +1,135 @@
+"""Run folders of every published kind, evaluated as they are: nothing but places is given, no trap is opened."""
+
+import builtins
+import io
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from published_files import autoencoder, classifier, conv_state, head_state, publish
+
+from experiment import records
+from experiment.run import expand
+
+# Dataset, split and test images: mirrored ones of TICaM too, of SVIRO half of what is drawn, less one with an empty
+# child seat, and both variants of SVIRO-Illumination.
+VEHICLES = {("ticam", "all", 8), ("sviro", "train", 2), ("sviro_illumination", "all", 8)}
+FEW = {"knn": 3, "dimension": 6}
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Write a run folder, and see afterwards that none of its traps was opened or has run."""
+    opened = set()
+
+    def recording(function):
+        def call(file, *arguments, **options):
+            if isinstance(file, (str, Path)):
+                opened.add(Path(file))
+            return function(file, *arguments, **options)
+        return call
+
+    folder, files = tmp_path / "paper" / "20210810-120000", set()
+
+    def write(state, tables):
+        publish(folder, state, tables)
+        files.update(path for path in folder.rglob("*") if path.is_file())
+        for module in (builtins, io):
+            monkeypatch.setattr(module, "open", recording(module.open))
+        return folder
+
+    yield write
+    weights = {folder / "checkpoints" / f"{name}_model.pth" for name in ("last", "best")}
+    # That weights were opened shows that somebody was watching.
+    assert opened & weights
+    assert opened & files <= {folder / "cfg.toml", folder / "logs" / "accuracy.log", *weights}
+    assert not (folder / "executed").exists()
+
+
+def succeed(script, name, *arguments):
+    code, out, err = script(name, *arguments)
+    assert code == 0, err
+    return out
+
+
+def places(data, cache):
+    return ("--set", f"dataset.root={data}", f"dataset.cache={cache}", "training.device=cpu")
+
+
+def extractor_state(generator):
+    torch.manual_seed(0)
+    network = torchvision.models.resnet18(weights=None)
+    layers = torch.nn.Sequential(*list(network.children())[:-3])
+    return head_state(generator, 256, 8, 6) | {f"extractor.{key}": value for key, value in layers.state_dict().items()}
+
+
+KINDS = {
+    "TAE": (autoencoder("conv", "tae", FEW), lambda generator: conv_state(generator, "conv", 8, 6)),
+    "II-E-TAE": (autoencoder("extractor", "tae", FEW | {"extractor": "resnet18", "layer": -3},
+                             {"make_scene_impossible": True, "make_instance_impossible": True}), extractor_state),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_autoencoder_of_vehicles_is_judged_on_the_three_datasets(script, standins, cache, published, generator,
+                                                                    kind):
+    tables, weights = KINDS[kind]
+    folder = published(weights(generator), tables)
+    succeed(script, "eval_ae.py", folder, *places(standins, cache))
+    rows = records.read(folder)
+    assert {(row["dataset"], row["split"], row["n"]) for row in rows} == VEHICLES
+    assert {(row["classifier"], row["checkpoint"], row["epoch"]) for row in rows} == {("knn", "last", 4),
+                                                                                     ("knn", "best", 2)}
+    table = succeed(script, "calculate_mean_and_var_accuracy.py", folder.parent, "--format", "csv")
+    assert table.count("\npaper,") == 2 * len(VEHICLES)
+    assert kind in succeed(script, "calculate_mean_and_var_accuracy.py", folder, "--table", "s6")
+
+
+def test_a_classifier_of_vehicles_is_judged_on_the_three_datasets(script, standins, cache, published):
+    names = [path.name for path in standins.glob("SEATS_AND_PEOPLE_NOCAR/*/*/*")]
+    labels = {tuple(name.split("_")[-3:]) for name in names}
+    outputs = len(labels | {label[::-1] for label in labels})
+    torch.manual_seed(0)
+    state = torchvision.models.resnet18(weights=None, num_classes=outputs).state_dict()
+    folder = published({f"pre_trained_model.{key}": value for key, value in state.items()},
+                       classifier("resnet18", pretrained=False))
+    succeed(script, "eval_classifier.py", folder, "--checkpoint", "last", *places(standins, cache))
+    assert {(row["dataset"], row["split"], row["n"], row["classifier"]) for row in records.read(folder)} == {
+        (*row, "network") for row in VEHICLES}
+
+
+def test_digits_are_judged_on_photographs(script, standins, cache, published, generator):
+    folder = published(conv_state(generator, "conv", 8, 6),
+                       autoencoder("conv", "tae", FEW, {"loss": "MSE", "epochs": 20}, name="mnist"))
+    succeed(script, "eval_ae.py", folder, *places(standins, cache))
+    assert {(row["dataset"], row["n"]) for row in records.read(folder)} == {("digit_photos", 10)}
+
+
+@pytest.mark.parametrize("kind", ["conv", "vae", "factorvae"])
+def test_an_autoencoder_of_the_robot_arm_is_scored_on_real_images(script, standins, cache, published, generator, kind):
+    folder = published(conv_state(generator, kind, 4, 6, channels=3),
+                       autoencoder(kind, "", FEW, {"kl_weight": 1, "tc_weight": 10}, name="mpi3d", factor="toy"))
+    code, _, err = script("eval_ae.py", folder, *places(standins, cache))
+    assert (code, "names no [[evaluation.datasets]]" in err) == (2, True)
+    succeed(script, "compute_mpi3d_score.py", folder, "--metric", "ssim", "--limit", 20, "--checkpoint", "last",
+            *places(standins, cache))
+    assert {row["n"] for row in records.read(folder)} == {20}
+
+
+def test_latents_are_drawn_of_each_dataset_once_also_where_one_is_the_training_data(script, standins, cache, published,
+                                                                                    generator, tmp_path):
+    folder = published(conv_state(generator, "conv", 8, 6), autoencoder("conv", "", FEW, name="sviro"))
+    succeed(script, "recon_and_save_latent_space.py", folder, "--checkpoint", "last", "--images", 1,
+            *places(standins, cache))
+    assert {path.name for path in (folder / "latents").glob("*.npz")} == {
+        f"{name}_last.npz" for name in ("ticam_all", "sviro_train", "sviro_illumination_all")}
+    succeed(script, "report.py", folder, "--out", tmp_path / "report.html")
+    assert "nearest training images of sviro" in (tmp_path / "report.html").read_text()
+
+
+def test_a_config_within_a_run_folder_makes_no_run(tmp_path):
+    for name in ("a", "b"):
+        publish(tmp_path / name, {}, autoencoder("conv"))
+        assert (tmp_path / name / "scripts" / "cfg.toml").exists()
+    assert expand([str(tmp_path)]) == [tmp_path / "a", tmp_path / "b"]
