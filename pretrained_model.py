@@ -14,11 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 from errors import UserError, choice_error
 from experiment.checkpoint import load_state_dict, misfit
 from experiment.published import is_published
-<<<<<<< HEAD
-from experiment.schema import read_toml
-=======
 from experiment.schema import load_config
->>>>>>> 5bcc9b9
 
 SMALL_CNN = "small_cnn"
 TORCHVISION_SIZE = 224
@@ -194,19 +190,10 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     """Return the state dict in a classifier's finished run folder."""
-<<<<<<< HEAD
-    try:
-        trained = read_toml(folder / "cfg.toml")["model"]
-        kind, extractor = str(trained["type"]).lower(), trained["extractor"]
-    except (UserError, KeyError, TypeError):
-        raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'} "
-                        "with model.extractor)") from None
-=======
     if not (folder / "cfg.toml").is_file():
         raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'})")
     trained = load_config(folder / "cfg.toml").model
     kind, extractor = trained.type, trained.extractor
->>>>>>> 5bcc9b9
     if kind != "classifier" or extractor != name:
         found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"
         raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")

@@ -22,11 +22,8 @@ from experiment.naming import dataset_file_name, is_as_published, paper_name, pa
 from experiment.reproduce import train_commands
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.schema import PLACES, flatten
-<<<<<<< HEAD
-from files import read_bytes, read_text, write_out
-=======
 from experiment.systems import BY_TYPE
->>>>>>> 5bcc9b9
+from files import read_bytes, read_text, write_out
 from reporting import captions, classwise, compare, gaps, inventory, page, paper_text, scores, tables
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves

@@ -30,13 +30,8 @@ from experiment.checkpoint import save
 from experiment.schema import Config, load_config
 from model import create_autoencoder
 from pretrained_model import build_classifier, build_network
-<<<<<<< HEAD
-from readers.standin.write import write_standin
-from training.command import PRECISIONS, create_fabric
-=======
 from standin.write import write_standin
-from training.command import PRECISIONS
->>>>>>> 5bcc9b9
+from training.command import PRECISIONS, create_fabric
 from training.features import CachedInputs, LiveInputs, create_inputs
 from training.steps import ClassifierStep, SingleOptimizerStep, create_step
 from utils import tune

@@ -12,10 +12,6 @@ def write_or_print(text: str, out: str | None) -> None:
         print(text, end="")
         return
     try:
-<<<<<<< HEAD
         write_out(Path(out), text)
-=======
-        Path(out).write_text(text, encoding="utf-8", errors="backslashreplace")
->>>>>>> 5bcc9b9
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None

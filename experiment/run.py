@@ -216,23 +216,16 @@ def _runs_at(folder: Path) -> list[Path]:
 
 def _experiment_name(folder: Path) -> str:
     """Return the name kept in environment.json, or the parent folder's where there is none."""
-    return str(_environment(folder).get("experiment", folder.resolve().parent.name))
+    return printable(str(_environment(folder).get("experiment", folder.resolve().parent.name)))
 
 
 def _environment(folder: Path) -> dict[str, Any]:
     """Return what environment.json holds, empty where there is none or it cannot be read."""
     try:
-<<<<<<< HEAD
         content = parse_json(read_text(folder / "environment.json"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-=======
-        name = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["experiment"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = folder.resolve().parent.name
-    return printable(str(name))
->>>>>>> 5bcc9b9
 
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:

@@ -9,13 +9,9 @@ from typing import Annotated, Any, Literal
 import toml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-<<<<<<< HEAD
 from errors import UserError, choice_error, shortened
-from files import read_text
-=======
-from errors import UserError, choice_error
 from experiment import published_config
->>>>>>> 5bcc9b9
+from files import read_text
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
@@ -223,27 +219,15 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
     """
     path = Path(path)
-<<<<<<< HEAD
     raw = read_toml(path)
-    changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
-    changed = [_apply(raw, change) for change in changes]
-    _check_values(raw, str(path))
-=======
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise choice_error("config file", path, near) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not readable as TOML: {error}") from None
     # By the file alone: an override makes no config of this project a published one.
     published = published_config.is_published(_move_gpu(raw))
     changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
     changed = [_apply(raw, change) for change in changes]
+    _check_values(raw, str(path))
     raw = _move_gpu(raw)
     if published:
         raw = published_config.translate(raw, str(path))
->>>>>>> 5bcc9b9
     try:
         return Config.model_validate(raw)
     except ValidationError as error:

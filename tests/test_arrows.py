@@ -7,15 +7,10 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).parent.parent
-<<<<<<< HEAD
-ROOMS = {"readers", "experiment", "training", "latent", "reporting"}
+ROOMS = {"readers", "experiment", "training", "latent", "reporting", "standin"}
 SHARED = {"dataset", "layers", "rows", "pairing", "model", "pretrained_model", "utils", "errors", "files", "memory"}
 # What any room may import.
 COMMON = {"errors", "files", "memory"}
-=======
-ROOMS = {"readers", "experiment", "training", "latent", "reporting", "standin"}
-SHARED = {"dataset", "layers", "rows", "pairing", "model", "pretrained_model", "utils", "errors"}
->>>>>>> 5bcc9b9
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 
 

@@ -9,12 +9,8 @@ import pretrained_model
 import train_ae
 import train_classifier
 from experiment.schema import Config, load_config
-<<<<<<< HEAD
-from readers.standin import KINDS, write_standin
-from training.command import create_fabric
-=======
 from standin import KINDS, write_standin
->>>>>>> 5bcc9b9
+from training.command import create_fabric
 
 PROJECT = Path(__file__).parent.parent
 CONFIGS = sorted((PROJECT / "cfg").glob("*.toml"))

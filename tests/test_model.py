@@ -189,7 +189,6 @@ def test_a_size_that_is_no_multiple_of_16_is_refused():
         make(40)
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize(("kind", "variation"), [("conv", "ae"), ("conv", "factorvae"), ("extractor", "tae")])
 def test_weights_are_counted_before_they_are_made(monkeypatch, kind, variation):
     needed = []
@@ -208,7 +207,6 @@ def test_a_model_beyond_all_memory_is_refused_in_numbers(dimension, size, needed
     # By hand: two layers of 256 x dimension weights and two of 256 x 64 x (size / 16)^2, of 4 bytes each.
     with pytest.raises(UserError, match=rf"dimension = {dimension} .* = {size}: .* would need {needed} of memory"):
         check_fits(Model(type="conv", variation="ae", dimension=dimension), size)
-=======
 
 # What torch.nn's documentation lists as activations of one number, without parameters.
 ELEMENTWISE = ("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
@@ -232,4 +230,3 @@ def test_what_is_no_elementwise_activation_is_refused_with_those_that_are(name):
         make(16, type="conv", activation=name)
     assert f"'{name.lower()}' is not known; allowed: celu, elu, gelu, hardshrink, " in str(caught.value)
     assert name != "relus" or "did you mean 'relu'" in str(caught.value)
->>>>>>> 5bcc9b9

@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -72,14 +71,8 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     device = choose_device(config.training.device, config.training.gpu)
     tune(device)
     seed_everything("model", config.training.seed)
-<<<<<<< HEAD
     fabric = create_fabric(device, config.training.precision)
-    job = build(config, fabric)
-=======
-    fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
-                    precision=PRECISIONS[config.training.precision])
     job = build(config, fabric, arguments.dry_run)
->>>>>>> 5bcc9b9
     _rehearse(job)
     if arguments.dry_run:
         print(_summary(config, job, device))
