@@ -13,9 +13,10 @@ from autoencoder.pairing import Impossible, Pairing
 from errors import UserError
 from experiment.config import Config, TargetDataset
 from experiment.records import dataset_file_name
+from memory import check_memory
 from readers import create_reader
 from readers.labels import label_codes, labels_of
-from readers.prepare import Prepared, prepare
+from readers.prepare import CHUNK, Prepared, prepare
 from readers.rows import Rows
 from utils import mix_seed
 
@@ -33,6 +34,8 @@ class Scenes:
     def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
         reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad)
+        check_memory(CHUNK * reader.channels * size**2,
+                     f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
         self._open(prepare(reader, size, Path(cache), section.limit), device)
         self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
         self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes

@@ -23,10 +23,15 @@ def printable(text: str) -> str:
                    if unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") else character for character in text)
 
 
+def shortened(text: str) -> str:
+    """Return a text as messages show it: whole, or the beginning of one that no line would hold."""
+    return text if len(text) <= 300 else text[:300] + "..."
+
+
 def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserError:
     """Build the error for `found` not being among `allowed`: what it is, what is allowed, and the nearest match."""
-    names = [str(name) for name in allowed]
-    close = difflib.get_close_matches(str(found), names, n=1, cutoff=0.5)
+    names, found = [str(name) for name in allowed], shortened(str(found))
+    close = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     return UserError(f"{what}: '{found}' is not known; allowed: {', '.join(names) or 'nothing'}{hint}")
 

@@ -10,6 +10,7 @@ from dataset import Batches, Scenes, open_targets
 from errors import run_script
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config, load_config
+from files import write_text
 from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet
 
@@ -79,7 +80,7 @@ def write_left_out(datasets: list[Scenes], path: Path) -> None:
     if not lines:
         return
     table = comma_separated(("dataset", "reason", "source"), lines)
-    path.write_text(table, encoding="utf-8", errors="backslashreplace")
+    write_text(path, table)
     for _, reason, source in lines[:SHOWN]:
         print(f"left out: {source} ({reason})")
     print(f"table of all {len(lines)} left out: {path}")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from autoencoder.layers import Upsample
 from errors import UserError, choice_error
+from memory import check_memory
 from pretrained_model import Frozen, build_extractor, scale_to_network
 
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
@@ -188,6 +189,18 @@ class ExtractorAE(Autoencoder):
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(self.conv[1](features))
+
+
+def check_fits(section, image_size: int) -> None:
+    """Raise UserError where the weights of the autoencoder that `[model]` describes are more than there is memory."""
+    try:
+        with torch.device("meta"):
+            model = create_autoencoder(section.model_copy(update={"weights": "none"}), image_size, channels=1)
+        needed = sum(parameter.nbytes for parameter in model.parameters())
+    except (RuntimeError, TypeError, OverflowError):
+        # Sizes beyond what torch can count.
+        needed = 2**63
+    check_memory(needed, f"model.dimension = {section.dimension} at dataset.image_size = {image_size}: the weights")
 
 
 CONVOLUTIONAL: dict[str, type[Autoencoder]] = {"ae": ConvAE, "tae": ConvAE, "vae": VAE, "factorvae": FactorVAE}

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError, choice_error
-from experiment.checkpoint import load
+from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
 from experiment.published_run import is_published
 
@@ -153,11 +153,9 @@ def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str)
     elif Path(weights).is_dir():
         source, state = weights, _classifier_run(Path(weights), name)
     elif Path(weights).exists():
-        source, state = weights, load(Path(weights))
+        source, state = weights, load_state_dict(Path(weights))
     else:
         raise choice_error("model.weights", weights, ["imagenet", "none", "an existing file or run folder"])
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"model.weights: {source} holds no state dict of tensors")
     state = {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
     _fill(network, needed, name, state, source)
 
@@ -168,12 +166,10 @@ def _fill(network: nn.Module, needed: nn.Module, name: str, state: dict[str, Ten
     for key, tensor in own.items():
         if id(tensor) not in inside or key.endswith(COUNTER):
             continue
-        if key not in state:
-            raise UserError(f"model.weights: {source} does not fit {name}: {key} is missing")
-        if state[key].shape != tensor.shape:
-            raise UserError(f"model.weights: {source} does not fit {name}: {key} has shape {tuple(state[key].shape)}, "
-                            f"expected {tuple(tensor.shape)}")
-    fitting = {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+        problem = misfit(state[key], tensor, key) if key in state else f"{key} is missing"
+        if problem:
+            raise UserError(f"model.weights: {source} does not fit {name}: {problem}")
+    fitting = {key: value for key, value in state.items() if key in own and not misfit(value, own[key])}
     network.load_state_dict(fitting, strict=False)
 
 
@@ -204,7 +200,7 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     if not (folder / "done").exists() and not is_published(folder):
         raise UserError(f"model.weights: {folder} is not finished; continue it with "
                         f"train_classifier.py --resume {folder}")
-    return load(folder / "checkpoints" / "last_model.pth")
+    return load_state_dict(folder / "checkpoints" / "last_model.pth")
 
 
 def fingerprint(module: nn.Module) -> str:

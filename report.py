@@ -7,11 +7,9 @@ every experiment, the pictures of one run are shown.
 
 import argparse
 import hashlib
-import os
 import shlex
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from experiment.records import dataset_file_name
 from experiment.reproduce import train_commands
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
+from files import read_bytes, read_text, write_out
 from paper import mpi3d as scores
 from paper import text as paper_text
 from paper.placement import is_as_published, paper_name, paper_place
@@ -33,7 +32,7 @@ from reporting import captions, classwise, compare, gaps, inventory, page, table
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
 from reporting.curves import describe as describe_curves
-from reporting.embed import Embedded, embed
+from reporting.embed import MOST_BYTES, Embedded, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.page import Section
 from reporting.tables import Records
@@ -98,7 +97,8 @@ def describe(run: Run, kept: int) -> RunFacts:
     kind = f"classifier, {config.model.variation}" if config.model.type == "classifier" else paper_name(config)[0]
     network = "" if config.model.type == "conv" else f", {config.model.extractor}"
     marker = run.folder / "done"
-    finished = marker.read_text(encoding="utf-8", errors="replace").strip() if run.done else ""
+    # A link to what is no file is no date.
+    finished = read_text(marker, errors="replace").strip() if marker.is_file() else ""
     return RunFacts(run.experiment, config.training.seed, str(run.folder), kind + network, run.published,
                     run.done or run.published, str(environment.get("started", "")), finished, config.training.epochs,
                     values, environment, [*store.read(run.folder), *run.logged()], kept)
@@ -252,10 +252,12 @@ def pictures(runs: list[Run], rows: Records) -> str:
 def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str]) -> str:
     """Show a picture, or say that the same one is above. shown: what was shown so far, digest -> whose it was."""
     try:
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest = hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()
         if digest in shown:
             return page.note(f"{caption}: the same picture as that of {shown[digest]}, above.")
         found = embed(path)
+    except OSError as error:
+        return page.note(f"{caption}: not shown. {path}: {error.strerror}")
     except UserError as error:
         return page.note(f"{caption}: not shown. {error}")
     shown[digest] = whose
@@ -326,18 +328,12 @@ def count(number: int, what: str) -> str:
 
 def write(path: Path, text: str) -> None:
     """Write the page, in place of an earlier one: the file is the old or the whole new one."""
-    # Names of folders may hold bytes that are no text.
-    content = text.encode(errors="backslashreplace")
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
+        write_out(path, text)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
-    print(f"{path} ({len(content) / 1e6:.1f} MB)")
+    print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from evaluation.sheets import draw_data, pick
 from experiment.config import Config
 from frozen.inputs import create_inputs, uncached_because
 from frozen.recalibrate import recalibrate
-from model import Autoencoder, create_autoencoder
+from model import Autoencoder, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
 
@@ -27,6 +27,7 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
         raise UserError("model.type: found 'classifier'; allowed here: conv, extractor "
                         "(classifiers are trained with train_classifier.py)")
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
+    check_fits(config.model, size)
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from autoencoder.latent_classifiers import check, fit
-from autoencoder.saved_latents import SavedLatents
+from autoencoder.saved_latents import LARGEST, SavedLatents
 from dataset import Inputs, Scenes, open_targets
+from errors import UserError
 from evaluation.embedding import embed
 from evaluation.outcome import Outcome
 from experiment.config import Config
 from experiment.run import Run
 from frozen.inputs import create_inputs
-from model import Autoencoder, create_autoencoder
+from model import Autoencoder, check_fits, create_autoencoder
 
 
 @dataclass
@@ -46,7 +47,12 @@ class Views:
                             np.array(self.scenes.classes), about | self.scenes.identity)
 
     def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
-        return embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+        """Return the latents (n, d) of all views, or of the first `most`; UserError where they have no distances."""
+        latents = embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
+        if not (np.abs(latents) < LARGEST).all():
+            raise UserError(f"{self.scenes.title}: latents are not finite, or beyond {LARGEST:g}; the weights have "
+                            "diverged")
+        return latents
 
 
 class LatentEvaluation:
@@ -92,6 +98,7 @@ class TrainedAutoencoder:
 
     def __init__(self, run: Run, config: Config, device: torch.device):
         self.run, self.config = run, config
+        check_fits(config.model, config.dataset.image_size)
         self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
         self.targets = open_targets(config, self.train)
         self.model = rebuild_autoencoder(config, self.train)

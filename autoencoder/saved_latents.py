@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,11 +9,14 @@ from typing import Any
 import numpy as np
 
 from errors import UserError, choice_error
+from files import open_regular, parse_json, read_arrays, write_arrays
 
 FOLDER, VERSION = "latents", 1
+# Below this, squared distances are finite in 32 bit.
+LARGEST = 1e15
 # What `about` says of the latents, beside the version of the file's layout.
-ABOUT = ("version", "role", "dataset", "factor", "split", "experiment", "seed", "checkpoint", "epoch", "selection",
-         "weights", "environment")
+ABOUT = {"version": int, "role": str, "dataset": str, "factor": str, "split": str, "experiment": str, "seed": int,
+         "checkpoint": str, "epoch": int | None, "selection": str, "weights": str, "environment": dict}
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class SavedLatents:
 
 def fingerprint_file(path: Path) -> str:
     """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -68,29 +69,20 @@ def path_of(run: Path, dataset: str, checkpoint: str) -> Path:
 def save(path: Path, saved: SavedLatents) -> None:
     """Write latents so that `path` is either the old file or the whole new one."""
     arrays = {field.name: getattr(saved, field.name) for field in fields(saved)}
-    arrays["about"] = np.array(json.dumps(saved.about))
-    temporary = path.with_name(path.name + ".tmp")
     path.parent.mkdir(exist_ok=True)
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_arrays(path, arrays | {"about": json.dumps(saved.about)})
 
 
 def load(path: Path) -> SavedLatents:
     """Read latents; UserError where the file is absent, damaged or holds anything but such arrays."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {field.name: archive[field.name] for field in fields(SavedLatents)}
-        saved = SavedLatents(**arrays | {"about": json.loads(str(arrays["about"]))})
+        arrays = read_arrays(path, [field.name for field in fields(SavedLatents)])
+        saved = SavedLatents(**arrays | {"about": parse_json(str(arrays["about"]))})
         problem = _problem(saved)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file of latents") from None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        problem = str(error).strip("'\"") or type(error).__name__
+    except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or str(error)
     if problem:
         raise UserError(f"{path}: no file of saved latents, or a damaged one ({problem}); make it again with "
                         "recon_and_save_latent_space.py")
@@ -129,6 +121,8 @@ def find(run: Path, checkpoint: str, names: list[str] | None = None) -> list[Sav
     for name in (wanted := names or others):
         if loaded[name].about["weights"] != first.about["weights"]:
             raise UserError(f"{run / FOLDER / name}{end}: comes from other weights than {training[0]}{end}; {remedy}")
+        if any(getattr(loaded[name], each).shape[1] != getattr(first, each).shape[1] for each in ("latents", "labels")):
+            raise UserError(f"{run / FOLDER / name}{end}: has other dimensions than {training[0]}{end}; {remedy}")
     return [first, *(loaded[name] for name in wanted)]
 
 
@@ -136,11 +130,16 @@ def _problem(saved: SavedLatents) -> str:
     """Say what is wrong with the arrays of a file, or nothing."""
     if not isinstance(saved.about, dict) or set(saved.about) != set(ABOUT) or saved.about["version"] != VERSION:
         return f"expected version {VERSION} of the layout"
-    shapes = {"latents": 2, "codes": 1, "labels": 2, "scenery": 1, "flip": 1, "sources": 1}
-    for name, dimensions in shapes.items():
+    if not all(isinstance(saved.about[name], kind) for name, kind in ABOUT.items()):
+        return "what it says of the latents is of other types"
+    arrays = {"latents": (2, "f"), "codes": (1, "iu"), "labels": (2, "iu"), "scenery": (1, "iu"), "flip": (1, "b"),
+              "sources": (1, "U"), "classes": (1, "U")}
+    for name, (dimensions, kinds) in arrays.items():
         array = getattr(saved, name)
-        if array.ndim != dimensions or len(array) != len(saved.latents) or not len(array):
+        if array.dtype.kind not in kinds:
+            return f"{name} holds {array.dtype}"
+        if array.ndim != dimensions or not array.size or (name != "classes" and len(array) != len(saved.latents)):
             return f"{name} has shape {array.shape}"
-    if saved.labels.dtype.kind not in "iu" or saved.labels.min() < 0 or saved.labels.max() >= len(saved.classes):
+    if saved.labels.min() < 0 or saved.labels.max() >= len(saved.classes):
         return f"labels go beyond {len(saved.classes)} classes"
-    return "" if np.isfinite(saved.latents).all() else "latents are not finite"
+    return "" if (np.abs(saved.latents) < LARGEST).all() else f"latents are not finite, or beyond {LARGEST:g}"

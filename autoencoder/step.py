@@ -1,7 +1,6 @@
 """One step per kind of autoencoder: a batch in, losses by name out, weights updated."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -129,12 +128,9 @@ class FactorVaeStep(VaeStep):
         self.fabric.backward(self.discriminator_loss(self.draw(batch.inputs).sample, batch.second))
         self.discriminator_optimizer.zero_grad(set_to_none=True)
 
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "discriminator_optimizer": self.discriminator_optimizer.state_dict()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        super().restore(state)
-        self.discriminator_optimizer.load_state_dict(state["discriminator_optimizer"])
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return super().optimizers | {"discriminator_optimizer": self.discriminator_optimizer}
 
 
 AUTOENCODER_STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeStep, "factorvae": FactorVaeStep}

@@ -30,7 +30,7 @@ from experiment.config import Config, TargetDataset, load_config
 from frozen.inputs import create_inputs
 from model import Autoencoder, create_autoencoder
 from readers import create_reader
-from training.command import PRECISIONS
+from training.command import PRECISIONS, create_fabric
 from utils import tune
 
 PROJECT = Path(__file__).parent.parent
@@ -47,7 +47,7 @@ def main() -> None:
                 f"training.device={arguments.device}", f"training.precision={arguments.precision}",
                 "model.weights=none", *([] if arguments.full else [f"dataset.limit={arguments.sceneries}"])]
         config = load_config(arguments.config, sets, seed=1)
-        fabric = Fabric(accelerator=device.type, devices=1, precision=PRECISIONS[arguments.precision])
+        fabric = create_fabric(device, arguments.precision)
         rows, share = stages(config, fabric)
         total = sum(row["full_seconds"] for row in rows)
         if arguments.full:

@@ -7,7 +7,6 @@ through the frozen network at every step, so the second takes as long as trainin
 import argparse
 
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from autoencoder.judge import LatentEvaluation
@@ -18,6 +17,7 @@ from errors import UserError, run_script
 from experiment.config import Config, load_config
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
+from training.command import create_fabric
 from utils import seed_everything, tune
 
 STEPS = 20
@@ -42,7 +42,7 @@ def main() -> None:
 
 def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
     """Train a config's model; return the loss of each step and the last accuracies by dataset."""
-    fabric, training = Fabric(accelerator="cpu", devices=1), config.training
+    fabric, training = create_fabric(torch.device("cpu")), config.training
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     targets = open_targets(config, scenes)
     seed_everything("model", training.seed)

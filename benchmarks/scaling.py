@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from tqdm import tqdm
 
 from autoencoder.step import AutoencoderStep
@@ -27,6 +26,7 @@ from frozen.inputs import CachedInputs
 from model import ExtractorAE
 from readers.prepare import Prepared
 from readers.rows import Rows
+from training.command import create_fabric
 from utils import tune
 
 IMAGE, SEATS, CLASSES, BATCH = 128, 3, 4, 64
@@ -76,7 +76,7 @@ def training(folder: str, sceneries: int, variants: int, extractor: str) -> tupl
     scenes = empty_scenes(Path(folder), sceneries, variants)
     features = zeros(Path(folder) / f"features-{images}.npy", np.float16, (2 * images, *shape))
     batches = Batches(scenes, CachedInputs(Rows(features, DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
-    return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), Fabric(accelerator="cpu", devices=1))
+    return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), create_fabric(torch.device("cpu")))
 
 
 def empty_scenes(folder: Path, sceneries: int, variants: int) -> Scenes:

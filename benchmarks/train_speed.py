@@ -34,7 +34,7 @@ from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
 from pretrained_model import build_classifier, build_network
 from standin.write import write_standin
-from training.command import PRECISIONS
+from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
 from utils import tune
 
@@ -52,7 +52,7 @@ def main() -> None:
         torch.set_num_threads(arguments.threads)
     device = torch.device(arguments.device)
     tune(device)
-    fabric = Fabric(accelerator=device.type, devices=1, precision=PRECISIONS[arguments.precision])
+    fabric = create_fabric(device, arguments.precision)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         write_standin("sviro_nocar", folder, sceneries=arguments.sceneries, variants=VARIANTS)
@@ -148,7 +148,7 @@ def plain_process(config: Config, files: Path, arguments: argparse.Namespace) ->
 def serve_plain(connection: Connection, config: Config, files: Path, device: str, precision: str, threads: int) -> None:
     """Take a step of the plain side whenever the connection asks for one."""
     torch.set_num_threads(threads)
-    fabric = Fabric(accelerator=torch.device(device).type, devices=1, precision=PRECISIONS[precision])
+    fabric = create_fabric(torch.device(device), precision)
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     step, batches, _ = ours(config, scenes, fabric)
     plain = make_plain(step, config, fabric)

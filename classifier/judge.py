@@ -3,6 +3,7 @@
 import numpy as np
 
 from dataset import Scenes
+from errors import UserError
 from evaluation.embedding import embed
 from evaluation.outcome import Outcome
 from experiment.config import Config
@@ -21,6 +22,8 @@ class NetworkEvaluation:
         """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
         index, flip, codes = scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True)
         logits = embed(model, LiveInputs(None, scenes), index[:most], flip[:most])
+        if not np.isfinite(logits).all():
+            raise UserError(f"{scenes.title}: outputs are not finite; the weights have diverged")
         return self.codes[logits.argmax(axis=1)], codes[:most]
 
     def rehearse(self, model: Classifier) -> None:

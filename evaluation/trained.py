@@ -4,14 +4,13 @@ Runs made here and folders in the layout of the published weights are opened ali
 the weights file, whatever `model.batchnorm` says, and the weights that training began with are not needed.
 """
 
-from typing import Any
 
 from torch import Tensor, nn
 
 from errors import UserError
 from experiment import published_run as published
 from experiment import records
-from experiment.checkpoint import load, load_training_state
+from experiment.checkpoint import load_state_dict, load_training_state, misfit
 from experiment.config import PLACES
 from experiment.run import Run
 from pretrained_model import COUNTER, Classifier
@@ -58,39 +57,25 @@ def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
     Raises UserError when they cannot be read or are not those of such a model.
     """
     path = run.checkpoints / f"{checkpoint}_model.pth"
-    state = load(path)
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise UserError(f"{path}: holds no state dict of tensors")
-    state = _under_own_names(state, model.state_dict())
-    problem = _misfit(state, model)
+    state = _under_own_names(load_state_dict(path), model.state_dict())
+    problem = misfit(state, model.state_dict())
     if problem:
-        raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: {problem}")
+        hint = "; a classifier has an output per class of its training data" if isinstance(model, Classifier) else ""
+        raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: {problem}{hint}")
     model.load_state_dict(state)
     if run.published:
         training = run.config.training
         return published.epoch(run.folder, checkpoint, training.frequency, training.epochs)
-    progress = load_training_state(run.checkpoints / "last.pth")["progress"]
-    return progress["best_epoch"] if checkpoint == "best" else progress["epoch"]
+    _, progress = load_training_state(run.checkpoints / "last.pth", run.config.training.epochs)
+    return progress.best_epoch if checkpoint == "best" else progress.epoch
 
 
-def _under_own_names(state: dict[Any, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
+def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a state dict without the prefix of parallel training, and with exactly the model's batch counters.
 
     Counters of BatchNorm layers say how often statistics were updated, which nothing here depends on.
     """
-    state = {str(name): value for name, value in state.items()}
     if all(name.startswith(DATA_PARALLEL) for name in state):
         state = {name.removeprefix(DATA_PARALLEL): value for name, value in state.items()}
     state = {name: value for name, value in state.items() if name in own or not name.endswith(COUNTER)}
     return {name: value for name, value in own.items() if name.endswith(COUNTER)} | state
-
-
-def _misfit(state: dict[str, Tensor], model: nn.Module) -> str:
-    """Say in what a state dict differs from a model's, or nothing."""
-    own = model.state_dict()
-    for names, problem in ((own.keys() - state.keys(), "is missing"), (state.keys() - own.keys(), "is not known")):
-        if names:
-            return f"{min(names)} {problem}{f' (and {len(names) - 1} more)' if len(names) > 1 else ''}"
-    hint = "; a classifier has an output per class of its training data" if isinstance(model, Classifier) else ""
-    return next((f"{name} has shape {tuple(state[name].shape)}, expected {tuple(tensor.shape)}{hint}"
-                 for name, tensor in own.items() if state[name].shape != tensor.shape), "")

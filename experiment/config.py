@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 import toml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from errors import UserError, choice_error
+from errors import UserError, choice_error, shortened
 from experiment import published_config
+from files import read_text
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
@@ -20,6 +21,10 @@ VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "ta
 
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
+
+DEEPEST = 10
+# The parser takes hours for long ones.
+LONG_KEY = re.compile(r"""(?<![\w-])(["']?[\w-]+["']?[ \t]*\.[ \t]*){30}""")
 
 
 def _lower(value: Any) -> Any:
@@ -37,8 +42,8 @@ def _bits(value: Any) -> Any:
 
 def _device(value: Any) -> Any:
     value = _lower(value)
-    if isinstance(value, str) and not re.fullmatch(r"auto|cpu|cuda(:\d+)?", value):
-        raise ValueError(f"allowed: auto, cpu, cuda, cuda:N (found '{value}')")
+    if isinstance(value, str) and not re.fullmatch(r"auto|cpu|cuda(:\d{1,9})?", value):
+        raise ValueError(f"allowed: auto, cpu, cuda, cuda:N (found '{shortened(value)}')")
     return value
 
 
@@ -214,17 +219,12 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
     """
     path = Path(path)
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise choice_error("config file", path, near) from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not readable as TOML: {error}") from None
+    raw = read_toml(path)
     # By the file alone: an override makes no config of this project a published one.
     published = published_config.is_published(_move_gpu(raw))
     changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
     changed = [_apply(raw, change) for change in changes]
+    _check_values(raw, str(path))
     raw = _move_gpu(raw)
     if published:
         raw = published_config.translate(raw, str(path))
@@ -232,6 +232,44 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
         return Config.model_validate(raw)
     except ValidationError as error:
         raise _one_line(error, str(path), changed) from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return what a TOML file holds; UserError where it is none."""
+    try:
+        return _parse(read_text(path))
+    except FileNotFoundError:
+        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
+        raise choice_error("config file", path, near) from None
+    except OSError as error:
+        raise UserError(f"{path}: not readable as TOML: {error.strerror}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"{path}: not readable as TOML: {error}") from None
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """Return what a TOML text holds; TOMLDecodeError also for one that the parser chokes on."""
+    if LONG_KEY.search(text):
+        raise tomllib.TOMLDecodeError("a key of more than 30 parts")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
+    except (ValueError, RecursionError):
+        raise tomllib.TOMLDecodeError("nested too deeply, or a number of too many digits") from None
+
+
+def _check_values(value: Any, path: str, key: str = "", depth: int = 0) -> None:
+    """Refuse what no key takes and other code trips over: deep nesting, numbers beyond 64 bits, NUL in a text."""
+    if depth > DEEPEST:
+        raise UserError(f"{path}: {shortened(key)}: nested more than {DEEPEST} deep")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise UserError(f"{path}: {key}: found an integer of {value.bit_length()} bits; allowed: up to 64")
+    if isinstance(value, str) and "\0" in value:
+        raise UserError(f"{path}: {key}: found a NUL character in {shortened(repr(value))}")
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in items:
+        _check_values(item, path, f"{key}.{name}" if key else str(name), depth + 1)
 
 
 def dump_config(config: Config) -> str:
@@ -289,7 +327,7 @@ def _apply(raw: dict[str, Any], override: str) -> str:
     if not equals or not all(parts):
         raise UserError(f"--set {override}: expected section.key=value")
     try:
-        value = tomllib.loads(f"value = {text.strip()}")["value"]
+        value = _parse(f"value = {text.strip()}")["value"]
     except tomllib.TOMLDecodeError:
         value = text.strip()
     table = raw
@@ -313,12 +351,12 @@ def _one_line(error: ValidationError, path: str, changed: list[str]) -> UserErro
     if first["type"] == "missing":
         return UserError(f"{source}: key {key} is missing{more}")
     if first["type"] == "model_type":
-        return UserError(f"{source}: {key}: expected a section (found {first['input']!r}){more}")
+        return UserError(f"{source}: {key}: expected a section (found {shortened(repr(first['input']))}){more}")
     if first["type"] == "literal_error":
         allowed = [name.strip().strip("'") for name in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
         return UserError(f"{choice_error(f'{source}: {key}', first['input'], allowed)}{more}")
     message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] == "value_error" else f" (found {first['input']!r})"
+    found = "" if first["type"] == "value_error" else f" (found {shortened(repr(first['input']))})"
     return UserError(f"{source}: {key}: {message}{found}{more}")
 
 

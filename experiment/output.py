@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from errors import UserError
+from files import write_out
 
 
 def write_or_print(text: str, out: str | None) -> None:
@@ -11,6 +12,6 @@ def write_or_print(text: str, out: str | None) -> None:
         print(text, end="")
         return
     try:
-        Path(out).write_text(text, encoding="utf-8", errors="backslashreplace")
+        write_out(Path(out), text)
     except OSError as error:
         raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None

@@ -4,7 +4,6 @@ Records say how often predictions were right; these files say which were wrong.
 """
 
 import os
-import zipfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from errors import UserError
+from files import read_arrays, write_arrays
 
 FOLDER = "predictions"
 TEXTS = ("experiment", "dataset", "factor", "split", "classifier", "checkpoint")
@@ -57,15 +57,7 @@ def save(folder: Path, found: Predictions) -> None:
     """Keep predictions in a run folder, in place of earlier ones of the same; the file is the old or the whole new."""
     place = folder / FOLDER
     place.mkdir(exist_ok=True)
-    path = place / found.file_name
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **{name: np.asarray(value) for name, value in asdict(found).items()})
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    write_arrays(place / found.file_name, asdict(found))
 
 
 def read(folder: Path) -> list[Predictions]:
@@ -75,13 +67,12 @@ def read(folder: Path) -> list[Predictions]:
 
 def _load(path: Path) -> Predictions:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            values: dict[str, Any] = {each.name: content[each.name] for each in fields(Predictions)}
-    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        values: dict[str, Any] = read_arrays(path, [each.name for each in fields(Predictions)])
+    except (OSError, ValueError):
         raise UserError(f"{path}: holds no predictions, or is damaged; evaluate the run again") from None
     predicted, true, classes = values["predicted"], values["true"], values["classes"]
     labels = predicted.dtype == true.dtype == np.uint8 and predicted.ndim == 2 and predicted.shape == true.shape
-    if not (labels and len(predicted) and classes.ndim == 1 and classes.dtype.kind == "U" and len(classes)
+    if not (labels and predicted.size and classes.ndim == 1 and classes.dtype.kind == "U" and len(classes)
             and max(predicted.max(), true.max()) < len(classes)
             and all(values[name].shape == () and values[name].dtype.kind == "U" for name in TEXTS)
             and values["seed"].shape == () and values["seed"].dtype.kind == "i"):

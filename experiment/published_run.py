@@ -9,6 +9,8 @@ import math
 import zlib
 from pathlib import Path
 
+from files import read_text
+
 
 def is_published(folder: Path) -> bool:
     """Return whether a run was not made here: one made here has environment.json before anything else."""
@@ -50,7 +52,7 @@ def curve(folder: Path, frequency: int, epochs: int) -> dict[int, float]:
 
 def _accuracies(folder: Path) -> list[float]:
     try:
-        lines = (folder / "logs" / "accuracy.log").read_text(encoding="utf-8").split("\n")
+        lines = read_text(folder / "logs" / "accuracy.log").split("\n")
         found = [float(line.split()[-1]) for line in lines if line.strip()]
     except (OSError, ValueError):
         return []

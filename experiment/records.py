@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from errors import UserError
+from files import parse_json, read_text
 
-FILE_NAME = "records.jsonl"
+FILE_NAME, MOST = "records.jsonl", 1_000_000_000
 
 # A later row with the same identity replaces an earlier one when records are read, so that an evaluation that is
 # repeated, or an epoch that is trained again after a kill, counts once.
@@ -36,7 +37,7 @@ def record(**values: Any) -> dict[str, Any]:
 def check_writable(folder: Path) -> None:
     """Raise UserError where no records can be added, to be called before hours of computing."""
     path = folder / FILE_NAME
-    if not os.access(path if path.exists() else folder, os.W_OK):
+    if not os.access(path if path.exists() else folder, os.W_OK) or (path.exists() and not path.is_file()):
         raise UserError(f"{path}: cannot be written; results are kept there")
 
 
@@ -58,14 +59,16 @@ def read(folder: Path) -> list[dict[str, Any]]:
     A line that a kill left unfinished is skipped; any other line that is no record raises UserError.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
+    try:
+        text = read_text(path, MOST, errors="replace")
+    except FileNotFoundError:
         return []
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line:
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
         except ValueError:
             if line.startswith("{"):
                 continue
@@ -78,7 +81,9 @@ def read(folder: Path) -> list[dict[str, Any]]:
 
 def _fits(name: str, value: Any) -> bool:
     """Say whether a field of a row has the type that `record` names; JSON's true and false are no numbers."""
-    return isinstance(value, NUMBERS.get(name, str)) and not isinstance(value, bool)
+    if isinstance(value, bool) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
+        return False
+    return isinstance(value, NUMBERS.get(name, str))
 
 
 def _ends_with_newline(path: Path) -> bool:

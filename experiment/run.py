@@ -17,6 +17,7 @@ from errors import UserError, printable
 from experiment import published_run as published
 from experiment import records
 from experiment.config import PLACES, Config, differences, dump_config, load_config
+from files import TEMPORARY, parse_json, read_text, write_text
 
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
 
@@ -73,11 +74,7 @@ class Run:
     @property
     def environment(self) -> dict[str, Any]:
         """Return what environment.json holds, empty where there is none or it cannot be read."""
-        try:
-            content = json.loads((self.folder / "environment.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
+        return _environment(self.folder)
 
     @property
     def done(self) -> bool:
@@ -85,24 +82,30 @@ class Run:
 
     def finish(self) -> None:
         """Write the marker that closes the run, and let go of the lock."""
-        (self.folder / "done").write_text(datetime.now(UTC).isoformat(timespec="seconds") + "\n", encoding="utf-8")
+        write_text(self.folder / "done", datetime.now(UTC).isoformat(timespec="seconds") + "\n")
         self.release()
 
     def note_resume(self, device: str) -> None:
         """Add to environment.json where and with what a stopped run is continued."""
         path = self.folder / "environment.json"
         try:
-            environment = json.loads(path.read_text(encoding="utf-8"))
+            environment = parse_json(read_text(path))
             environment.setdefault("resumed", []).append(describe_environment(self.experiment, device))
         except (OSError, ValueError, AttributeError):
             raise UserError(f"{path}: cannot be read") from None
-        _write_whole(path, json.dumps(environment, indent=2) + "\n")
+        write_text(path, json.dumps(environment, indent=2) + "\n")
 
     def lock(self) -> None:
         """Keep other processes from training in this folder until this one ends; raises UserError when one does."""
+        for path in (self.folder / "lock", self.logs / "training.log", self.folder / records.FILE_NAME):
+            if path.exists() and not path.is_file():
+                raise UserError(f"{path}: not a regular file, so the run cannot be written")
         try:
             self._lock = (self.folder / "lock").open("a", encoding="utf-8")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # What a process that was killed was about to write.
+            for left in self.checkpoints.glob(f"*{TEMPORARY}"):
+                left.unlink()
         except BlockingIOError:
             self.release()
             raise UserError(f"{self.folder}: another process is training this run") from None
@@ -132,17 +135,10 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     run = Run(folder, experiment, config)
     run.lock()
-    _write_whole(folder / "environment.json", json.dumps(describe_environment(experiment, device), indent=2) + "\n")
+    write_text(folder / "environment.json", json.dumps(describe_environment(experiment, device), indent=2) + "\n")
     # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
-    _write_whole(folder / "cfg.toml", dump_config(config))
+    write_text(folder / "cfg.toml", dump_config(config))
     return run
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is either the old one or the whole new one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def check_free(out: Path) -> None:
@@ -221,11 +217,16 @@ def _runs_at(folder: Path) -> list[Path]:
 
 def _experiment_name(folder: Path) -> str:
     """Return the name kept in environment.json, or the parent folder's where there is none."""
+    return printable(str(_environment(folder).get("experiment", folder.resolve().parent.name)))
+
+
+def _environment(folder: Path) -> dict[str, Any]:
+    """Return what environment.json holds, empty where there is none or it cannot be read."""
     try:
-        name = json.loads((folder / "environment.json").read_text(encoding="utf-8"))["experiment"]
-    except (OSError, ValueError, KeyError, TypeError):
-        name = folder.resolve().parent.name
-    return printable(str(name))
+        content = parse_json(read_text(folder / "environment.json"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:

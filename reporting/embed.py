@@ -8,13 +8,14 @@ from pathlib import Path
 from PIL import Image
 
 from errors import UserError
+from files import read_bytes
 from reporting.style import PAGE_INCHES
 
 # Two pixels per CSS pixel of a figure as wide as a page of paper, which is also the width at which figures are drawn.
 MOST_WIDE = int(PAGE_INCHES * 200)
 MOST_HIGH = 4000
 # Larger files are no pictures of ours; decoding them could take all memory.
-MOST_PIXELS = 50_000_000
+MOST_PIXELS, MOST_BYTES = 50_000_000, 200_000_000
 QUALITY = 75
 
 
@@ -33,13 +34,16 @@ def embed(path: Path) -> Embedded:
     The same file gives the same bytes. Raises UserError for what is no picture.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_bytes(path, MOST_BYTES))) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UserError(f"{path}: {image.width} x {image.height} pixels; allowed: up to {MOST_PIXELS:,}")
             opaque = Image.new("RGB", image.size, "white")
             layer = image.convert("RGBA")
             opaque.paste(layer, mask=layer.getchannel("A"))
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except UserError:
+        raise
+    except Exception:
+        # A damaged picture makes Pillow raise nearly anything.
         raise UserError(f"{path}: not a picture that can be read") from None
     opaque.thumbnail((MOST_WIDE, MOST_HIGH), Image.Resampling.LANCZOS)
     # Plots are smaller without loss, photographs with it.

@@ -1,6 +1,5 @@
 """One look for all figures: readable at 8 pt in a two-column paper, in colours that colour-blind readers tell apart."""
 
-import os
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
+
+from files import replacing
 
 COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.16
@@ -70,10 +71,9 @@ def save(figure: Figure, path: Path) -> list[Path]:
     written = []
     for kind in ("pdf", "png"):
         target = stem.with_name(f"{stem.name}.{kind}")
-        temporary = stem.with_name(f"{stem.name}.{kind}.tmp")
         # Without a date, the same figure is the same file.
-        figure.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            figure.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
         written.append(target)
     return written
 
@@ -89,4 +89,5 @@ def _make_printable(figure: Figure) -> None:
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, replacing an earlier one: for sheets of images, which have nothing to gain from vectors."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

@@ -9,7 +9,9 @@ import pytest
 PROJECT = Path(__file__).parent.parent
 ROOMS = {"readers", "experiment", "training", "frozen", "evaluation", "autoencoder", "classifier", "paper", "reporting",
          "standin"}
-SHARED = {"dataset", "model", "pretrained_model", "utils", "errors"}
+# What any room may import.
+COMMON = {"errors", "files", "memory"}
+SHARED = {"dataset", "model", "pretrained_model", "utils"} | COMMON
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 
 
@@ -40,7 +42,7 @@ def test_scripts_are_imported_by_nothing(script):
 
 
 SYSTEMS = {"autoencoder", "classifier"}
-# Which rooms, beside itself and the modules at the root, a room may import; None: nothing of the root but errors.
+# Which rooms, beside itself and the modules at the root, a room may import; None: nothing of the root but what any may.
 MAY_IMPORT = {"experiment": None, "readers": None, "reporting": None, "standin": {"readers"},
               "paper": {"experiment", "reporting"}, "frozen": {"experiment", "readers"},
               "training": {"experiment"}, "evaluation": {"experiment", "frozen", "readers", "reporting", "training"}}
@@ -56,7 +58,7 @@ def test_rooms_import_only_what_they_may(room):
     assert files(room)
     allowed = MAY_IMPORT[room]
     for path in files(room):
-        assert roots(path) <= ({room, "errors"} if allowed is None else {room} | allowed | SHARED), path
+        assert roots(path) <= ({room, *COMMON} if allowed is None else {room} | allowed | SHARED), path
 
 
 @pytest.mark.parametrize("module", ["reporting.tables", "reporting.pictures", "readers", "experiment.config",

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 
 import pretrained_model
 import train_ae
 import train_classifier
 from experiment.config import Config, load_config
 from standin import KINDS, write_standin
+from training.command import create_fabric
 
 PROJECT = Path(__file__).parent.parent
 CONFIGS = sorted((PROJECT / "cfg").glob("*.toml"))
@@ -47,7 +47,7 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     config = tiny(path, data, cache)
     script = train_classifier if config.model.type == "classifier" else train_ae
     torch.manual_seed(0)
-    job = script.build(config, Fabric(accelerator="cpu", devices=1))
+    job = script.build(config, create_fabric(torch.device("cpu")))
     before = {name: weight.clone() for name, weight in job.step.model.named_parameters()}
     job.step.model.train()
     losses = job.step.update(next(job.batches.epoch(1)))

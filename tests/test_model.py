@@ -5,7 +5,7 @@ import torch
 
 from errors import UserError
 from experiment.config import Model
-from model import create_autoencoder
+from model import check_fits, create_autoencoder
 
 
 def make(image_size=128, channels=1, **options):
@@ -189,6 +189,24 @@ def test_a_size_that_is_no_multiple_of_16_is_refused():
         make(40)
 
 
+@pytest.mark.parametrize(("kind", "variation"), [("conv", "ae"), ("conv", "factorvae"), ("extractor", "tae")])
+def test_weights_are_counted_before_they_are_made(monkeypatch, kind, variation):
+    needed = []
+    monkeypatch.setattr("model.check_memory", lambda size, what: needed.append(size))
+    section = Model(type=kind, variation=variation, extractor="small_cnn", weights="none", dimension=24)
+    state = torch.get_rng_state()
+    check_fits(section, 96)
+    assert torch.equal(torch.get_rng_state(), state)
+    made = create_autoencoder(section, 96, channels=1)
+    assert needed == [sum(parameter.numel() * 4 for parameter in made.parameters())]
+
+
+@pytest.mark.parametrize(("dimension", "size", "needed"), [(10**12, 128, "2.1 PB"), (2**63 - 1, 128, "9.2 EB"),
+                                                           (64, 160_000, "13.1 TB"), (64, 2**62, "9.2 EB")])
+def test_a_model_beyond_all_memory_is_refused_in_numbers(dimension, size, needed):
+    # By hand: two layers of 256 x dimension weights and two of 256 x 64 x (size / 16)^2, of 4 bytes each.
+    with pytest.raises(UserError, match=rf"dimension = {dimension} .* = {size}: .* would need {needed} of memory"):
+        check_fits(Model(type="conv", variation="ae", dimension=dimension), size)
 
 # What torch.nn's documentation lists as activations of one number, without parameters.
 ELEMENTWISE = ("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",

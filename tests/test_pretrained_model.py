@@ -8,7 +8,15 @@ from torch.nn import functional as F
 from errors import UserError
 from experiment.config import Model
 from model import create_autoencoder
-from pretrained_model import Classifier, Frozen, build_extractor, fingerprint, scale_to_network, stages
+from pretrained_model import (
+    Classifier,
+    Frozen,
+    build_extractor,
+    build_network,
+    fingerprint,
+    scale_to_network,
+    stages,
+)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +53,19 @@ def test_weights_of_another_shape_are_refused(resnet18, tmp_path):
     state["conv1.weight"] = torch.zeros(64, 1, 7, 7)
     torch.save(state, tmp_path / "grey.pth")
     assert "(64, 1, 7, 7), expected (64, 3, 7, 7)" in refused(tmp_path / "grey.pth")
+
+
+@pytest.mark.parametrize(("odd", "problem"), [
+    (lambda tensor: tensor * torch.nan, "not finite"), (lambda tensor: tensor.to_sparse(), "sparse"),
+    (lambda tensor: tensor.to("meta"), "without content"), (lambda tensor: tensor.to(torch.complex64), "complex64")])
+def test_odd_tensors_are_refused_below_the_cut_and_left_out_above_it(tmp_path, odd, problem):
+    state = build_network("small_cnn", 1000).state_dict()
+    for key in ("features.0.weight", "classifier.2.weight"):
+        torch.save(state | {key: odd(state[key])}, tmp_path / f"{key}.pth")
+    assert re.search(f"features.0.weight .*{problem}", refused(tmp_path / "features.0.weight.pth", "small_cnn"))
+    build_extractor("small_cnn", -3, str(tmp_path / "classifier.2.weight.pth"), 128)
+    torch.save(state | {5: torch.ones(1)}, tmp_path / "keys.pth")
+    assert "no state dict" in refused(tmp_path / "keys.pth", "small_cnn")
 
 
 def test_a_classifiers_state_dict_fits_with_and_without_its_prefix(resnet18, tmp_path):

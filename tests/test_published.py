@@ -344,6 +344,10 @@ def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generato
     (lambda state: state | {"encoder.13.weight": torch.zeros(1), "encoder.13.bias": torch.zeros(1)},
      "encoder.13.bias is not known (and 1 more)"),
     (lambda state: state | {"encoder.11.bias": torch.zeros(7)}, "encoder.11.bias has shape (7,), expected (6,)"),
+    (lambda state: state | {"encoder.11.bias": torch.full((6,), torch.nan)}, "encoder.11.bias holds values that"),
+    (lambda state: state | {"encoder.11.bias": torch.zeros(6).to_sparse()}, "encoder.11.bias is a tensor of"),
+    (lambda state: state | {"encoder.11.bias": torch.zeros(6, device="meta")}, "encoder.11.bias is a tensor without"),
+    (lambda state: state | {11: torch.zeros(6)}, "no state dict"),
     (lambda state: list(state.values()), "no state dict")])
 def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, change, piece):
     folder = publish(tmp_path / "a", change(conv_weights(generator)), tables())

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
@@ -15,6 +16,7 @@ from dataset import Batches, Scenes
 from errors import UserError
 from experiment.config import Config, load_config
 from experiment.run import Run, check_free, create, experiment_name, open_run
+from memory import check_memory
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal
 from training.loop import Loop
@@ -69,8 +71,7 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     device = choose_device(config.training.device, config.training.gpu)
     tune(device)
     seed_everything("model", config.training.seed)
-    fabric = Fabric(accelerator=device.type, devices=[device.index] if device.type == "cuda" else 1,
-                    precision=PRECISIONS[config.training.precision])
+    fabric = create_fabric(device, config.training.precision)
     job = build(config, fabric, arguments.dry_run)
     _rehearse(job)
     if arguments.dry_run:
@@ -86,6 +87,13 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     else:
         run.note_resume(str(device))
     _train(run, job)
+
+
+def create_fabric(device: torch.device, precision: str = "32") -> Fabric:
+    """Return what places and casts on one device, whatever this process was started by."""
+    # Left to itself, Fabric takes a process in a SLURM job for one of several, and advises `srun` where it finds that.
+    return Fabric(accelerator=device.type, devices=[device.index or 0] if device.type == "cuda" else 1,
+                  precision=PRECISIONS[precision])
 
 
 def _parse(description: str) -> argparse.Namespace:
@@ -111,8 +119,15 @@ def _parse(description: str) -> argparse.Namespace:
     return arguments
 
 
+def trainable(model: nn.Module) -> int:
+    """Return how many weights of a model train."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
 def _rehearse(job: Job) -> None:
     """Send one batch forward and backward and one image of each dataset through evaluation; nothing is kept."""
+    if job.scenes.device.type == "cpu":
+        check_memory(8 * trainable(job.step.model), "training: gradients and moments of the weights")
     generator = torch.Generator(job.scenes.device).manual_seed(0)
     count = min(job.batches.batch_size, len(job.scenes))
     # Drawn in evaluation mode, as a draw in training mode may move the statistics of a frozen extractor.
@@ -126,12 +141,11 @@ def _rehearse(job: Job) -> None:
 
 def _summary(config: Config, job: Job, device: torch.device) -> str:
     model, scenes = job.step.model, job.scenes
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-    frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
+    frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable(model)
     return "\n".join([
         f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
         f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
-        f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}",
+        f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
         f"{config.training.epochs} epochs of {len(job.batches)} batches",
         *job.notes,
         "config, data, one batch and evaluation work",

@@ -10,18 +10,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from errors import UserError
-from experiment.checkpoint import load_training_state, save
+from experiment.checkpoint import Progress, load_training_state, misfit, save
 from training.optimising import Step
 from utils import seed_everything
-
-
-@dataclass
-class Progress:
-    """Where a run stands: the last finished epoch, and the best score with its epoch (0 while there is none)."""
-
-    epoch: int = 0
-    best_epoch: int = 0
-    best_score: float = float("-inf")
 
 
 @dataclass
@@ -59,17 +50,23 @@ class Loop:
         return progress
 
     def resume(self) -> Progress:
-        """Restore weights, optimiser and progress from `last.pth`; a run that was killed before it starts anew."""
+        """Restore weights, optimiser and progress from `last.pth`; a run that was killed before it starts anew.
+
+        Raises UserError where the file is not whole, before anything is restored.
+        """
         path = self.checkpoints / "last.pth"
         if not path.exists():
             return Progress()
         # To the CPU: loading copies weights to where they belong, and optimisers move their state to the weights.
-        state = load_training_state(path)
+        state, progress = load_training_state(path, self.epochs)
         if state["frozen"] != self.frozen:
             raise UserError(f"{path}: the frozen weights are not those that the run began with (model.weights changed)")
-        self.step.model.load_state_dict(state["trainable"], strict=False)
+        problem = misfit(state["trainable"], self._trainable(), "trainable") or self.step.misfit(state["step"])
+        if problem:
+            raise UserError(f"{path}: damaged: {problem}")
+        self.step.model.load_state_dict(dict(state["trainable"]), strict=False)
         self.step.restore(state["step"])
-        return Progress(**state["progress"])
+        return progress
 
     def _train(self, epoch: int, bar: tqdm) -> dict[str, float]:
         # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone.
@@ -105,7 +102,10 @@ class Loop:
         if score is not None and score > progress.best_score:
             progress.best_epoch, progress.best_score = progress.epoch, score
             save(model.state_dict(), self.checkpoints / "best_model.pth")
+        save({"trainable": self._trainable(), "step": self.step.state(), "progress": vars(progress),
+              "frozen": self.frozen}, self.checkpoints / "last.pth")
+
+    def _trainable(self) -> dict[str, Tensor]:
+        model = self.step.model
         fixed = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
-        trainable = {name: value for name, value in model.state_dict().items() if name not in fixed}
-        save({"trainable": trainable, "step": self.step.state(), "progress": vars(progress), "frozen": self.frozen},
-             self.checkpoints / "last.pth")
+        return {name: value for name, value in model.state_dict().items() if name not in fixed}

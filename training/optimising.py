@@ -7,19 +7,21 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from dataset import Batch
+from experiment.checkpoint import misfit
 from experiment.config import Training
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
 
 class Step(Protocol):
-    """What the loop needs of a step; one with two optimisers has its own `update`, `rehearse` and state functions."""
+    """What the loop needs of a step; one with two optimisers has its own `update`, `rehearse` and `optimizers`."""
 
     model: nn.Module
 
     def update(self, batch: Any) -> dict[str, Tensor]: ...
     def rehearse(self, batch: Any) -> None: ...
     def state(self) -> dict[str, Any]: ...
+    def misfit(self, state: Any) -> str: ...
     def restore(self, state: dict[str, Any]) -> None: ...
 
 
@@ -29,6 +31,15 @@ def create_optimizer(parameters: list[nn.Parameter], section: Training,
     options: dict[str, Any] = {"lr": section.learning_rate, "weight_decay": section.weight_decay, "fused": True}
     options |= {"momentum": 0.9} if section.optimizer == "sgd" else {"betas": betas}
     return OPTIMIZERS[section.optimizer](parameters, **options)
+
+
+def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    """Return the state dict of an optimiser with the names and shapes that it has after its first step."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    sgd = isinstance(optimizer, torch.optim.SGD)
+    names, counter = (["momentum_buffer"], {}) if sgd else (["exp_avg", "exp_avg_sq"], {"step": torch.zeros(())})
+    return optimizer.state_dict() | {"state": {i: dict.fromkeys(names, parameter) | counter
+                                               for i, parameter in enumerate(parameters)}}
 
 
 class SingleOptimizerStep:
@@ -66,8 +77,23 @@ class SingleOptimizerStep:
         for buffer, value in zip(self.model.buffers(), before, strict=True):
             buffer.copy_(value)
 
+    @property
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """Return all optimisers by their names in saved states."""
+        return {"optimizer": self.optimizer}
+
     def state(self) -> dict[str, Any]:
-        return {"optimizer": self.optimizer.state_dict()}
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+
+    def misfit(self, state: Any) -> str:
+        """Say in what a saved state, whatever it may be, is not one of this step after training, or nothing."""
+        own = {name: whole_state(optimizer) for name, optimizer in self.optimizers.items()}
+        problem = misfit(state, own, "step")
+        if not problem and any(state[name]["param_groups"] != own[name]["param_groups"] for name in own):
+            problem = "step: settings of the optimiser are not those of the config"
+        return problem
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.optimizer.load_state_dict(state["optimizer"])
+        """Take over a saved state, without a look at it."""
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state[name])

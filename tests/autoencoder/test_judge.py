@@ -6,6 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from autoencoder.judge import LatentEvaluation
 from autoencoder.latent_classifiers import fit
 from autoencoder.neighbours import NearestNeighbours
+from classifier.judge import NetworkEvaluation
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import embed
@@ -112,6 +113,26 @@ def test_more_neighbours_than_training_latents_are_refused(cabins):
     evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=49, seed=5)
     with pytest.raises(UserError, match=r"found 49, but there are only 48 training latents .* allowed: 1 to 48"):
         evaluation.rehearse(Halves(), ["knn"])
+
+
+@pytest.mark.parametrize("factor", [1e30, float("nan")])
+def test_what_diverged_weights_make_of_images_is_refused(cabins, factor):
+    class Diverged(Halves):
+        def encode(self, images):
+            return super().encode(images) * factor
+
+        forward = encode
+
+    train, test = cabins
+    evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=3, seed=5)
+    with pytest.raises(UserError, match=r"seats: latents are not finite, or beyond 1e\+15"):
+        evaluation.outcomes(Diverged(), ["knn"])
+    network = NetworkEvaluation(np.array([[0, 0], [1, 1]]), [test])
+    if factor != factor:
+        with pytest.raises(UserError, match="seats: outputs are not finite"):
+            network.outcomes(Diverged())
+    else:
+        assert len(network.outcomes(Diverged())) == 1
 
 
 def test_a_single_class_is_refused_by_the_svm():

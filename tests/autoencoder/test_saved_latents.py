@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
@@ -10,7 +11,8 @@ from errors import UserError
 
 def make(role="training", weights="abc", **changes):
     """Three sceneries, the first in two variants, and their mirror images."""
-    about = dict.fromkeys(ABOUT, "x") | {"version": 1, "role": role, "weights": weights, "factor": "x5"}
+    about = dict.fromkeys(ABOUT, "x") | {"version": 1, "role": role, "weights": weights, "factor": "x5", "seed": 1,
+                                         "epoch": 3, "environment": {}}
     labels = np.array([[3, 0], [3, 0], [1, 2], [0, 0]])
     values = {
         "latents": np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32),
@@ -69,6 +71,16 @@ class Trap:
     (lambda path: np.savez(path.open("wb"), latents=np.zeros((2, 2))), "codes"),
     (lambda path: save(path, make(sources=np.array([Trap()] * 8, dtype=object))), None),
     (lambda path: save(path, make(about=make().about | {"version": 2})), "expected version 1"),
+    (lambda path: path.unlink() or os.mkfifo(path), "not a regular file"),
+    (lambda path: np.save(path.open("wb"), np.ones(3)), "not a zip file"),
+    (lambda path: save(path, make(about="[" * 10**5)), "expected version 1"),
+    (lambda path: save(path, make(about=make().about | {"seed": "x"})), "is of other types"),
+    (lambda path: save(path, make(labels=np.zeros((8, 0), dtype=int))), r"labels has shape \(8, 0\)"),
+    (lambda path: save(path, make(latents=np.ones((8, 0)))), r"latents has shape \(8, 0\)"),
+    (lambda path: save(path, make(latents=np.full((8, 2), 1e38))), r"beyond 1e\+15"),
+    (lambda path: save(path, make(latents=np.ones((8, 2), dtype=complex))), "of complex128"),
+    (lambda path: save(path, make(scenery=np.arange(8) / 2)), "scenery holds float64"),
+    (lambda path: save(path, make(classes=np.arange(4))), "classes holds int64"),
     (lambda path: save(path, make(flip=np.zeros(3, dtype=bool))), r"flip has shape \(3,\)"),
     (lambda path: save(path, make(classes=np.array(["empty"]))), "labels go beyond 1 classes"),
     (lambda path: save(path, make(latents=np.full((8, 5), np.nan))), "not finite")])

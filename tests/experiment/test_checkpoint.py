@@ -1,6 +1,7 @@
 import io
 import os
 import pickle
+import re
 import zipfile
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from errors import UserError
-from experiment.checkpoint import load, save
+from experiment.checkpoint import Progress, load, load_training_state, misfit, save
 
 
 class Harmful:
@@ -134,8 +135,8 @@ def test_a_save_that_is_cut_short_leaves_the_old_file(tmp_path, monkeypatch):
     save(content(), tmp_path / "a.pth")
     before = (tmp_path / "a.pth").read_bytes()
 
-    def half(content, path):
-        path.write_bytes(b"half a fi")
+    def half(content, file):
+        file.write(b"half a fi")
         raise OSError("No space left on device")
 
     monkeypatch.setattr(torch, "save", half)
@@ -149,3 +150,70 @@ def test_a_save_replaces_the_old_file_and_leaves_no_other(tmp_path):
     save({"epoch": 2}, tmp_path / "a.pth")
     assert load(tmp_path / "a.pth") == {"epoch": 2}
     assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+ODD = {
+    "of float32, sparse_coo": lambda tensor: tensor.to_sparse(), "without content": lambda tensor: tensor.to("meta"),
+    "of complex64": lambda tensor: tensor.to(torch.complex64), "of int64": lambda tensor: tensor.long(),
+    "of bool": lambda tensor: tensor > 0, "not finite": lambda tensor: tensor / 0,
+    "of float8_e5m2": lambda tensor: tensor.to(torch.float8_e5m2), "expected a tensor": lambda tensor: tensor.tolist(),
+    r"has shape \(10000000000000,\)": lambda tensor: torch.zeros(1).expand(10**13),
+    "values that are not finite": lambda tensor: tensor.double() * 1e300,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", ODD)
+def test_a_tensor_that_no_model_takes_is_named(problem):
+    own = {"net": {"weight": torch.ones(2, 3), "count": torch.tensor(3)}}
+    found = {"net": {"weight": ODD[problem](own["net"]["weight"]), "count": torch.tensor(5, dtype=torch.int32)}}
+    assert re.match(rf"net\.weight .*{problem}", misfit(found, own))
+
+
+def test_what_fits_fits_in_any_kind_of_finite_numbers():
+    own = {"weight": torch.ones(2), "plain": [1, (2.0, None)]}
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        assert misfit({"weight": torch.ones(2, dtype=dtype), "plain": [7, (0.5, None)]}, own) == ""
+    assert misfit({"weight": torch.ones(2), "plain": [7, (0.5,)]}, own) == "plain.1 has 1 entries, expected 2"
+    assert misfit({"weight": torch.ones(2), "plain": [True, (0.5, None)]}, own) == (
+        "plain.0 is of type bool, expected int")
+
+
+def state(**changes):
+    progress = {"epoch": 3, "best_epoch": 2, "best_score": 0.5} | changes.pop("progress", {})
+    return {"trainable": {}, "step": {}, "frozen": "", "progress": progress} | changes
+
+
+@pytest.mark.parametrize("damaged", [
+    [1], 7, {}, state(more=1), state(frozen=torch.ones(3)), state() | {"progress": {}}, state() | {"progress": [1]},
+    *(state(progress={"epoch": epoch}) for epoch in (0, 1, 6, "x", 3.0, True, torch.ones(2))),
+    *(state(progress=change) for change in ({"best_score": float("nan")}, {"best_epoch": -1}, {"best_epoch": 0},
+                                            {"best_score": float("-inf")}, {"best_score": 1}))])
+def test_a_training_state_is_checked_whole(tmp_path, damaged):
+    path = tmp_path / "last.pth"
+    save(state(), path)
+    assert load_training_state(path, 5)[1] == Progress(3, 2, 0.5)
+    save(state(progress={"best_epoch": 0, "best_score": float("-inf")}), path)
+    assert load_training_state(path, 5)[1] == Progress(3)
+    save(damaged, path)
+    with pytest.raises(UserError, match=r"last\.pth: (damaged: |not the state of a training run)"):
+        load_training_state(path, 5)
+
+
+def test_the_same_content_is_the_same_file(tmp_path):
+    save(content(), tmp_path / "a.pth")
+    save(content(), tmp_path / "b.pth")
+    assert (tmp_path / "a.pth").read_bytes() == (tmp_path / "b.pth").read_bytes()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_refused_at_once(tmp_path, make):
+    make(tmp_path / "a.pth")
+    assert "not a regular file" in refusal(tmp_path / "a.pth")
+
+
+def test_an_archive_that_unpacks_to_more_than_the_file_is_refused(tmp_path):
+    save({"zeros": torch.zeros(10**6)}, tmp_path / "whole.pth")
+    with zipfile.ZipFile(tmp_path / "whole.pth") as whole, zipfile.ZipFile(tmp_path / "a.pth", "w") as file:
+        for name in whole.namelist():
+            file.writestr(name, whole.read(name), zipfile.ZIP_DEFLATED)
+    assert "damaged" in refusal(tmp_path / "a.pth")

@@ -507,3 +507,33 @@ def test_ignoring_a_key_does_not_ignore_longer_names(tmp_path):
 def test_an_optional_key_in_one_config_only_is_a_difference(tmp_path):
     first, second = load(tmp_path, MINIMAL), load(tmp_path, MINIMAL, "dataset.limit=5")
     assert differences(first, second) == differences(second, first) == ["dataset.limit"]
+
+
+@pytest.mark.parametrize(("line", "message"), [
+    ("a = " + "[" * 5000 + "]" * 5000, "not readable as TOML: nested too deeply"),
+    ("a = " + "{a=" * 5000 + "1" + "}" * 5000, "not readable as TOML: nested too deeply"),
+    (".".join("a" * 20000) + " = 1", "not readable as TOML: a key of more than 30 parts"),
+    ("a = " + "[" * 20 + "]" * 20, "nested more than 10 deep"),
+    ("a = " + "9" * 5000, "or a number of too many digits"),
+    ("a = 0x" + "f" * 5000, "a: found an integer of 20000 bits; allowed: up to 64"),
+    ("a = 9223372036854775808", "a: found an integer of 64 bits"),
+    ('a = ["b\\u0000"]', "a.0: found a NUL character in 'b\\x00'"),
+    ("x" * 10**6 + " = 1", "key: 'xxx"),
+])
+def test_what_the_parser_or_other_code_chokes_on_is_refused_in_a_short_line(tmp_path, line, message):
+    found = refusal(tmp_path, f"{line}\n{MINIMAL}")
+    assert "experiment.toml" in found
+    assert message in found
+    assert len(found) < 1000
+
+
+@pytest.mark.parametrize("change", ["training.batch_size=99999999999999999999", "dataset.cache='\\u0000'",
+                                    "dataset.cache=\"a\\u0000\"", "training.epochs=" + "9" * 5000,
+                                    "model.knn=" + "[" * 5000, "model.type=" + "x" * 10**6,
+                                    "training.device=cuda:" + "9" * 5000])
+def test_the_same_on_the_command_line(tmp_path, change):
+    if "'" in change:
+        # A literal string, in which nothing is escaped.
+        assert load(tmp_path, MINIMAL, change).dataset.cache == "\\u0000"
+    else:
+        assert len(refusal(tmp_path, MINIMAL, change)) < 1000

@@ -76,7 +76,8 @@ def content(**changes):
 @pytest.mark.parametrize("changes", [
     {"predicted": np.zeros((3, 3), dtype=np.uint8)}, {"predicted": np.full((2, 3), 4, dtype=np.uint8)},
     {"predicted": np.zeros((2, 3))}, {"true": np.zeros(2, dtype=np.uint8)}, {"classes": np.arange(4)},
-    {"seed": np.array("x")}, {"dataset": np.array(["a", "b"])},
+    {"predicted": np.zeros((2, 0), dtype=np.uint8), "true": np.zeros((2, 0), dtype=np.uint8)},
+    {"predicted": np.zeros((2, 3), dtype=complex)}, {"seed": np.array("x")}, {"dataset": np.array(["a", "b"])},
     {"predicted": np.zeros((0, 3), dtype=np.uint8), "true": np.zeros((0, 3), dtype=np.uint8)}])
 def test_files_with_other_content_are_refused(tmp_path, changes):
     (tmp_path / FOLDER).mkdir()
@@ -92,7 +93,8 @@ def test_damaged_files_and_code_are_refused_and_the_code_is_not_run(tmp_path):
     np.savez(whole, **content())
     missing = {name: value for name, value in content().items() if name != "true"}
     for write in (lambda: path.write_bytes(b""), lambda: path.write_text("no archive"),
-                  lambda: path.write_bytes(whole.read_bytes()[:-50]), lambda: np.savez(path, **missing),
+                  lambda: np.save(path.open("wb"), np.ones(3)), lambda: path.write_bytes(whole.read_bytes()[:-50]),
+                  lambda: np.savez(path, **missing),
                   lambda: np.savez(path, **content(dataset=np.array(Trap(tmp_path / "ran"), dtype=object)))):
         write()
         (tmp_path / "ran").unlink(missing_ok=True)
@@ -110,3 +112,10 @@ def test_a_place_that_cannot_be_written_is_named_beforehand(tmp_path, monkeypatc
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(UserError, match="predictions: cannot be written"):
         check_writable(tmp_path)
+
+
+def test_predictions_that_are_no_file_are_refused_at_once(tmp_path):
+    (tmp_path / FOLDER).mkdir()
+    os.mkfifo(tmp_path / FOLDER / "a.npz")
+    with pytest.raises(UserError, match=r"a\.npz: holds no predictions"):
+        read(tmp_path)

@@ -1,9 +1,10 @@
 import json
+import os
 
 import pytest
 
 from errors import UserError
-from experiment.records import FIELDS, FILE_NAME, IDENTITY, append, read, record
+from experiment.records import FIELDS, FILE_NAME, IDENTITY, append, check_writable, read, record
 
 BASE = {
     "experiment": "e_tae", "seed": 1, "dataset": "sviro", "factor": "x5", "split": "all", "classifier": "knn",
@@ -143,3 +144,12 @@ def test_values_that_are_not_finite_whole_values_and_unknown_epochs_are_records(
     rows = [row(seed=1, value=1), row(seed=2, value=float("inf")), row(seed=3, epoch=None)]
     append(tmp_path, rows)
     assert read(tmp_path) == rows
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_records_that_are_no_file_are_refused_before_anything_waits_for_them(tmp_path, make):
+    make(tmp_path / "records.jsonl")
+    with pytest.raises(OSError, match="not a regular file"):
+        read(tmp_path)
+    with pytest.raises(UserError, match="cannot be written"):
+        check_writable(tmp_path)

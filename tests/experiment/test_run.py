@@ -1,4 +1,5 @@
 import json
+import os
 import re
 import subprocess
 import sys
@@ -322,3 +323,32 @@ def test_runs_that_differ_from_the_first_in_the_same_keys_are_one_warning(make, 
     ]
     warn_of_mixture(folders, ("training.epochs", "training.batch_size"))
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("write", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir,
+                                   lambda path: path.write_text("[" * 10**5),
+                                   lambda path: path.write_text('{"experiment": ' + "9" * 5000 + "}")])
+def test_an_environment_that_cannot_be_read_is_an_empty_one_and_the_run_is_called_by_its_folder(make, write):
+    path = make("run") / "environment.json"
+    path.unlink()
+    write(path)
+    run = open_run(path.parent)
+    assert (run.environment, run.experiment) == ({}, path.parents[1].name)
+
+
+def test_what_a_killed_process_was_writing_goes_when_the_run_is_taken_up_again(make):
+    run = open_run(make("run"))
+    (run.checkpoints / ".0123456789abcdef.tmp").write_text("half")
+    (run.checkpoints / "last.pth").write_text("whole")
+    run.lock()
+    assert contents(run.checkpoints) == ["last.pth"]
+    run.release()
+
+
+@pytest.mark.parametrize("name", ["lock", "logs/training.log", "records.jsonl"])
+def test_a_pipe_where_a_run_writes_is_refused_and_not_waited_for(make, name):
+    path = make("run") / name
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    with pytest.raises(UserError, match=f"{path}: not a regular file"):
+        open_run(path.parents[name.count("/")]).lock()

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import os
 
 import numpy as np
 import pytest
@@ -52,3 +53,15 @@ def test_what_is_no_picture_is_one_line(tmp_path):
     Image.new("1", (MOST_PIXELS // 1000 + 1, 1000)).save(tmp_path / "vast.png")
     with pytest.raises(UserError, match=r"vast\.png: \d+ x 1000 pixels; allowed"):
         embed(tmp_path / "vast.png")
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: sparse(path)])
+def test_what_is_no_file_or_far_too_large_is_one_line(tmp_path, make):
+    make(tmp_path / "a.png")
+    with pytest.raises(UserError, match=r"a\.png: not a picture"):
+        embed(tmp_path / "a.png")
+
+
+def sparse(path):
+    path.touch()
+    os.truncate(path, 10**12)

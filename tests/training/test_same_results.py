@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from lightning_fabric import Fabric
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from autoencoder.step import create_step
@@ -10,6 +9,7 @@ from dataset import Batches, Scenes
 from experiment.config import Model, TargetDataset, Training
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
+from training.command import create_fabric
 
 CPU = torch.device("cpu")
 SIZE = 32
@@ -30,7 +30,7 @@ def create_training(model, variation, scenes, inputs):
     section = Training(epochs=1, loss="ssim", learning_rate=1e-3, batch_size=16, tc_weight=10)
     batches = Batches(scenes, inputs, 16, seed=1, triplet=variation == "tae",
                       impossible="instance" if variation == "tae" else "none", second=variation == "factorvae")
-    return create_step(variation, model, section, Fabric(accelerator="cpu", devices=1)), batches
+    return create_step(variation, model, section, create_fabric(torch.device("cpu"))), batches
 
 
 def weights(step):
