@@ -304,7 +304,7 @@ def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here
 
 
 def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, cache):
-    from evaluation.trained import has_own_statistics
+    from autoencoder.judge import has_own_statistics
     from model import ExtractorAE
 
     run = open_run(published("a"))

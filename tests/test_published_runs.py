@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def published(tmp_path, monkeypatch):
     def write(state, tables):
         publish(folder, state, tables)
         files.update(path for path in folder.rglob("*") if path.is_file())
-        for module in (builtins, io):
+        for module in (builtins, io, os):
             monkeypatch.setattr(module, "open", recording(module.open))
         return folder
 
