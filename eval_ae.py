@@ -4,14 +4,14 @@ import torch
 
 from errors import run_script
 from experiment.run import Run
-from experiment.schema import Config
+from experiment.schema import CLASSIFIERS, Config
 from latent.command import Evaluation, create_parser, eval_command
 from latent.evaluate import TrainedAutoencoder
 
 
 def main() -> None:
     parser = create_parser(__doc__)
-    parser.add_argument("--classifiers", nargs="+", choices=("knn", "forest", "svm"),
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
                         help="default: evaluation.classifiers of the run's config")
     arguments = parser.parse_args()
     eval_command(arguments, "train_ae.py", ("conv", "extractor"),

@@ -1,8 +1,9 @@
-"""Train an autoencoder: one config, one run."""
+"""Train an autoencoder, or judge the frozen features it would train on: one config, one run."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
@@ -11,14 +12,14 @@ from errors import UserError, run_script
 from experiment.schema import Config
 from latent.board import sheet_epochs, write_projector, write_reconstructions
 from latent.evaluate import LatentEvaluation
-from latent.extract import reconstruct
-from model import Autoencoder, create_autoencoder
+from latent.extract import embed, reconstruct
+from model import Autoencoder, FrozenFeatures, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.command import Job, train_command
+from training.command import Job, few_steps, train_command
 from training.features import create_inputs, uncached_because
 from training.recalibrate import recalibrate
 from training.sheets import draw_data, pick
-from training.steps import create_step
+from training.steps import FeaturesStep, create_step
 
 
 def build(config: Config, fabric: Fabric) -> Job:
@@ -31,6 +32,8 @@ def build(config: Config, fabric: Fabric) -> Job:
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     recalibrate(model, scenes, cache)
+    if isinstance(model, FrozenFeatures):
+        return features_job(config, model, scenes, targets)
     inputs = create_inputs(model, scenes, cache, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
@@ -55,7 +58,28 @@ def build(config: Config, fabric: Fabric) -> Job:
 
     return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
-               notes=uncached_because(model, training.augment), board=board)
+               notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
+
+
+def features_job(config: Config, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes]) -> Job:
+    """Return what becomes of frozen features: one batch of everything, which asks for no image, and the evaluation."""
+    training, cache = config.training, config.dataset.cache
+    plain = [(each, create_inputs(model, each, cache)) for each in (scenes, *targets)]
+    evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+    train = evaluation.train
+    model.check(len(train.codes))
+    step = FeaturesStep(model, lambda: embed(torch.nn.Flatten(), train.inputs, train.index, train.flip))
+    batches = Batches(scenes, lambda index, flip: index, len(scenes), training.seed, reconstruct=False)
+
+    def draw(folder: Path) -> None:
+        for each in (scenes, *targets):
+            draw_data(each, folder)
+
+    size = 4 * len(train.codes) * model.dimension / 2**20
+    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
+               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
+               notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
+                      f"{size:,.0f} MiB of the training data in memory",))
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -23,6 +23,8 @@ from training.steps import Step
 from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+# With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
+ENOUGH_STEPS = 3000
 
 
 @dataclass
@@ -70,6 +72,8 @@ def train_command(description: str, build: Callable[[Config, Fabric], Job]) -> N
                     precision=PRECISIONS[config.training.precision])
     job = build(config, fabric)
     _rehearse(job)
+    if arguments.profile and not _trainable(job.step.model):
+        raise UserError("--profile: nothing trains with model.variation 'features', so there are no steps to look into")
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
@@ -123,16 +127,30 @@ def _rehearse(job: Job) -> None:
 
 def _summary(config: Config, job: Job, device: torch.device) -> str:
     model, scenes = job.step.model, job.scenes
-    trainable = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+    trainable = _trainable(model)
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable
     return "\n".join([
         f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
         f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
         f"{type(model).__name__}: {trainable:,} trainable and {frozen:,} frozen parameters, on {device}",
-        f"{config.training.epochs} epochs of {len(job.batches)} batches",
+        *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable else []),
         *job.notes,
         "config, data, one batch and evaluation work",
     ])
+
+
+def _trainable(model: torch.nn.Module) -> int:
+    """Return the number of parameters that train."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def few_steps(epochs: int, batches: int) -> tuple[str, ...]:
+    """Return the line to say when a run starts that has too few steps for an autoencoder to learn much, or nothing."""
+    steps = epochs * batches
+    if steps >= ENOUGH_STEPS:
+        return ()
+    return (f"warning: {steps:,} steps in all may be too few for an autoencoder to learn much; for {ENOUGH_STEPS:,}: "
+            f"--set training.epochs={-(-ENOUGH_STEPS // batches)}",)
 
 
 def _train(run: Run, job: Job) -> None:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from dataset import Inputs, Scenes
 from errors import UserError
-from model import ExtractorAE
+from model import FrozenExtractor
 from pretrained_model import fingerprint
 from readers.prepare import build_once, lock_of, new_array
 
@@ -50,7 +50,7 @@ class About:
         return 2 * self.views * math.prod(self.shape)
 
 
-def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
+def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
     """Return features float16 (views, c, h, w), memory-mapped, and their scale, computing them where they are missing.
 
     An image's mirror image follows it, where labels mirror. live: computes them from image index and flip.
@@ -160,7 +160,7 @@ def _views_done(folder: Path, views: int) -> int:
 
 
 @torch.no_grad()
-def _compute(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Fill a folder with features, from where an earlier process was stopped."""
     total = len(scenes.images) * scenes.flips
     try:
@@ -197,7 +197,7 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
     return scaled.contiguous().cpu().numpy()
 
 
-def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+def _begin(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Take the room on the disk, say how long it will take, and note what the folder is to hold.
 
     Raises UserError when there is too little room.

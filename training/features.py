@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dataset import Scenes
-from model import Autoencoder, ExtractorAE
+from model import Autoencoder, FrozenExtractor
 from rows import Rows
 from training.feature_cache import open_features
 
@@ -50,7 +50,7 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     once: these features are not needed again, so they are not kept.
     Raises UserError when the cache cannot be written or has too little room.
     """
-    if not isinstance(model, ExtractorAE) or augment or once or model.frozen.drifts:
+    if not isinstance(model, FrozenExtractor) or augment or once or model.frozen.drifts:
         return LiveInputs(model, scenes, augment)
     features, scale = open_features(model, scenes, Path(cache), LiveInputs(model, scenes))
     return CachedInputs(Rows(features, scenes.device), scenes.flips, scale)

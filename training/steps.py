@@ -1,8 +1,10 @@
 """One step per kind of model: a batch in, losses by name out, weights updated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
@@ -12,7 +14,7 @@ from torch.nn import functional as F
 from dataset import Batch
 from errors import UserError
 from experiment.schema import Training
-from model import VAE, Autoencoder, FactorVAE
+from model import VAE, Autoencoder, FactorVAE, FrozenFeatures
 from training.losses import (
     RECONSTRUCTION_LOSSES,
     discriminator_loss,
@@ -207,6 +209,30 @@ class ClassifierStep(SingleOptimizerStep):
         with self.fabric.autocast():
             logits = self.model(batch.inputs)
         return {"total": F.cross_entropy(logits.float(), batch.labels)}
+
+
+class FeaturesStep:
+    """Nothing to train: one update fits the principal components, where they are the latents, and has no losses.
+
+    features: returns those of the training data, float32 (n, chw).
+    """
+
+    def __init__(self, model: FrozenFeatures, features: Callable[[], np.ndarray]):
+        self.model, self.features = model, features
+
+    def update(self, batch: Any) -> dict[str, Tensor]:
+        if self.model.kind == "pca":
+            self.model.fit(self.features())
+        return {}
+
+    def rehearse(self, batch: Any) -> None:
+        pass
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass
 
 
 AUTOENCODER_STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeStep, "factorvae": FactorVaeStep}
