@@ -75,7 +75,8 @@ def features_job(config: Config, model: FrozenFeatures, scenes: Scenes, targets:
         for each in (scenes, *targets):
             draw_data(each, folder)
 
-    size = 4 * len(train.codes) * model.dimension / 2**20
+    # Principal components are fitted on all features.
+    size = 4 * len(train.codes) * (len(model.center) if model.kind == "pca" else model.dimension) / 2**20
     return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
                notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
