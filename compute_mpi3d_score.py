@@ -88,6 +88,9 @@ def check(runs: list[Run], arguments: argparse.Namespace) -> None:
     seeds: dict[tuple[Any, ...], Run] = {}
     for run in runs:
         check_run(run, arguments.checkpoint, "train_ae.py", ("conv", "extractor"))
+        if run.config.model.variation == "features":
+            raise UserError(f"{run.folder}: frozen features have no decoder, so there are no reconstructions to score; "
+                            "allowed: runs of an autoencoder")
         dataset = run.config.dataset
         if dataset.name != "mpi3d" or dataset.factor not in (["toy"], ["realistic"]):
             found = ", ".join([dataset.name, *dataset.factor])

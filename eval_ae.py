@@ -5,13 +5,13 @@ import torch
 from autoencoder.judge import TrainedAutoencoder
 from errors import run_script
 from evaluation.command import Evaluation, create_parser, eval_command
-from experiment.config import Config
+from experiment.config import CLASSIFIERS, Config
 from experiment.run import Run
 
 
 def main() -> None:
     parser = create_parser(__doc__)
-    parser.add_argument("--classifiers", nargs="+", choices=("knn", "forest", "svm"),
+    parser.add_argument("--classifiers", nargs="+", choices=CLASSIFIERS,
                         help="default: evaluation.classifiers of the run's config")
     arguments = parser.parse_args()
     eval_command(arguments, "train_ae.py", ("conv", "extractor"),

@@ -4,8 +4,9 @@ Per dataset and checkpoint, a sheet shows images with their targets, reconstruct
 the latent space, framed by whether k-nearest-neighbours predict the class: images/latent_<dataset>_<checkpoint>.png
 and .pdf in the run folder. A training image counts among its own neighbours for the prediction, but the nearest one
 shown is of another scenery. Targets are drawn as in training; for models without impossible targets they are the images
-themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz;
-autoencoder/saved_latents.py says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
+themselves. Frozen features have no decoder, so their sheets are without targets and reconstructions. The latents that
+evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz; autoencoder/saved_latents.py says what lies in
+them. plot_extracted_and_saved_latent_space.py draws them.
 """
 
 import argparse
@@ -85,12 +86,11 @@ def draw(trained: TrainedAutoencoder, scenes: Scenes, shown: Shown, checkpoint: 
     """Draw the sheet of a dataset; return the paths."""
     labels, predicted, near = ([scenes.class_text(label) for label in each]
                                for each in (shown.labels, shown.predicted, shown.nearest_labels))
-    rows = {
-        "input": (shown.inputs, labels),
-        TARGETS[trained.config.training.impossible]: (shown.targets, []),
-        "recon-\nstruction": (shown.outputs, []),
-        "nearest\ntraining\nimage": (shown.nearest, near),
-    }
+    rows = {"input": (shown.inputs, labels)}
+    if shown.outputs is not None:
+        rows |= {TARGETS[trained.config.training.impossible]: (shown.targets, []),
+                 "recon-\nstruction": (shown.outputs, [])}
+    rows["nearest\ntraining\nimage"] = (shown.nearest, near)
     title = (f"{scenes.title}, {scenes.split}: {trained.run.experiment}, seed {trained.config.training.seed}, "
              f"{checkpoint} weights (epoch {'unknown' if epoch is None else epoch}); class above, prediction of kNN "
              f"(k = {trained.config.model.knn}) below it")

@@ -39,7 +39,7 @@ from reporting.tables import Records
 
 PROJECT = Path(__file__).parent
 # Whose predictions are shown class by class, where there are several: the network's own, else those of kNN.
-PREFERRED = ("network", "knn", "svm", "forest")
+PREFERRED = ("network", "knn", "knn_cosine", "logistic", "svm", "forest")
 
 
 def main() -> None:

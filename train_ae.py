@@ -1,24 +1,25 @@
-"""Train an autoencoder: one config, one run."""
+"""Train an autoencoder, or judge the frozen features it would train on: one config, one run."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from autoencoder.board import sheet_epochs, write_projector, write_reconstructions
 from autoencoder.judge import LatentEvaluation
-from autoencoder.step import create_step
+from autoencoder.step import FeaturesStep, create_step
 from dataset import Batches, Scenes, open_targets
 from errors import UserError, run_script
-from evaluation.embedding import reconstruct
+from evaluation.embedding import embed, reconstruct
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config
 from frozen.inputs import create_inputs, uncached_because
 from frozen.recalibrate import recalibrate
-from model import Autoencoder, check_fits, create_autoencoder
+from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.command import Job, train_command
+from training.command import Job, few_steps, train_command
 
 
 def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
@@ -32,6 +33,8 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     recalibrate(model, scenes, cache, dry)
+    if isinstance(model, FrozenFeatures):
+        return features_job(config, model, scenes, targets, dry)
     inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
@@ -56,7 +59,29 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
 
     return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
                rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
-               notes=uncached_because(model, training.augment), board=board)
+               notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
+
+
+def features_job(config: Config, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes], dry: bool) -> Job:
+    """Return what becomes of frozen features: one batch of everything, which asks for no image, and the evaluation."""
+    training, cache = config.training, config.dataset.cache
+    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *targets)]
+    evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+    train = evaluation.train
+    model.check(len(train.codes))
+    step = FeaturesStep(model, lambda: embed(torch.nn.Flatten(), train.inputs, train.index, train.flip))
+    batches = Batches(scenes, lambda index, flip: index, len(scenes), training.seed, reconstruct=False)
+
+    def draw(folder: Path) -> None:
+        for each in (scenes, *targets):
+            draw_data(each, folder)
+
+    # Principal components are fitted on all features.
+    size = 4 * len(train.codes) * (len(model.center) if model.kind == "pca" else model.dimension) / 2**20
+    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
+               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
+               notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
+                      f"{size:,.0f} MiB of the training data in memory",))
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

@@ -83,6 +83,9 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
     dataset = config.dataset.model_copy(update={**here, "cache": str(folder / "cache")})
     targets = [target.model_copy(update=here) for target in config.evaluation.datasets]
     model = config.model.model_copy(update={"knn": 3})
+    if model.variation == "features":
+        # There are no more principal components than training sceneries.
+        model = model.model_copy(update={"dimension": 3})
     if model.type != "conv" and model.weights != "none":
         weights = folder / f"random_{model.extractor}.pth"
         torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)

@@ -16,8 +16,9 @@ from files import read_text
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
 
-VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "tae"),
+VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "tae", "features"),
               "classifier": ("scratch", "pretrained")}
+CLASSIFIERS = ("knn", "knn_cosine", "forest", "svm", "logistic")
 
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
@@ -74,9 +75,9 @@ DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_leng
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
 Activation = Annotated[str, BeforeValidator(_canonical_activation), Field(min_length=1)]
-Variation = Annotated[Literal["ae", "tae", "vae", "factorvae", "scratch", "pretrained"],
+Variation = Annotated[Literal["ae", "tae", "vae", "factorvae", "features", "scratch", "pretrained"],
                       BeforeValidator(_canonical_variation)]
-Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
+Classifier = Annotated[Literal[CLASSIFIERS], BeforeValidator(_lower)]
 
 
 class Section(BaseModel):
@@ -116,7 +117,9 @@ class Model(Section):
     """The network: `[model]`.
 
     type: `conv` (Table S1), `extractor` (Tables S3, S4) or `classifier`; variation: `ae`, `tae` (adds the triplet
-    loss), with `conv` also `vae`, `factorvae`, with `classifier` instead `scratch`, `pretrained`;
+    loss), with `conv` also `vae`, `factorvae`, with `extractor` also `features` (nothing trains, frozen features are
+    the latents), with `classifier` instead `scratch`, `pretrained`; features: which of the frozen features are the
+    latents, `flat` (all), `mean` (over positions) or `pca` (the first `dimension` principal components of all);
     extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`; weights: `imagenet`, `none`,
     a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
     evaluation; activation: name of an elementwise one of torch.nn, in any case, which building the model checks;
@@ -128,6 +131,7 @@ class Model(Section):
 
     type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
     variation: Variation
+    features: Annotated[Literal["flat", "mean", "pca"], BeforeValidator(_lower)] = "flat"
     extractor: str = "vgg11"
     layer: Annotated[int, Field(lt=0)] = -3
     weights: str = "imagenet"
@@ -152,6 +156,7 @@ class Model(Section):
 class Training(Section):
     """How it is trained: `[training]`.
 
+    epochs: 1 with `model.variation = "features"`, where nothing trains, whatever a file says;
     loss: reconstruction loss; frequency: epochs between evaluations; augment: photometric changes of the input
     beside the mirror images; variants: an epoch sees one `random` variant of each scenery, or `all` of them;
     make_scene_impossible: target under another variant (I-); make_instance_impossible:
@@ -191,6 +196,8 @@ class Training(Section):
 class Evaluation(Section):
     """What a model is judged by: `[evaluation]`. Its first dataset chooses the best checkpoint.
 
+    classifiers: see `autoencoder.latent_classifiers.create_classifier`.
+
     Autoencoders by the accuracy of kNN, classifiers by that of the network.
     """
 
@@ -229,7 +236,7 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     if published:
         raw = published_config.translate(raw, str(path))
     try:
-        return Config.model_validate(raw)
+        return Config.model_validate(_one_epoch(raw))
     except ValidationError as error:
         raise _one_line(error, str(path), changed) from None
 
@@ -318,6 +325,14 @@ def _move_gpu(raw: dict[str, Any]) -> dict[str, Any]:
     alone = {"gpu": gpu}
     rest = {key: value for key, value in raw.items() if key != "gpu" and not (key == "device" and value == alone)}
     return rest | {"training": {"gpu": gpu} | raw["training"]}
+
+
+def _one_epoch(raw: dict[str, Any]) -> dict[str, Any]:
+    """Give frozen features their one epoch, so that `--set model.variation=features` makes a baseline of any config."""
+    model, training = raw.get("model"), raw.get("training", {})
+    if isinstance(model, dict) and isinstance(training, dict) and _lower(model.get("variation")) == "features":
+        return raw | {"training": training | {"epochs": 1}}
+    return raw
 
 
 def _apply(raw: dict[str, Any], override: str) -> str:

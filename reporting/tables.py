@@ -13,7 +13,8 @@ from reporting.formats import FORMATS
 
 Records = list[dict[str, Any]]
 
-CLASSIFIERS = {"knn": "kNN", "forest": "random forest", "svm": "linear SVM", "network": "network"}
+CLASSIFIERS = {"knn": "kNN", "knn_cosine": "kNN (cosine)", "forest": "random forest", "svm": "linear SVM",
+               "logistic": "logistic regression", "network": "network"}
 
 
 @dataclass

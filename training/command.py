@@ -25,6 +25,8 @@ from training.profile import profile_steps
 from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
+# With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
+ENOUGH_STEPS = 3000
 
 
 @dataclass
@@ -74,6 +76,8 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     fabric = create_fabric(device, config.training.precision)
     job = build(config, fabric, arguments.dry_run)
     _rehearse(job)
+    if arguments.profile and not trainable(job.step.model):
+        raise UserError("--profile: nothing trains with model.variation 'features', so there are no steps to look into")
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
@@ -146,10 +150,20 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
         f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
         f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
         f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
-        f"{config.training.epochs} epochs of {len(job.batches)} batches",
+        *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []),
         *job.notes,
         "config, data, one batch and evaluation work",
     ])
+
+
+
+def few_steps(epochs: int, batches: int) -> tuple[str, ...]:
+    """Return the line to say when a run starts that has too few steps for an autoencoder to learn much, or nothing."""
+    steps = epochs * batches
+    if steps >= ENOUGH_STEPS:
+        return ()
+    return (f"warning: {steps:,} steps in all may be too few for an autoencoder to learn much; for {ENOUGH_STEPS:,}: "
+            f"--set training.epochs={-(-ENOUGH_STEPS // batches)}",)
 
 
 def _train(run: Run, job: Job) -> None:

@@ -81,6 +81,8 @@ class Loop:
     @staticmethod
     def _mean(epoch: int, history: list[dict[str, Tensor]]) -> dict[str, float]:
         """Average the losses over the epoch; the only point of an epoch that waits for the device."""
+        if not history[0]:
+            return {}
         table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double().cpu()
         broken = (~torch.isfinite(table)).any(dim=1).nonzero()
         if len(broken):

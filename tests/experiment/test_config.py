@@ -37,6 +37,7 @@ image_size = 64
 type = "extractor"
 variation = "tae"
 extractor = "resnet18"
+features = "mean"
 layer = -2
 weights = "none"
 dimension = 10
@@ -219,9 +220,11 @@ def test_a_wrong_value_is_refused_with_key_found_and_wanted(tmp_path, key, value
         ("training.optimizer", "adamx", ["adamw", "adam", "sgd"], "adam"),
         ("training.precision", "bf-16", ["32", "bf16"], "bf16"),
         ("model.type", "extracter", ["conv", "extractor", "classifier"], "extractor"),
-        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "scratch", "pretrained"], "tae"),
+        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "features", "scratch", "pretrained"],
+         "tae"),
         ("dataset.split", "trian", ["train", "test", "all"], "train"),
-        ("evaluation.classifiers", ["knn", "forrest"], ["knn", "forest", "svm"], "forest"),
+        ("evaluation.classifiers", ["knn", "forrest"], ["knn", "knn_cosine", "forest", "svm", "logistic"],
+         "forest"),
     ],
 )
 def test_a_wrong_choice_names_all_allowed_ones_and_the_nearest(tmp_path, key, value, allowed, nearest):
@@ -231,6 +234,13 @@ def test_a_wrong_choice_names_all_allowed_ones_and_the_nearest(tmp_path, key, va
     assert f"'{value[1] if isinstance(value, list) else value}' is not known" in message
     assert f"allowed: {', '.join(allowed)}" in message
     assert f"did you mean '{nearest}'" in message
+
+
+@pytest.mark.parametrize("epochs", ["epochs = 20", ""])
+def test_frozen_features_have_one_epoch_whatever_a_file_says(tmp_path, epochs):
+    text = f'[dataset]\nname = "glyphs"\n[model]\ntype = "extractor"\nvariation = "tae"\n[training]\n{epochs}\n'
+    config = load(tmp_path, text, "model.variation=Features")
+    assert (config.training.epochs, config.model.variation) == (1, "features")
 
 
 @pytest.mark.parametrize("line", ['loss = "a\\nb"', 'seed = "a\\nb"', '"x\\ny" = 1', 'device = "cuda\\n"'])
