@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -97,7 +98,7 @@ def create_fabric(device: torch.device, precision: str = "32") -> Fabric:
     """Return what places and casts on one device, whatever this process was started by."""
     # Left to itself, Fabric takes a process in a SLURM job for one of several, and advises `srun` where it finds that.
     return Fabric(accelerator=device.type, devices=[device.index or 0] if device.type == "cuda" else 1,
-                  precision=PRECISIONS[precision])
+                  precision=PRECISIONS[precision], plugins=[LightningEnvironment()])
 
 
 def _parse(description: str) -> argparse.Namespace:
