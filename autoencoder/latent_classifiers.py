@@ -46,12 +46,14 @@ def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed
         device: torch.device = CPU) -> Fitted:
     """Fit a classifier on latents float32 (n, d) and label codes (n,); UserError when they do not suffice.
 
-    On a GPU, neighbours are looked for there, with the same predictions; everything else is scikit-learn's.
+    On a GPU, neighbours are looked for there, with the same predictions but for ties in distance; everything else is
+    scikit-learn's.
     """
     check(name, codes, neighbours)
+    # On a CPU scikit-learn is the faster one.
+    if name == "knn" and device.type != "cpu":
+        return NearestNeighbours(latents, codes, neighbours, device)
     with warnings.catch_warnings():
         # Many classes with a few samples each: scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        fitted = create_classifier(name, neighbours, seed).fit(latents, codes)
-    # On a CPU scikit-learn is the faster one.
-    return NearestNeighbours(fitted, latents, codes, device) if name == "knn" and device.type != "cpu" else fitted
+        return create_classifier(name, neighbours, seed).fit(latents, codes)
