@@ -84,8 +84,6 @@ def kill_after_epoch(command: list[str], log: Path, epoch: int):
 
 
 @pytest.mark.parametrize(("name", "kind", "variation"), [("train_ae.py", "extractor", "tae"),
-                                                         ("train_ae.py", "conv", "ae"),
-                                                         ("train_ae.py", "conv", "vae"),
                                                          ("train_ae.py", "conv", "factorvae"),
                                                          ("train_classifier.py", "classifier", "scratch")])
 def test_a_killed_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
