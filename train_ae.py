@@ -15,7 +15,6 @@ from evaluation.embedding import reconstruct
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config
 from frozen.inputs import create_inputs, uncached_because
-from frozen.recalibrate import recalibrate
 from model import Autoencoder, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
@@ -31,7 +30,6 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    recalibrate(model, scenes, cache, dry)
     inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
