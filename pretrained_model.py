@@ -54,8 +54,8 @@ class Extractor(NamedTuple):
 class Frozen:
     """Layers of a network that do not train, and what their BatchNorm does meanwhile (`model.batchnorm`).
 
-    `frozen` and `recalibrated`: stored statistics, in training too. `reference`: batch statistics while training, which
-    move the stored ones. Networks without BatchNorm behave alike under all.
+    `frozen`: stored statistics, in training too. `reference`: batch statistics while training, which move the stored
+    ones. Networks without BatchNorm behave alike under both.
     """
 
     def __init__(self, layers: nn.Sequential, policy: str):

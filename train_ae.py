@@ -16,7 +16,6 @@ from evaluation.embedding import embed, reconstruct
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config
 from frozen.inputs import create_inputs, uncached_because
-from frozen.recalibrate import recalibrate
 from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, few_steps, train_command
@@ -32,7 +31,6 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
     scenes = Scenes(config.dataset, size, cache, fabric.device)
     targets = open_targets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    recalibrate(model, scenes, cache, dry)
     if isinstance(model, FrozenFeatures):
         return features_job(config, model, scenes, targets, dry)
     inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)

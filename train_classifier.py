@@ -11,7 +11,6 @@ from errors import UserError, run_script
 from evaluation.sheets import draw_data
 from experiment.config import Config
 from frozen.inputs import LiveInputs
-from frozen.recalibrate import recalibrate
 from pretrained_model import build_classifier
 from training.command import Job, train_command
 
@@ -29,7 +28,6 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
                       every_variant=training.variants == "all")
     classes = batches.pairing.classes
     model = build_classifier(section, len(classes)).to(fabric.device)
-    recalibrate(model, scenes, config.dataset.cache, dry)
     evaluation = NetworkEvaluation(classes, targets)
 
     def draw(folder: Path) -> None:

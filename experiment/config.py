@@ -124,9 +124,8 @@ class Model(Section):
     a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
     evaluation; activation: name of an elementwise one of torch.nn, in any case, which building the model checks;
     batchnorm: statistics of BatchNorm layers that do not train: `frozen` (those that came with the weights),
-    `recalibrated` (estimated once on the training images), `reference` (batch statistics while training, as in the
-    published runs; evaluation takes the running ones); normalize: subtract ImageNet's mean from what the network sees
-    and divide by its standard deviation.
+    `reference` (batch statistics while training, as in the published runs; evaluation takes the running ones);
+    normalize: subtract ImageNet's mean from what the network sees and divide by its standard deviation.
     """
 
     type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
@@ -138,7 +137,7 @@ class Model(Section):
     dimension: Annotated[int, Field(gt=0)] = 64
     knn: Annotated[int, Field(gt=0)] = 115
     activation: Activation = "relu"
-    batchnorm: Annotated[Literal["frozen", "recalibrated", "reference"], BeforeValidator(_lower)] = "frozen"
+    batchnorm: Annotated[Literal["frozen", "reference"], BeforeValidator(_lower)] = "frozen"
     normalize: Switch = False
 
     @model_validator(mode="after")
