@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from errors import UserError
+from reporting.metrics import metric_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
-from reporting.tables import CLASSIFIERS, Records, group, seed_values, spread, title_of
+from reporting.tables import CLASSIFIERS, Records, cell, group, seed_values, title_of
 
 COLUMNS = 3
 PANEL_HEIGHT = 1.85
@@ -57,10 +58,10 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
             for key, seeds in group(rows, pool, name, ("epoch",)).items():
                 _check_unique(seeds, key[0], epoch)
                 found, sizes = seed_values(key, seeds)
-                what = CLASSIFIERS.get(key[4], key[4]) if name == "accuracy" else name.removeprefix("loss/")
+                what = name.partition("/")[2] or CLASSIFIERS.get(key[4], key[4])
                 panel = what, title_of(key, len(sizes) if pool else 1)
-                values = [100 * value if name == "accuracy" else value for value in found.values()]
-                points[panel, key[0]].append((epoch, *spread(values), len(values)))
+                mean, std, _, count = cell(found.values(), metric_of(name))
+                points[panel, key[0]].append((epoch, mean, std, count))
     panels: Panels = defaultdict(list)
     for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
         panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))
@@ -93,7 +94,7 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
         _panel(ax, found, names)
         ax.set_title("\n".join([f"{what} loss" if metric == "loss" else what, *wrap(data, TITLE)]))
         ax.set_xlabel("epoch" if number + columns >= len(panels) else "")
-        ax.set_ylabel(("accuracy (%)" if metric == "accuracy" else "loss") if number % columns == 0 else "")
+        ax.set_ylabel(metric_of(metric).label if number % columns == 0 else "")
         if metric == "loss":
             _scale(ax, found)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
