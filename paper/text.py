@@ -1,6 +1,7 @@
 """The paper's tables as text: a block per column of the paper, numbered notes below."""
 
 import math
+from functools import reduce
 from itertools import chain
 
 from paper.tables import TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
@@ -43,7 +44,9 @@ def render(names: list[str], entries: list[Entry], style: str) -> str:
     for _, table, ours in chosen:
         if others := unplaced(table, ours):
             below.append(f"Measured too, but in no column of {table.title}: {'; '.join(others)}.")
-    return "\n".join(block.rstrip() + "\n" for block in blocks) + remarks(style, below)
+    # Added, as HTML that is joined to a plain text would be escaped no more.
+    return reduce(lambda above, block: above + "\n" + block, (block.rstrip() + "\n" for block in blocks)) + remarks(
+        style, below)
 
 
 def _grid(table: Table, column: Column, found: list[Line], notes: dict[str, int]) -> list[tuple[str, ...]]:
