@@ -47,21 +47,19 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
     are not finite, and records that do not say their epoch, are left out.
     """
-    by_metric: dict[str, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    by_epoch: dict[tuple[str, int], Records] = defaultdict(list)
     for row in records:
         wanted = row["metric"] == metric or row["metric"].startswith(f"{metric}/")
         if wanted and row["checkpoint"] == "epoch" and row["epoch"] is not None and math.isfinite(row["value"]):
-            by_metric[row["metric"]][row["epoch"]].append(row)
+            by_epoch[row["metric"], row["epoch"]].append(row)
     points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
-    for name, epochs in by_metric.items():
-        for epoch, rows in sorted(epochs.items()):
-            for key, seeds in group(rows, pool, name, ("epoch",)).items():
-                _check_unique(seeds, key[0], epoch)
-                found, sizes = seed_values(key, seeds)
-                what = name.partition("/")[2] or CLASSIFIERS.get(key[4], key[4])
-                panel = what, title_of(key, len(sizes) if pool else 1)
-                mean, std, _, count = cell(found.values(), metric_of(name))
-                points[panel, key[0]].append((epoch, mean, std, count))
+    for (name, epoch), rows in sorted(by_epoch.items(), key=lambda each: each[0]):
+        for key, seeds in group(rows, pool, name, ("epoch",)).items():
+            _check_unique(seeds, key[0], epoch)
+            found, sizes = seed_values(key, seeds)
+            what = name.partition("/")[2] or CLASSIFIERS.get(key[4], key[4])
+            mean, std, _, count = cell(found.values(), metric_of(name))
+            points[(what, title_of(key, len(sizes) if pool else 1)), key[0]].append((epoch, mean, std, count))
     panels: Panels = defaultdict(list)
     for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
         panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))
@@ -70,10 +68,7 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
 
 def _check_unique(seeds: dict[int, Records], experiment: str, epoch: int) -> None:
     for seed, rows in seeds.items():
-        values: dict[str, set[float]] = defaultdict(set)
-        for row in rows:
-            values[row["factor"]].add(row["value"])
-        if any(len(each) > 1 for each in values.values()):
+        if len({(row["factor"], row["value"]) for row in rows}) > len({row["factor"] for row in rows}):
             raise UserError(f"several runs hold different values for the same point: {experiment}, seed {seed}, epoch "
                             f"{epoch}; name the runs to use")
 

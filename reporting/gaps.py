@@ -5,8 +5,8 @@ from reporting.metrics import METRICS
 from reporting.tables import WEIGHTS, Records, cell, group, in_order, seed_values, slashed, title_of
 
 GAPS = {name: metric for name, metric in METRICS.items() if name.startswith("gap/")}
-HEADER = ("real dataset", "experiment", "weights", *(f"{gap.title} {gap.unit}".strip() for gap in GAPS.values()),
-          "seeds", "real sceneries")
+TITLES = tuple(f"{gap.title} {gap.unit}".strip() for gap in GAPS.values())
+HEADER = ("real dataset", "experiment", "weights", *TITLES, "seeds", "real sceneries")
 EXPLANATION = ("Domain classifier: balanced accuracy of a linear classifier of synthetic and real latents, "
                "cross-validated (50: chance, 100: separable). kNN overlap: share of synthetic latents among the ten "
                "nearest neighbours of real ones, relative to chance (0: apart, 1: mixed).")
