@@ -8,13 +8,14 @@ from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from autoencoder.board import sheet_epochs, write_projector, write_reconstructions
+from autoencoder.config import AutoencoderConfig
 from autoencoder.judge import LatentEvaluation
 from autoencoder.step import FeaturesStep, create_step
-from dataset import Batches, Scenes, open_targets
-from errors import UserError, run_script
+from dataset import Batches, Scenes, open_evaluation_datasets
+from errors import run_script
 from evaluation.embedding import embed, reconstruct
 from evaluation.sheets import draw_data, pick
-from experiment.config import Config
+from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs, uncached_because
 from frozen.recalibrate import recalibrate
 from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
@@ -22,15 +23,12 @@ from reporting.pictures import reconstruction_sheet
 from training.command import Job, few_steps, train_command
 
 
-def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
+def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
     """Build data, model, step and evaluation from a config; dry: for a dry run."""
-    if config.model.type == "classifier":
-        raise UserError("model.type: found 'classifier'; allowed here: conv, extractor "
-                        "(classifiers are trained with train_classifier.py)")
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     check_fits(config.model, size)
     scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = open_targets(config, scenes)
+    targets = open_evaluation_datasets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
     recalibrate(model, scenes, cache, dry)
     if isinstance(model, FrozenFeatures):
@@ -62,7 +60,8 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
                notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
 
 
-def features_job(config: Config, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes], dry: bool) -> Job:
+def features_job(config: AutoencoderConfig, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes],
+                 dry: bool) -> Job:
     """Return what becomes of frozen features: one batch of everything, which asks for no image, and the evaluation."""
     training, cache = config.training, config.dataset.cache
     plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *targets)]
@@ -95,4 +94,4 @@ def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Pat
 
 
 if __name__ == "__main__":
-    run_script(lambda: train_command(__doc__, build))
+    run_script(lambda: train_command(__doc__, AUTOENCODER, build))

@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from autoencoder.config import Training
 from autoencoder.step import AutoencoderStep
 from benchmarks import floor
 from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.config import Training
 from frozen.inputs import CachedInputs
 from model import ExtractorAE
 from readers.prepare import Prepared

@@ -17,6 +17,7 @@ from dataset import Batches, Scenes
 from errors import UserError
 from experiment.config import Config, load_config
 from experiment.run import Run, check_free, create, experiment_name, open_run
+from experiment.systems import System
 from memory import check_memory
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal
@@ -49,15 +50,17 @@ class Job:
     board: Callable[[SummaryWriter, int], None] | None = None
 
 
-def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
+def train_command(description: str, system: System, build: Callable[[Config, Fabric, bool], Job]) -> None:
     """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
 
+    system: whose configs are taken;
     build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
     """
     arguments = _parse(description)
     run = None
     if arguments.resume:
         run = open_run(Path(arguments.resume))
+        system.check(run.config.model.type, str(run.folder))
         if run.done:
             print(f"{run.folder} is finished; nothing to resume")
             return
@@ -68,6 +71,7 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
         config = run.config
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
+        system.check(config.model.type, arguments.config)
         experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))

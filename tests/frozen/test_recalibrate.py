@@ -4,8 +4,9 @@ import torch
 from torch.nn import functional as F
 from torch.optim.swa_utils import update_bn
 
+from autoencoder.config import Model
 from dataset import Scenes
-from experiment.config import Model, TargetDataset
+from experiment.config import EvaluationDataset
 from frozen.recalibrate import chosen_images, recalibrate
 from model import create_autoencoder
 from pretrained_model import Classifier, fingerprint
@@ -14,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def glyphs(cache, limit):
-    return Scenes(TargetDataset(name="glyphs", root="x", limit=limit), 32, str(cache), CPU)
+    return Scenes(EvaluationDataset(name="glyphs", root="x", limit=limit), 32, str(cache), CPU)
 
 
 def make(policy="recalibrated", seed=0, **options):

@@ -6,10 +6,10 @@ import re
 import pytest
 import torch
 
+from autoencoder.config import Model, Training
 from autoencoder.step import create_step
 from dataset import Batch
 from errors import UserError
-from experiment.config import Model, Training
 from model import create_autoencoder
 from training.command import create_fabric
 from training.loop import Loop
