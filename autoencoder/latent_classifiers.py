@@ -77,8 +77,8 @@ def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed
 
     `knn_cosine`, k nearest neighbours by cosine distance, is `knn` on latents of unit length, of which both distances
     have the same order (less latents of zeros, whose cosine distance is not defined). `logistic` takes latents at a
-    common scale. On a GPU, neighbours are looked for there, with the same predictions; everything else is
-    scikit-learn's.
+    common scale. On a GPU, neighbours are looked for there, with the same predictions but for ties in distance;
+    everything else is scikit-learn's.
     """
     check(name, codes, neighbours)
     if name == "knn_cosine":
@@ -86,9 +86,10 @@ def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed
     if name == "logistic":
         rescale = common_scale(latents)
         return Rescaled(create_classifier(name, neighbours, seed).fit(rescale(latents), codes), rescale)
+    # On a CPU scikit-learn is the faster one.
+    if name == "knn" and device.type != "cpu":
+        return NearestNeighbours(latents, codes, neighbours, device)
     with warnings.catch_warnings():
         # Many classes with a few samples each: scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        fitted = create_classifier(name, neighbours, seed).fit(latents, codes)
-    # On a CPU scikit-learn is the faster one.
-    return NearestNeighbours(fitted, latents, codes, device) if name == "knn" and device.type != "cpu" else fitted
+        return create_classifier(name, neighbours, seed).fit(latents, codes)

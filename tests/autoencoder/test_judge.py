@@ -180,9 +180,9 @@ def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):
     unseen, _ = blobs(1, seed=1)
     devices, gpu = [], torch.device("cuda", 1)
 
-    def search(classifier, latents, codes, device):
+    def search(latents, codes, k, device):
         devices.append(device)
-        return NearestNeighbours(classifier, latents, codes, torch.device("cpu"))
+        return NearestNeighbours(latents, codes, k, torch.device("cpu"))
 
     monkeypatch.setattr("autoencoder.latent_classifiers.NearestNeighbours", search)
     for name in CLASSIFIERS:

@@ -13,8 +13,8 @@ from PIL import Image
 from dataset import Scenes
 from errors import UserError
 from experiment.config import EvaluationDataset
+from files import open_regular
 from readers import create_reader
-from readers.files import open_regular
 from readers.images import open_grey
 from readers.prepare import prepare
 
@@ -254,10 +254,10 @@ def test_what_is_no_regular_file_is_named_and_left_out_on_request_and_never_read
         with socket.socket(socket.AF_UNIX) as endpoint:
             endpoint.bind(path.name)
     message = refusal(reader(tmp_path / "d", name))
-    assert message.startswith(f"{path}: no regular file, but a pipe, socket or device")
+    assert message.startswith(f"{path}: not a regular file, but a pipe, socket or device")
     assert len(reader(tmp_path / "d", name, skip_bad=True).listing().sceneries) == 5
     # Nor where the file was replaced after it was listed.
-    with pytest.raises(UserError, match=r"no regular file|cannot be reached"):
+    with pytest.raises(UserError, match=r"not a regular file|cannot be reached"):
         open_grey(path)
 
 
