@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -218,6 +219,17 @@ class Batches:
     def samples(self) -> int:
         """Return the number of anchors of an epoch."""
         return len(self.scenes.images) if self.every_variant else len(self.scenes)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what records of losses say: the dataset, and the number of anchors of an epoch."""
+        return self.scenes.identity | {"n": self.samples}
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Return what people want to know of the data."""
+        found = "; ".join([f"{len(self.pairing.classes)} classes", *self.scenes.left_out])
+        return (f"{self.scenes.title}: {len(self.scenes)} sceneries, {len(self.scenes.images)} images, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""

@@ -20,7 +20,10 @@ from frozen.inputs import create_inputs, uncached_because
 from frozen.recalibrate import recalibrate
 from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.command import Job, few_steps, train_command
+from training.command import Job, Judge, train_command
+
+# With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
+ENOUGH_STEPS = 3000
 
 
 def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
@@ -55,8 +58,7 @@ def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
         if epoch == training.epochs:
             write_projector(writer, model, datasets, epoch)
 
-    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
-               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
+    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
                notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
 
 
@@ -77,10 +79,24 @@ def features_job(config: AutoencoderConfig, model: FrozenFeatures, scenes: Scene
 
     # Principal components are fitted on all features.
     size = 4 * len(train.codes) * (len(model.center) if model.kind == "pca" else model.dimension) / 2**20
-    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
-               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
+    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
                notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
                       f"{size:,.0f} MiB of the training data in memory",))
+
+
+def judge(config: AutoencoderConfig, model: Autoencoder | FrozenFeatures, evaluation: LatentEvaluation) -> Judge:
+    """Return what judges a model while it trains: kNN; it makes sure that the other classifiers will work, too."""
+    return Judge(lambda: evaluation.rehearse(model, config.evaluation.classifiers),
+                 lambda: [found.row for found in evaluation.outcomes(model, ["knn"])])
+
+
+def few_steps(epochs: int, batches: int) -> tuple[str, ...]:
+    """Return the line to say when a run starts that has too few steps for an autoencoder to learn much, or nothing."""
+    steps = epochs * batches
+    if steps >= ENOUGH_STEPS:
+        return ()
+    return (f"warning: {steps:,} steps in all may be too few for an autoencoder to learn much; for {ENOUGH_STEPS:,}: "
+            f"--set training.epochs={-(-ENOUGH_STEPS // batches)}",)
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:

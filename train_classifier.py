@@ -14,7 +14,7 @@ from experiment.systems import CLASSIFIER
 from frozen.inputs import LiveInputs
 from frozen.recalibrate import recalibrate
 from pretrained_model import build_classifier
-from training.command import Job, train_command
+from training.command import Job, Judge, train_command
 
 
 def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
@@ -34,9 +34,8 @@ def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
         for each in (scenes, *targets):
             draw_data(each, folder)
 
-    return Job(scenes, ClassifierStep(model, training, fabric), batches,
-               evaluate=lambda: [found.row for found in evaluation.outcomes(model)],
-               rehearse=lambda: evaluation.rehearse(model), draw=draw)
+    judge = Judge(lambda: evaluation.rehearse(model), lambda: [found.row for found in evaluation.outcomes(model)])
+    return Job(ClassifierStep(model, training, fabric), batches, judge, batches.identity, batches.about, draw)
 
 
 if __name__ == "__main__":

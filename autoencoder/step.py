@@ -153,6 +153,9 @@ class FeaturesStep:
     def __init__(self, model: FrozenFeatures, features: Callable[[], np.ndarray]):
         self.model, self.features = model, features
 
+    def begin(self, epoch: int) -> None:
+        pass
+
     def update(self, batch: Any) -> dict[str, Tensor]:
         if self.model.kind == "pca":
             self.model.fit(self.features())

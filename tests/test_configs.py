@@ -68,7 +68,7 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     assert bool(trainable) is not nothing_trains
     assert len(moved) > 0.5 * len(trainable) or nothing_trains
     job.step.model.eval()
-    rows = job.evaluate()
+    rows = job.judge.rows()
     assert [row["dataset"] for row in rows] == [target.name for target in config.evaluation.datasets]
 
 

@@ -75,6 +75,18 @@ def test_a_damaged_training_state_is_refused_before_anything_is_restored(after_a
     assert not continued.step.state()["optimizer"]["state"]
 
 
+def test_a_step_is_told_each_epoch_that_begins(after_an_epoch, monkeypatch, tmp_path):
+    _, loop = after_an_epoch
+    continued, told = loop(), []
+    continued.epochs = 3
+    monkeypatch.setattr(continued.step, "begin", told.append)
+    progress = continued.resume()
+    # The folder is other tests' as well.
+    continued.checkpoints = tmp_path
+    continued.run(progress)
+    assert told == [2, 3]
+
+
 def test_a_whole_training_state_is_restored_and_that_of_another_optimizer_is_not(after_an_epoch):
     folder, loop = after_an_epoch
     continued = loop()
