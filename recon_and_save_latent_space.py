@@ -25,6 +25,7 @@ from evaluation.command import create_parser, open_trained
 from evaluation.sheets import pick
 from evaluation.trained import restore
 from experiment.run import describe_environment
+from experiment.systems import AUTOENCODER
 from reporting.pictures import verdict_sheet
 from training.journal import selection
 from utils import choose_device
@@ -34,9 +35,9 @@ TARGETS = {"none": "target:\ninput", "scene": "target:\nother\nvariant", "instan
 
 def main() -> None:
     arguments = parse()
-    runs = open_trained(arguments, "train_ae.py", ("conv", "extractor"))
-    for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
-        trained = TrainedAutoencoder(run, config, choose_device(config.training.device, config.training.gpu))
+    runs = open_trained(arguments, AUTOENCODER)
+    for run in tqdm(runs, desc="runs", unit="run", disable=None):
+        trained = TrainedAutoencoder(run, choose_device(run.config.training.device, run.config.training.gpu))
         # The training dataset is drawn and saved anyway.
         trained.targets = [scenes for scenes in trained.targets if scenes.identity != trained.train.identity]
         for checkpoint in arguments.checkpoint or run.saved:

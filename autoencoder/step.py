@@ -10,6 +10,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autoencoder.config import Training
 from autoencoder.losses import (
     RECONSTRUCTION_LOSSES,
     discriminator_loss,
@@ -20,7 +21,6 @@ from autoencoder.losses import (
 )
 from dataset import Batch
 from errors import UserError
-from experiment.config import Training
 from model import VAE, Autoencoder, FactorVAE, FrozenFeatures
 from training.optimising import SingleOptimizerStep, create_optimizer
 
@@ -152,6 +152,9 @@ class FeaturesStep:
 
     def __init__(self, model: FrozenFeatures, features: Callable[[], np.ndarray]):
         self.model, self.features = model, features
+
+    def begin(self, epoch: int) -> None:
+        pass
 
     def update(self, batch: Any) -> dict[str, Tensor]:
         if self.model.kind == "pca":

@@ -22,9 +22,9 @@ from autoencoder.judge import LatentEvaluation
 from autoencoder.latent_classifiers import fit
 from autoencoder.step import create_step
 from benchmarks.common import describe, print_table, seconds, write_json
-from dataset import Batches, Inputs, Scenes, open_targets
+from dataset import Batches, Inputs, Scenes, open_evaluation_datasets
 from errors import run_script
-from experiment.config import Config, TargetDataset, load_config
+from experiment.config import Config, EvaluationDataset, load_config
 from frozen.inputs import create_inputs
 from model import Autoencoder, create_autoencoder
 from readers import create_reader
@@ -79,13 +79,13 @@ def parse() -> argparse.Namespace:
 def stages(config: Config, fabric: Fabric) -> list[dict]:
     """Return a row per stage."""
     device, training = fabric.device, config.training
-    whole = [sizes(section) for section in (config.dataset, *config.targets())]
+    whole = [sizes(section) for section in (config.dataset, *config.evaluation_datasets())]
     opened: list[Scenes] = []
     fed: list[Inputs] = []
 
     def prepare() -> None:
         opened.append(Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device))
-        opened.extend(open_targets(config, opened[0]))
+        opened.extend(open_evaluation_datasets(config, opened[0]))
 
     def extract() -> None:
         fed.extend(create_inputs(model, scenes, config.dataset.cache) for scenes in opened)
@@ -120,7 +120,7 @@ def stage(name: str, items: int, spent: float, full_items: int) -> dict:
             "full_seconds": spent / items * full_items}
 
 
-def sizes(section: TargetDataset) -> tuple[int, int]:
+def sizes(section: EvaluationDataset) -> tuple[int, int]:
     """Return the number of sceneries and of images of a whole dataset, whatever its limit."""
     listing = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad).listing()
     return len(listing.sources), sum(map(len, listing.sources))

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from autoencoder.config import Training
 from autoencoder.step import AutoencoderStep
 from benchmarks.common import describe, in_child, print_table, seconds, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.config import Training
 from frozen.inputs import CachedInputs
 from model import ExtractorAE
 from readers.prepare import Prepared

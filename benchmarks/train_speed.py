@@ -146,7 +146,7 @@ def serve_plain(connection: Connection, config: Config, files: Path, device: str
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     step, batches, _ = ours(config, scenes, fabric)
     plain = make_plain(step, config, fabric)
-    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, config.training.impossible)
+    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, batches.impossible)
     extract = (lambda images: images) if isinstance(step, ClassifierStep) else plain.model.extract
     endless = plain_batches(samples, batches.batch_size, extract, batches.second, fabric.device)
     plain.model.train()

@@ -32,11 +32,12 @@ def data(tmp_path_factory):
 def tiny(path: Path, data: Path, cache: Path) -> Config:
     """Load a config for a few sceneries, random weights and few neighbours; everything else stays."""
     config = load_config(path, [f"dataset.root={data}", f"dataset.cache={cache}", "training.batch_size=4",
-                                "training.device=cpu", "model.knn=1", "dataset.limit=8"])
+                                "training.device=cpu", "dataset.limit=8"])
     targets = [target.model_copy(update={"limit": 4}) for target in config.evaluation.datasets]
     # The schema refuses to freeze random weights, and rightly so: here only shapes and the course of things count.
     # Of eight sceneries there are no more than eight principal components.
     fewer = {"dimension": 4} if config.model.variation == "features" else {}
+    fewer |= {} if config.model.type == "classifier" else {"knn": 1}
     model = config.model.model_copy(update={"weights": "none", **fewer})
     evaluation = config.evaluation.model_copy(update={"datasets": targets})
     return config.model_copy(update={"model": model, "evaluation": evaluation})
@@ -67,7 +68,7 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     assert bool(trainable) is not nothing_trains
     assert len(moved) > 0.5 * len(trainable) or nothing_trains
     job.step.model.eval()
-    rows = job.evaluate()
+    rows = job.judge.rows()
     assert [row["dataset"] for row in rows] == [target.name for target in config.evaluation.datasets]
 
 
@@ -94,6 +95,8 @@ def test_names_say_what_is_inside(path):
         assert (backbone in parts) <= (config.model.extractor == backbone)
     assert config.model.variation in {"tae": ("tae",), "vae": ("vae",), "pretrained": ("pretrained",),
                                       "scratch": ("scratch",)}.get(parts[-1], (config.model.variation,))
+    if config.model.type == "classifier":
+        return
     wanted = "instance" if "ii" in parts else "scene" if "i" in parts else "none"
     assert config.training.impossible == wanted
     for loss in ("bce", "ssim"):

@@ -11,7 +11,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from autoencoder.saved_latents import load
 from experiment import predictions, records
 from experiment.config import load_config
-from training.command import few_steps
+from train_ae import few_steps
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
@@ -98,7 +98,7 @@ def test_a_run_killed_before_its_first_checkpoint_ends_alike(script, run):
 
 
 @pytest.mark.parametrize(("options", "message"), [
-    (("--profile", 2, "--set", *FEATURES), "--profile: nothing trains with model.variation 'features'"),
+    (("--profile", 2, "--set", *FEATURES), "--profile: nothing trains with this config"),
     (("--set", *FEATURES, "model.dimension=41"), "model.dimension: found 41, but 40 training features"),
     (("--set", *FEATURES, "model.type=conv"), "variation 'features' does not go with type 'conv'"),
     (("--set", *FEATURES, "model.features=max"), "model.features: 'max' is not known"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from autoencoder.config import Model
 from errors import UserError
-from experiment.config import Model
 from model import check_fits, create_autoencoder
 
 

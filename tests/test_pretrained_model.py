@@ -5,8 +5,8 @@ import torch
 import torchvision
 from torch.nn import functional as F
 
+from autoencoder.config import Model
 from errors import UserError
-from experiment.config import Model
 from model import create_autoencoder
 from pretrained_model import (
     Classifier,

@@ -211,6 +211,18 @@ def counted(gather, seen):
 def test_a_classifier_run_serves_as_extractor_weights(script, config_file, tmp_path):
     classifier = tmp_path / "classifier"
     assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", classifier)[0] == 0
+    # As it was when the config of a classifier held the keys of autoencoders.
+    path = classifier / "cfg.toml"
+    old = path.read_text().replace("[model]", '[model]\ndimension = 64\nknn = 115\nactivation = "relu"')
+    old = old.replace("[training]", '[training]\nloss = "ssim"\nmake_scene_impossible = false\ntc_weight = 0.0')
+    path.write_text(old.replace("[evaluation]", '[evaluation]\nclassifiers = ["knn"]') if "[evaluation]\n" in old
+                    else old + '[evaluation]\nclassifiers = ["knn"]\n')
+    (classifier / "done").unlink()
+    for name, *arguments in (("train_classifier.py", "--resume", classifier), ("eval_classifier.py", classifier),
+                             ("calculate_mean_and_var_accuracy.py", classifier)):
+        code, out, err = script(name, *arguments)
+        assert code == 0, err
+    assert "handwritten" in out
     code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "ae",
                           "--set", f"model.weights={classifier}")
     assert code == 0, err
@@ -237,7 +249,7 @@ MISTAKES = [
                  ["two are called handwritten"], id="two targets of one name"),
     pytest.param(["dataset.limit=1", "model.knn=1"], ["no label of glyphs has a negative"], id="no negative"),
     pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
-    pytest.param(["model.type=classifier"], ["variation 'tae' does not go with type 'classifier'"], id="variation"),
+    pytest.param(["model.type=classifier"], ["'model.dimension' is not known", "allowed: model.type"], id="system"),
     pytest.param(["model.variation=vae"], ["variation 'vae' does not go with type 'extractor'", "allowed: ae, tae"],
                  id="VAE with an extractor"),
     pytest.param(["model.type=conv", "model.variation=factorvae"], ["training.tc_weight", "found 0", "above 0"],

@@ -1,10 +1,10 @@
 """The command line and the course of a training script, from the config to the closed run folder."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -13,51 +13,70 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from dataset import Batches, Scenes
 from errors import UserError
 from experiment.config import Config, load_config
 from experiment.run import Run, check_free, create, experiment_name, open_run
+from experiment.systems import System
 from memory import check_memory
 from pretrained_model import frozen_fingerprint
-from training.journal import Journal
+from training.journal import Journal, score
 from training.loop import Loop
 from training.optimising import Step
 from training.profile import profile_steps
 from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
-# With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
-ENOUGH_STEPS = 3000
+
+
+class Batches(Protocol):
+    """The batches of each epoch, which follow from its number alone, and how many there are."""
+
+    def epoch(self, number: int) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass
+class Judge:
+    """How a model is judged.
+
+    rehearse: checks that it can work, cheaply; rows: what records say of the model as it is, the first of which chooses
+    the best weights.
+    """
+
+    rehearse: Callable[[], None]
+    rows: Callable[[], list[dict[str, Any]]]
 
 
 @dataclass
 class Job:
     """What a training script makes of a config.
 
-    evaluate: rows of accuracies, the first of which chooses the best weights; rehearse: checks that evaluation can
-    work, cheaply; draw: writes pictures of data and results to a folder; notes: lines to say when the run starts;
-    board: writes pictures of the model after an epoch to TensorBoard.
+    identity: what records of losses say, the training dataset and the samples of an epoch (`n`); about: lines on the
+    data for the dry run; pictures: writes those of data and results to a folder; notes: lines to say when the run
+    starts; board: writes pictures of the model after an epoch to TensorBoard.
     """
 
-    scenes: Scenes
     step: Step
     batches: Batches
-    evaluate: Callable[[], list[dict[str, Any]]]
-    rehearse: Callable[[], None]
-    draw: Callable[[Path], None]
+    judge: Judge
+    identity: dict[str, Any]
+    about: tuple[str, ...]
+    pictures: Callable[[Path], None]
     notes: tuple[str, ...] = ()
     board: Callable[[SummaryWriter, int], None] | None = None
 
 
-def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
+def train_command(description: str, system: System, build: Callable[[Config, Fabric, bool], Job]) -> None:
     """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
 
+    system: whose configs are taken;
     build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
     """
     arguments = _parse(description)
     run = None
     if arguments.resume:
         run = open_run(Path(arguments.resume))
+        system.check(run.config.model.type, str(run.folder))
         if run.done:
             print(f"{run.folder} is finished; nothing to resume")
             return
@@ -68,6 +87,7 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
         config = run.config
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
+        system.check(config.model.type, arguments.config)
         experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))
@@ -76,15 +96,16 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     seed_everything("model", config.training.seed)
     fabric = create_fabric(device, config.training.precision)
     job = build(config, fabric, arguments.dry_run)
-    _rehearse(job)
+    _rehearse(job, device)
     if arguments.profile and not trainable(job.step.model):
-        raise UserError("--profile: nothing trains with model.variation 'features', so there are no steps to look into")
+        raise UserError("--profile: nothing trains with this config, so there are no steps to look into")
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
     if arguments.profile:
         trace = Path(f"{Path(arguments.config).stem}.trace.json")
-        print(profile_steps(job.step, job.batches, arguments.profile, trace))
+        each = job.identity["n"] / len(job.batches)
+        print(profile_steps(job.step, job.batches.epoch, each, arguments.profile, trace))
         return
     if run is None:
         name = experiment_name(arguments.name, arguments.config)
@@ -129,27 +150,24 @@ def trainable(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _rehearse(job: Job) -> None:
+def _rehearse(job: Job, device: torch.device) -> None:
     """Send one batch forward and backward and one image of each dataset through evaluation; nothing is kept."""
-    if job.scenes.device.type == "cpu":
+    if device.type == "cpu":
         check_memory(8 * trainable(job.step.model), "training: gradients and moments of the weights")
-    generator = torch.Generator(job.scenes.device).manual_seed(0)
-    count = min(job.batches.batch_size, len(job.scenes))
     # Drawn in evaluation mode, as a draw in training mode may move the statistics of a frozen extractor.
     job.step.model.eval()
-    batch = job.batches.draw(torch.arange(count, device=job.scenes.device), generator)
+    batch = next(job.batches.epoch(0))
     job.step.model.train()
     job.step.rehearse(batch)
     job.step.model.eval()
-    job.rehearse()
+    job.judge.rehearse()
 
 
 def _summary(config: Config, job: Job, device: torch.device) -> str:
-    model, scenes = job.step.model, job.scenes
+    model = job.step.model
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable(model)
     return "\n".join([
-        f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
-        f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
+        *job.about,
         f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
         *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []),
         *job.notes,
@@ -158,30 +176,21 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
 
 
 
-def few_steps(epochs: int, batches: int) -> tuple[str, ...]:
-    """Return the line to say when a run starts that has too few steps for an autoencoder to learn much, or nothing."""
-    steps = epochs * batches
-    if steps >= ENOUGH_STEPS:
-        return ()
-    return (f"warning: {steps:,} steps in all may be too few for an autoencoder to learn much; for {ENOUGH_STEPS:,}: "
-            f"--set training.epochs={-(-ENOUGH_STEPS // batches)}",)
-
-
 def _train(run: Run, job: Job) -> None:
     training = run.config.training
 
     def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
-        rows = job.evaluate() if due else []
+        rows = job.judge.rows() if due else []
         journal.epoch(epoch, losses, rows)
         if job.board:
             job.board(journal.board, epoch)
-        return rows[0]["value"] if rows else None
+        return score(rows[0]) if rows else None
 
     loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,
                 seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
                 finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model))
     progress = loop.resume()
-    journal = Journal(run, job.scenes.identity, job.batches.samples, progress.epoch)
+    journal = Journal(run, job.identity, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
     for note in job.notes:
         journal.log.info(note)
@@ -192,7 +201,7 @@ def _train(run: Run, job: Job) -> None:
         journal.log.info(str(error))
         raise UserError(f"{run.folder}: {error}") from None
     job.step.model.eval()
-    job.draw(run.images)
+    job.pictures(run.images)
     journal.close(progress.epoch, progress.best_epoch)
     run.finish()
     journal.log.info(f"{run.folder}: finished")

@@ -72,6 +72,7 @@ class Loop:
         # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone.
         seed_everything("training", self.seed, epoch)
         self.step.model.train()
+        self.step.begin(epoch)
         history: list[dict[str, Tensor]] = []
         for batch in self.batches(epoch):
             history.append(self.step.update(batch))

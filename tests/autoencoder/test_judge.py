@@ -4,6 +4,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from autoencoder.config import CLASSIFIERS
 from autoencoder.judge import LatentEvaluation
 from autoencoder.latent_classifiers import fit
 from autoencoder.neighbours import NearestNeighbours
@@ -11,7 +12,7 @@ from classifier.judge import NetworkEvaluation
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import embed
-from experiment.config import CLASSIFIERS, TargetDataset
+from experiment.config import EvaluationDataset
 from readers import READERS
 from readers.base import Reader
 from readers.labels import label_codes
@@ -48,7 +49,7 @@ class Halves(torch.nn.Module):
 @pytest.fixture
 def cabins(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "seats", Seats)
-    return [Scenes(TargetDataset(name="seats", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
+    return [Scenes(EvaluationDataset(name="seats", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
             for split in ("train", "test")]
 
 

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
+from autoencoder.config import Model
 from dataset import Scenes
 from errors import UserError
-from experiment.config import Model, TargetDataset
+from experiment.config import EvaluationDataset
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs, photometric, uncached_because
 from model import create_autoencoder
 from readers import READERS
@@ -21,7 +22,7 @@ class MirroredGlyphs(Glyphs):
 @pytest.fixture
 def scenes(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "mirrored", MirroredGlyphs)
-    section = TargetDataset(name="mirrored", root="x", limit=7)
+    section = EvaluationDataset(name="mirrored", root="x", limit=7)
     return Scenes(section, 32, str(tmp_path), torch.device("cpu"))
 
 
@@ -82,7 +83,7 @@ def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
         next(other.extractor.parameters()).mul_(1.01)
     create_inputs(other, scenes, tmp_path)
     create_inputs(make(layer=-4), scenes, tmp_path)
-    fewer = Scenes(TargetDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
+    fewer = Scenes(EvaluationDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
     create_inputs(make(), fewer, tmp_path)
     create_inputs(make(normalize=True), scenes, tmp_path)
     assert len(list((tmp_path / "features").glob("mirrored-*"))) == 5

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from experiment.config import Config, load_config
+from autoencoder.config import AutoencoderConfig
+from experiment.config import load_config
 from paper.placement import departures, is_as_published, paper_name, paper_row
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7
 
@@ -10,7 +11,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "cfg").glob("*.toml"))
 
 
 def config(training=None, model=None, dataset=None):
-    return Config.model_validate({
+    return AutoencoderConfig.model_validate({
         "dataset": {"name": "mpi3d", "factor": "toy", "image_size": 64, **(dataset or {})},
         "model": {"type": "conv", "variation": "ae", "dimension": 10, **(model or {})},
         "training": {"epochs": 100, "loss": "bce", **(training or {})},
@@ -108,7 +109,7 @@ S6, S7 = "nocar_resnet50_ii_e_tae", "mnist_ii_e_ae"
      ("frozen features (flat)",), ["model.weights = none (imagenet)"]),
     (S6, ["model.type=conv", "training.learning_rate=5e-4"], ("-", "II-TAE"),
      ["training.learning_rate = 0.0005 (0.0001)"]),
-    ("nocar_vgg11_scratch", ["training.loss=mse", "model.dimension=3"], ("VGG-11", "Scratch"), []),
+    ("nocar_vgg11_scratch", ["training.frequency=2"], ("VGG-11", "Scratch"), []),
     ("nocar_vgg11_pretrained", ["training.seed=7", "training.gpu=1", "dataset.root=elsewhere"],
      ("VGG-11", "Pre-trained"), []),
 ])

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dataset import Scenes
 from errors import UserError
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from files import open_regular
 from readers import create_reader
 from readers.images import open_grey
@@ -192,7 +192,7 @@ def test_unusual_and_very_long_names_are_read_and_shown_in_one_line(tmp_path, na
     paths = dataset(data, "sviro")
     odd = paths[0].with_name(f"{name[:100]}_GT_3_3_3.png")
     paths[0].rename(odd)
-    section = TargetDataset(name="sviro", factor="i3", root=str(data))
+    section = EvaluationDataset(name="sviro", factor="i3", root=str(data))
     scenes = Scenes(section, 16, str(tmp_path / "cache"), torch.device("cpu"))
     assert odd.stem in scenes.names
     odd.write_bytes(b"")
