@@ -34,7 +34,7 @@ try: env
 
 test: env
 	$(BIN)/ruff check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 clean:
 	rm -rf .venv cache results

@@ -141,7 +141,7 @@ def test_a_classifier_has_no_latents(script, config_file, tmp_path):
     run = tmp_path / "classifier"
     assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", run)[0] == 0
     code, _, err = script(SAVE, run)
-    assert (code, "allowed: runs of train_ae.py" in err) == (2, True)
+    assert (code, "which train_classifier.py trains; allowed: conv, extractor" in err) == (2, True)
 
 
 def test_a_run_without_evaluation_datasets_is_drawn_alone(script, trained):

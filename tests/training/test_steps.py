@@ -251,6 +251,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_epoch_and_batch(tmp_p
     class Diverging:
         model = torch.nn.Linear(1, 1)
 
+        def begin(self, epoch):
+            pass
+
         def update(self, batch):
             return {"total": torch.tensor(float(batch)), "triplet": torch.tensor(0.0)}
 
