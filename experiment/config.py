@@ -20,7 +20,7 @@ VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "ta
               "classifier": ("scratch", "pretrained")}
 
 # Keys that say where an experiment runs, not what it is.
-PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
+PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "dataset.cache")
 
 DEEPEST = 10
 # The parser takes hours for long ones.
@@ -158,8 +158,9 @@ class Training(Section):
     target is another scenery of the class, under another variant (II-, which wins where both are set);
     kl_weight, tc_weight: weights of the KL divergence (beta) and of the FactorVAE's total correlation (gamma), which
     other models do without;
-    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: `32`
-    bits, or `bf16` for mixed precision.
+    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; devices: the
+    GPUs (from that one on), or processes on a CPU, that share each batch; precision: `32` bits, or `bf16` for mixed
+    precision.
     """
 
     batch_size: Annotated[int, Field(gt=0)] = 64
@@ -178,6 +179,7 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     device: Annotated[str, BeforeValidator(_device)] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
+    devices: Annotated[int, Field(ge=1)] = 1
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
 
     @property
