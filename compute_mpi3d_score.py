@@ -24,9 +24,10 @@ from evaluation.image_metrics import LPIPS_LEAST_PIXELS, METRICS, Metric, create
 from evaluation.ssim import ssim
 from evaluation.trained import check_overrides, check_run, restore
 from experiment import records
-from experiment.config import Config, TargetDataset
+from experiment.config import Config, EvaluationDataset
 from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
+from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs
 from model import Autoencoder
 from paper.mpi3d import Origin, render, summarise
@@ -43,13 +44,14 @@ SHOWN = 10
 def main() -> None:
     arguments = parse()
     folders = expand(arguments.runs)
-    runs = [open_run(folder) for folder in folders]
+    check_overrides(arguments.set, folders)
+    runs = [open_run(folder, arguments.set) for folder in folders]
     check(runs, arguments)
     warn_of_mixture(folders)
     if not arguments.recorded:
         metrics = wanted_metrics(arguments.metric)
         for run in tqdm(runs, desc="runs", unit="run", disable=None):
-            for row in score(run, arguments.set, arguments.checkpoint, metrics, arguments.limit):
+            for row in score(run, arguments.checkpoint, metrics, arguments.limit):
                 epoch = "unknown" if row["epoch"] is None else row["epoch"]
                 tqdm.write(f"{run.folder}  {row['checkpoint']} (epoch {epoch})  {row['metric']}  "
                            f"{row['value']:.4f}  (n = {row['n']})", file=sys.stderr)
@@ -80,14 +82,16 @@ def parse() -> argparse.Namespace:
 
 def check(runs: list[Run], arguments: argparse.Namespace) -> None:
     """Refuse what cannot be computed, before anything is."""
-    check_overrides(arguments.set, runs)
     if arguments.recorded and (arguments.metric or arguments.checkpoint or arguments.limit):
         raise UserError("--recorded: tabulates all that the records hold; allowed with it: --format, --out")
     if arguments.limit is not None and arguments.limit < 1:
         raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
     seeds: dict[tuple[Any, ...], Run] = {}
     for run in runs:
-        check_run(run, arguments.checkpoint, "train_ae.py", ("conv", "extractor"))
+        check_run(run, arguments.checkpoint, AUTOENCODER)
+        if run.config.model.variation == "features":
+            raise UserError(f"{run.folder}: frozen features have no decoder, so there are no reconstructions to score; "
+                            "allowed: runs of an autoencoder")
         dataset = run.config.dataset
         if dataset.name != "mpi3d" or dataset.factor not in (["toy"], ["realistic"]):
             found = ", ".join([dataset.name, *dataset.factor])
@@ -116,10 +120,10 @@ def wanted_metrics(names: list[str] | None) -> dict[str, Metric]:
         return create_metrics(name for name in METRICS if name != "lpips")
 
 
-def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics: dict[str, Metric],
+def score(run: Run, checkpoints: list[str] | None, metrics: dict[str, Metric],
           limit: int | None) -> list[dict[str, Any]]:
     """Add the records of a run's checkpoints, draw their pictures, and return the records."""
-    config = open_run(run.folder, overrides).config
+    config = run.config
     device = choose_device(config.training.device, config.training.gpu)
     real, synthetic = open_domains(config, limit, device)
     partner = partners(real, synthetic)
@@ -147,8 +151,9 @@ def score(run: Run, overrides: list[str], checkpoints: list[str] | None, metrics
 def open_domains(config: Config, limit: int | None, device: torch.device) -> tuple[Scenes, Scenes]:
     """Open real images, at most `limit`, and all synthetic ones, also where training was limited to some of them."""
     synthetic = config.dataset.model_copy(update={"limit": None})
-    real = TargetDataset(name="mpi3d", factor=["real"], root=config.dataset.root)
-    real = next((target for target in config.targets() if (target.name, target.factor) == ("mpi3d", ["real"])), real)
+    real = EvaluationDataset(name="mpi3d", factor=["real"], root=config.dataset.root)
+    named = (each for each in config.evaluation_datasets() if (each.name, each.factor) == ("mpi3d", ["real"]))
+    real = next(named, real)
     first, second = (create_reader(each.name, each.root, each.factor, each.split) for each in (real, synthetic))
     if first.factor_sizes() != second.factor_sizes():
         raise UserError(f"{real.root}: the factors of mpi3d, real, have {first.factor_sizes()} values, those of "

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from autoencoder.pairing import Impossible, Pairing
 from errors import UserError
-from experiment.config import Config, TargetDataset
+from experiment.config import Config, EvaluationDataset
 from experiment.records import dataset_file_name
 from memory import check_memory
 from readers import create_reader
@@ -31,7 +32,7 @@ class Scenes:
     splits: of the sceneries; dropped: reason -> sources that are left out.
     """
 
-    def __init__(self, section: TargetDataset, size: int, cache: str, device: torch.device):
+    def __init__(self, section: EvaluationDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
         reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad)
         check_memory(CHUNK * reader.channels * size**2,
@@ -132,10 +133,10 @@ class Scenes:
         return index, flip, codes
 
 
-def open_targets(config: Config, train: Scenes) -> list[Scenes]:
+def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
     """Open the evaluation datasets of a config; UserError for one that a model of `train` cannot be judged on."""
     targets = []
-    for section in config.targets():
+    for section in config.evaluation_datasets():
         scenes = Scenes(section, config.dataset.image_size, config.dataset.cache, train.device)
         if not set(scenes.classes) <= set(train.classes) or scenes.labels.shape[1] != train.labels.shape[1]:
             raise UserError(f"evaluation.datasets: {scenes.title} has other classes ({_shortened(scenes)}) than "
@@ -237,6 +238,17 @@ class Batches:
     def samples(self) -> int:
         """Return the number of anchors of an epoch."""
         return len(self.scenes.images) if self.every_variant else len(self.scenes)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Return what records of losses say: the dataset, and the number of anchors of an epoch."""
+        return self.scenes.identity | {"n": self.samples}
+
+    @property
+    def about(self) -> tuple[str, ...]:
+        """Return what people want to know of the data."""
+        found = "; ".join([f"{len(self.pairing.classes)} classes", *self.scenes.left_out])
+        return (f"{self.scenes.title}: {len(self.scenes)} sceneries, {len(self.scenes.images)} images, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""

@@ -28,7 +28,7 @@ MOST_TEXT = 16_000_000
 MOST_SHRUNK, HARMLESS = 200, 64_000_000
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BinaryIO:
     """Open a file for reading bytes; OSError for what is no regular file, which may never end or never begin."""
     # Without waiting, a pipe opens at once, and what was opened is what is looked at.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

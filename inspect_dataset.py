@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from dataset import Batches, Scenes, open_targets
+from autoencoder.config import AutoencoderConfig
+from dataset import Batches, Scenes, open_evaluation_datasets
 from errors import run_script
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config, load_config
@@ -26,7 +27,7 @@ def main() -> None:
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
     folder = Path(arguments.out or Path("results") / "inspect" / Path(arguments.config).stem)
     folder.mkdir(parents=True, exist_ok=True)
-    targets = open_targets(config, train)
+    targets = open_evaluation_datasets(config, train)
     batches = create_batches(config, train)
     pictures = []
     for scenes in (train, *targets):
@@ -49,8 +50,10 @@ def parse() -> argparse.Namespace:
 def create_batches(config: Config, scenes: Scenes) -> Batches:
     """Return batches of images that are drawn as in training."""
     training = config.training
-    return Batches(scenes, scenes.gather, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                   impossible=training.impossible, every_variant=training.variants == "all")
+    pairs = {"triplet": config.model.variation == "tae", "impossible": training.impossible} if isinstance(
+        config, AutoencoderConfig) else {}
+    return Batches(scenes, scenes.gather, training.batch_size, training.seed, every_variant=training.variants == "all",
+                   **pairs)
 
 
 def counts(scenes: Scenes) -> str:

@@ -1,12 +1,18 @@
-"""Autoencoders: convolutional and variational (Tables S1 and S2), with a frozen extractor (Tables S3 and S4)."""
+"""Autoencoders: convolutional and variational (Tables S1 and S2), with a frozen extractor (Tables S3 and S4).
+
+And the baseline that trains nothing: the extractor's features themselves.
+"""
 
 import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
+import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from autoencoder.layers import Upsample
 from errors import UserError, choice_error
@@ -152,28 +158,23 @@ class FactorVAE(VAE):
         self.discriminator = nn.Sequential(*hidden, nn.Linear(DISCRIMINATOR_WIDTH, 2))
 
 
-class ExtractorAE(Autoencoder):
-    """The extractor autoencoder of Tables S3 and S4: frozen backbone, summariser, encoder, decoder.
+class FrozenExtractor(nn.Module):
+    """The part of a model that sees images through a frozen backbone.
 
     The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
     frozen_part: what it is, for people.
     """
 
-    def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
-                 weights: str, batchnorm: str = "frozen", normalize: bool = False):
-        super().__init__(image_size, channels, dimension, activation)
-        act = find_activation(activation)
+    def build(self, image_size: int, extractor: str, layer: int, weights: str, batchnorm: str,
+              normalize: bool) -> tuple[int, int]:
+        """Add the backbone; return channels c and side h = w of what `extract` returns."""
         backbone = build_extractor(extractor, layer, weights, image_size)
         self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
         self.frozen = Frozen(self.extractor, batchnorm)
         self.frozen_part = f"{extractor} cut at {layer}, weights {weights}, batchnorm {batchnorm}"
-        side = backbone.size // 2 - 3
-        self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(backbone.channels, HIDDEN, 4))
-        self.encoder = nn.Sequential(
-            act(), nn.Flatten(), nn.Linear(HIDDEN * side**2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
-        )  # fmt: skip
+        return backbone.channels, backbone.size // 2
 
-    def train(self, mode: bool = True) -> "ExtractorAE":
+    def train(self, mode: bool = True) -> "FrozenExtractor":
         super().train(mode)
         self.frozen.train(mode)
         return self
@@ -185,7 +186,22 @@ class ExtractorAE(Autoencoder):
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:
         """Return the pooled frozen features (n, c, h, w) of images (n, C, H, W) in [0, 1]."""
-        return self.conv[0](self.extractor(self.scale(images)))
+        return F.avg_pool2d(self.extractor(self.scale(images)), 2)
+
+
+class ExtractorAE(FrozenExtractor, Autoencoder):
+    """The extractor autoencoder of Tables S3 and S4: frozen backbone, summariser, encoder, decoder."""
+
+    def __init__(self, image_size: int, channels: int, dimension: int, activation: str, extractor: str, layer: int,
+                 weights: str, batchnorm: str = "frozen", normalize: bool = False):
+        super().__init__(image_size, channels, dimension, activation)
+        act = find_activation(activation)
+        channels, side = self.build(image_size, extractor, layer, weights, batchnorm, normalize)
+        # The pooling is part of `extract`; it is here for the published numbering of the layers.
+        self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, HIDDEN, 4))
+        self.encoder = nn.Sequential(
+            act(), nn.Flatten(), nn.Linear(HIDDEN * (side - 3) ** 2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
+        )  # fmt: skip
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(self.conv[1](features))
@@ -203,19 +219,61 @@ def check_fits(section, image_size: int) -> None:
     check_memory(needed, f"model.dimension = {section.dimension} at dataset.image_size = {image_size}: the weights")
 
 
+class FrozenFeatures(FrozenExtractor):
+    """The baseline of an ExtractorAE: what its trained head is given, taken as latents. No decoder, no training.
+
+    That is the backbone's output at the cut, averaged over two by two positions: (c, h, w). kind: `flat`, all of it, so
+    that d = chw; `mean`, each channel's mean over positions, d = c; `pca`, its projection on the first `dimension`
+    principal components of training features, which `fit` finds.
+    """
+
+    def __init__(self, image_size: int, dimension: int, kind: str, extractor: str, layer: int, weights: str,
+                 batchnorm: str = "frozen", normalize: bool = False):
+        super().__init__()
+        # With no step there are no batch statistics, and no stored ones that move.
+        policy = "frozen" if batchnorm == "reference" else batchnorm
+        channels, side = self.build(image_size, extractor, layer, weights, policy, normalize)
+        self.kind, flat = kind, channels * side**2
+        self.dimension = {"flat": flat, "mean": channels, "pca": dimension}[kind]
+        if kind == "pca":
+            self.register_buffer("center", torch.zeros(flat))
+            self.register_buffer("components", torch.zeros(dimension, flat))
+
+    def check(self, samples: int) -> None:
+        """Raise UserError where so many training features do not have as many principal components as are wanted."""
+        most = min(samples, len(self.center)) if self.kind == "pca" else self.dimension
+        if self.dimension > most:
+            raise UserError(f"model.dimension: found {self.dimension}, but {samples} training features (mirror images "
+                            f"included) have no more than {most} principal components; allowed: 1 to {most}")
+
+    def fit(self, features: np.ndarray) -> None:
+        """Find the principal components of training features float32 (n, chw), which are overwritten."""
+        found = PCA(self.dimension, random_state=0, copy=False).fit(features)
+        self.center.copy_(torch.from_numpy(found.mean_))
+        self.components.copy_(torch.from_numpy(found.components_))
+
+    def encode(self, features: Tensor) -> Tensor:
+        if self.kind == "mean":
+            return features.mean(dim=(2, 3))
+        latents = features.flatten(1)
+        return latents if self.kind == "flat" else (latents - self.center) @ self.components.T
+
+
 CONVOLUTIONAL: dict[str, type[Autoencoder]] = {"ae": ConvAE, "tae": ConvAE, "vae": VAE, "factorvae": FactorVAE}
 
 
-def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder:
-    """Return the autoencoder that the config's `[model]` section describes, of type `conv` or `extractor`.
+def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder | FrozenFeatures:
+    """Return what the config's `[model]` section describes, of type `conv` or `extractor`.
 
     Raises UserError where backbone, cut or weights do not fit.
     """
     shared = (image_size, channels, section.dimension, section.activation)
+    backbone = (section.extractor, section.layer, section.weights, section.batchnorm, section.normalize)
     if section.type == "conv":
         model = CONVOLUTIONAL[section.variation](*shared)
+    elif section.variation == "features":
+        model = FrozenFeatures(image_size, section.dimension, section.features, *backbone)
     else:
-        model = ExtractorAE(*shared, section.extractor, section.layer, section.weights, section.batchnorm,
-                            section.normalize)
+        model = ExtractorAE(*shared, *backbone)
     # Channels-last convolutions are the faster ones at 128 pixels, where most of the time goes.
     return model.to(memory_format=torch.channels_last)

@@ -15,6 +15,7 @@ from experiment.run import expand, warn_of_mixture
 from reporting.classwise import collect, render
 from reporting.confusion import draw_classwise
 from reporting.formats import FORMATS
+from reporting.tables import CLASSIFIERS
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
                         help="weights of the last epoch (default), or those with the best test accuracy (an oracle)")
-    parser.add_argument("--classifier", nargs="+", choices=("knn", "forest", "svm", "network"),
+    parser.add_argument("--classifier", nargs="+", choices=tuple(CLASSIFIERS),
                         help="default: all that there are predictions of")
     parser.add_argument("--pool", action="store_true",
                         help="take the factors of a dataset (cars left out in turn) as one test set")

@@ -24,10 +24,10 @@ from experiment import records
 from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run
 from reporting.formats import FORMATS
-from reporting.gaps import EXPLANATION
+from reporting.gaps import EXPLANATION, GAPS, TITLES
 from reporting.latents import Domain, latent_scatter
 
-HEADER = ("experiment", "seed", "weights", "real dataset", "domain classifier %", "kNN overlap", "real sceneries")
+HEADER = ("experiment", "seed", "weights", "real dataset", *TITLES, "real sceneries")
 
 
 def main() -> None:
@@ -83,7 +83,8 @@ def rows(real: SavedLatents, gap: DomainGap) -> list[dict[str, Any]]:
 
 def texts(gap: DomainGap) -> tuple[str, str]:
     """Return the two numbers for people: the first in percent."""
-    return f"{100 * gap.domain_classifier:.1f}", f"{gap.knn_overlap:.2f}"
+    accuracy, overlap = (GAPS[f"gap/{name}"] for name in ("domain_classifier", "knn_overlap"))
+    return accuracy.text(accuracy.scale * gap.domain_classifier), overlap.text(gap.knn_overlap)
 
 
 def draw(run: Run, checkpoint: str, saved: list[SavedLatents], gaps: list[DomainGap], method: str,

@@ -54,8 +54,8 @@ class Extractor(NamedTuple):
 class Frozen:
     """Layers of a network that do not train, and what their BatchNorm does meanwhile (`model.batchnorm`).
 
-    `frozen` and `recalibrated`: stored statistics, in training too. `reference`: batch statistics while training, which
-    move the stored ones. Networks without BatchNorm behave alike under all.
+    `frozen`: stored statistics, in training too. `reference`: batch statistics while training, which move the stored
+    ones. Networks without BatchNorm behave alike under both.
     """
 
     def __init__(self, layers: nn.Sequential, policy: str):
@@ -192,7 +192,7 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     """Return the state dict in a classifier's finished run folder."""
     if not (folder / "cfg.toml").is_file():
         raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'})")
-    trained = load_config(folder / "cfg.toml").model
+    trained = load_config(folder / "cfg.toml", kept=True).model
     kind, extractor = trained.type, trained.extractor
     if kind != "classifier" or extractor != name:
         found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"

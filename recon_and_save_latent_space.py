@@ -4,8 +4,9 @@ Per dataset and checkpoint, a sheet shows images with their targets, reconstruct
 the latent space, framed by whether k-nearest-neighbours predict the class: images/latent_<dataset>_<checkpoint>.png
 and .pdf in the run folder. A training image counts among its own neighbours for the prediction, but the nearest one
 shown is of another scenery. Targets are drawn as in training; for models without impossible targets they are the images
-themselves. The latents that evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz;
-autoencoder/saved_latents.py says what lies in them. plot_extracted_and_saved_latent_space.py draws them.
+themselves. Frozen features have no decoder, so their sheets are without targets and reconstructions. The latents that
+evaluation classifies are saved in latents/<dataset>_<checkpoint>.npz; autoencoder/saved_latents.py says what lies in
+them. plot_extracted_and_saved_latent_space.py draws them.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from evaluation.command import create_parser, open_trained
 from evaluation.sheets import pick
 from evaluation.trained import restore
 from experiment.run import describe_environment
+from experiment.systems import AUTOENCODER
 from reporting.pictures import verdict_sheet
 from training.journal import selection
 from utils import choose_device
@@ -33,9 +35,9 @@ TARGETS = {"none": "target:\ninput", "scene": "target:\nother\nvariant", "instan
 
 def main() -> None:
     arguments = parse()
-    runs = open_trained(arguments, "train_ae.py", ("conv", "extractor"))
-    for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
-        trained = TrainedAutoencoder(run, config, choose_device(config.training.device, config.training.gpu))
+    runs = open_trained(arguments, AUTOENCODER)
+    for run in tqdm(runs, desc="runs", unit="run", disable=None):
+        trained = TrainedAutoencoder(run, choose_device(run.config.training.device, run.config.training.gpu))
         # The training dataset is drawn and saved anyway.
         trained.targets = [scenes for scenes in trained.targets if scenes.identity != trained.train.identity]
         for checkpoint in arguments.checkpoint or run.saved:
@@ -85,12 +87,11 @@ def draw(trained: TrainedAutoencoder, scenes: Scenes, shown: Shown, checkpoint: 
     """Draw the sheet of a dataset; return the paths."""
     labels, predicted, near = ([scenes.class_text(label) for label in each]
                                for each in (shown.labels, shown.predicted, shown.nearest_labels))
-    rows = {
-        "input": (shown.inputs, labels),
-        TARGETS[trained.config.training.impossible]: (shown.targets, []),
-        "recon-\nstruction": (shown.outputs, []),
-        "nearest\ntraining\nimage": (shown.nearest, near),
-    }
+    rows = {"input": (shown.inputs, labels)}
+    if shown.outputs is not None:
+        rows |= {TARGETS[trained.config.training.impossible]: (shown.targets, []),
+                 "recon-\nstruction": (shown.outputs, [])}
+    rows["nearest\ntraining\nimage"] = (shown.nearest, near)
     title = (f"{scenes.title}, {scenes.split}: {trained.run.experiment}, seed {trained.config.training.seed}, "
              f"{checkpoint} weights (epoch {'unknown' if epoch is None else epoch}); class above, prediction of kNN "
              f"(k = {trained.config.model.knn}) below it")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from tqdm import tqdm
 
 from errors import UserError, choice_error, run_script
@@ -20,7 +21,6 @@ from experiment import predictions
 from experiment import records as store
 from experiment.config import PLACES, flatten
 from experiment.records import dataset_file_name
-from experiment.reproduce import train_commands
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
 from files import read_bytes, read_text, write_out
@@ -32,14 +32,13 @@ from reporting import captions, classwise, compare, gaps, inventory, page, table
 from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
 from reporting.curves import describe as describe_curves
-from reporting.embed import MOST_BYTES, Embedded, embed
+from reporting.embed import MOST_BYTES, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.page import Section
 from reporting.tables import Records
 
-PROJECT = Path(__file__).parent
 # Whose predictions are shown class by class, where there are several: the network's own, else those of kNN.
-PREFERRED = ("network", "knn", "svm", "forest")
+PREFERRED = ("network", "knn", "knn_cosine", "logistic", "svm", "forest")
 
 
 def main() -> None:
@@ -114,7 +113,7 @@ def in_words(value: Any) -> str:
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def what_was_run(facts: list[RunFacts]) -> str:
+def what_was_run(facts: list[RunFacts]) -> Markup:
     groups = by_experiment(facts)
     apart, alike = inventory.contrast({name: [run.config for run in found] for name, found in groups.items()},
                                       "key", "html")
@@ -126,21 +125,21 @@ def what_was_run(facts: list[RunFacts]) -> str:
              apart or page.paragraph("In nothing but seeds and places."),
              page.note("Several values in a cell: runs of an experiment differ.") if apart else "",
              page.details("What they have in common", alike) if alike else ""]
-    return "".join(parts)
+    return page.join(parts)
 
 
-def accuracy(runs: list[Run], facts: list[RunFacts], rows: Records, arguments: argparse.Namespace) -> str:
+def accuracy(runs: list[Run], facts: list[RunFacts], rows: Records, arguments: argparse.Namespace) -> Markup:
     """Return the tables of accuracies, those of the paper, and the comparison of two experiments."""
     if not tables.summarise(rows):
         return page.paragraph("No accuracies of last or best weights are recorded: run eval_ae.py or "
                               "eval_classifier.py on these runs.")
-    parts = []
+    several = has_factors(rows)
+    single = [row for row in rows if row["factor"] or not several]
     try:
-        whole = render_summary(rows, True) if has_factors(rows) else ""
-        parts += [whole, page.heading("By factor, one by one")] if whole else []
-        parts.append(render_summary([row for row in rows if row["factor"] or not whole], False))
+        parts = [summary(rows, True), page.heading("By factor, one by one")] if several else []
     except UserError as error:
-        parts += [page.note(f"Factors are not pooled. {error}"), render_summary(rows, False)]
+        parts, single = [page.note(f"Factors are not pooled. {error}")], rows
+    parts.append(summary(single, False))
     found = [Entry(run.experiment, run.config.training.seed, *place, each.records)
              for run, each in zip(runs, facts, strict=True) if (place := paper_place(run.config, run.published))]
     used = {entry.table for entry in found}
@@ -150,20 +149,23 @@ def accuracy(runs: list[Run], facts: list[RunFacts], rows: Records, arguments: a
     if arguments.compare:
         parts.append(comparison(rows, *arguments.compare))
     elif len(names) == 2:
-        parts.append(attempt(lambda: comparison(rows, *names)))
-    return "".join(parts)
+        try:
+            parts.append(comparison(rows, *names))
+        except UserError as error:
+            parts.append(page.note(str(error)))
+    return page.join(parts)
 
 
-def render_summary(rows: Records, pool: bool) -> str:
+def summary(rows: Records, pool: bool) -> Markup:
     return tables.render(tables.summarise(rows, pool), "html")
 
 
-def comparison(rows: Records, first: str, second: str) -> str:
+def comparison(rows: Records, first: str, second: str) -> Markup:
     return (page.heading(f"{first} compared with {second}")
             + pooled(rows, lambda pool: compare.render(rows, first, second, pool, "html")))
 
 
-def drawn_curves(rows: Records) -> str:
+def drawn_curves(rows: Records) -> Markup:
     """Return the figures of accuracy and losses over the epochs."""
     parts = []
     for metric, what in (("accuracy", "Accuracy"), ("loss", "Losses")):
@@ -176,10 +178,10 @@ def drawn_curves(rows: Records) -> str:
         parts.append(drawn(lambda folder, panels=panels, metric=metric: draw_curves(folder / metric, panels, metric)[1],
                            f"{what} over the epochs of {', '.join(experiments)}, in panels: "
                            f"{'; '.join(f'{name} on {data}' for name, data in panels)}", caption))
-    return "".join(parts)
+    return page.join(parts)
 
 
-def classes(kept: list[predictions.Predictions]) -> str:
+def classes(kept: list[predictions.Predictions]) -> Markup:
     """Return what is taken for what with the weights of the last epoch, of one classifier per test set."""
     last = [each for each in kept if each.checkpoint == "last"]
     chosen: dict[tuple[str, ...], str] = {}
@@ -200,7 +202,7 @@ def classes(kept: list[predictions.Predictions]) -> str:
         what = f"{each.experiment}: {each.classifier} on {each.data}, {each.weights}"
         parts.append(drawn(lambda folder, each=each: draw_classwise(folder, each)[1],
                            f"Confusion matrix and accuracy by class, {what}", what))
-    return "".join([*parts, page.details("The same as a table", classwise.render(found, "html"))])
+    return page.join([*parts, page.details("The same as a table", classwise.render(found, "html"))])
 
 
 def rank(classifier: str) -> tuple[int, str]:
@@ -217,7 +219,7 @@ def mpi3d(runs: list[Run], facts: list[RunFacts]) -> list[Section]:
     return [Section("Reconstructions of real MPI3D images", scores.render(found, "html"))] if found else []
 
 
-def pictures(runs: list[Run], rows: Records) -> str:
+def pictures(runs: list[Run], rows: Records) -> Markup:
     """Show the pictures of one run of each experiment, and say where those of the others are."""
     datasets = {dataset_file_name(row["dataset"], row["factor"], row["split"]):
                 tables.title_of(("", row["dataset"], row["factor"], row["split"], "", "")) for row in rows}
@@ -246,10 +248,10 @@ def pictures(runs: list[Run], rows: Records) -> str:
         if others:
             parts.append(page.details("Not shown: those of other runs, and of the best epoch beside the last one",
                                       page.listing(others)))
-    return "".join(parts)
+    return page.join(parts)
 
 
-def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str]) -> str:
+def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str]) -> Markup:
     """Show a picture, or say that the same one is above. shown: what was shown so far, digest -> whose it was."""
     try:
         digest = hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()
@@ -261,28 +263,28 @@ def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str
     except UserError as error:
         return page.note(f"{caption}: not shown. {error}")
     shown[digest] = whose
-    return figure(found, alt, f"{caption}; {whose}")
+    return page.figure(found, alt, f"{caption}; {whose}")
 
 
-def reproduction(runs: list[Run], facts: list[RunFacts], arguments: argparse.Namespace) -> str:
+def reproduction(runs: list[Run], facts: list[RunFacts], arguments: argparse.Namespace) -> Markup:
     """Return with what the runs were made, and the commands that make them, their results and this page again."""
     groups = by_experiment(facts)
     surroundings = {name: [inventory.surroundings(run.environment) for run in found] for name, found in groups.items()}
     apart, alike = inventory.contrast(surroundings, "environment", "html")
     parts = [page.details("The same for all", alike) if alike else "", apart, page.heading("Training"),
-             page.note("Relative to the config files as they are now; a click selects a command.")]
-    for name in groups:
-        found = train_commands([run for run in runs if run.experiment == name], PROJECT)
-        parts.append(page.commands(found) if found else page.note(f"{name}: published, not trained here."))
+             page.note("As they were given; a click selects a command.")]
+    for name, found in groups.items():
+        given = inventory.commands(found)
+        parts.append(page.commands(given) if given else page.note(f"{name}: no command is recorded."))
     parts.append(page.heading("Evaluation, tables and this page"))
-    lines = []
-    for script in sorted({BY_TYPE[run.config.model.type].evaluate for run in runs}):
-        folders = [str(run.folder) for run in runs if BY_TYPE[run.config.model.type].evaluate == script]
+    lines, scripts = [], [BY_TYPE[run.config.model.type].evaluate for run in runs]
+    for script in sorted(set(scripts)):
+        folders = [str(run.folder) for run, own in zip(runs, scripts, strict=True) if own == script]
         lines.append(["python", script, *(arguments.runs if len(folders) == len(runs) else folders)])
     lines.append(["python", "calculate_mean_and_var_accuracy.py", *arguments.runs])
     compared = ["--compare", *arguments.compare] if arguments.compare else []
     lines.append(["python", "report.py", *arguments.runs, *compared, "--out", arguments.out])
-    return "".join([*parts, page.commands(map(shlex.join, lines))])
+    return page.join([*parts, page.commands(map(shlex.join, lines))])
 
 
 def has_factors(rows: Records) -> bool:
@@ -304,22 +306,10 @@ def pooled(rows: Records, make: Callable[[bool], object]):
     return make(False)
 
 
-def attempt(make: Callable[[], str]) -> str:
-    """Make a part of the page, or say in its place why it cannot be made."""
-    try:
-        return make()
-    except UserError as error:
-        return page.note(str(error))
-
-
-def drawn(draw: Callable[[Path], Path], alt: str, caption: str) -> str:
+def drawn(draw: Callable[[Path], Path], alt: str, caption: str) -> Markup:
     """Return a figure that `draw` writes into a folder, as a part of the page."""
     with tempfile.TemporaryDirectory() as folder:
-        return figure(embed(draw(Path(folder))), alt, caption)
-
-
-def figure(found: Embedded, alt: str, caption: str) -> str:
-    return page.figure(found.uri, found.width, found.height, alt, caption)
+        return page.figure(embed(draw(Path(folder))), alt, caption)
 
 
 def count(number: int, what: str) -> str:

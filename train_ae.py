@@ -1,37 +1,39 @@
-"""Train an autoencoder: one config, one run."""
+"""Train an autoencoder, or judge the frozen features it would train on: one config, one run."""
 
 from pathlib import Path
 
 import numpy as np
+import torch
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from autoencoder.board import sheet_epochs, write_projector, write_reconstructions
+from autoencoder.config import AutoencoderConfig
 from autoencoder.judge import LatentEvaluation
-from autoencoder.step import create_step
-from dataset import Batches, Scenes, open_targets
-from errors import UserError, run_script
-from evaluation.embedding import reconstruct
+from autoencoder.step import FeaturesStep, create_step
+from dataset import Batches, Scenes, open_evaluation_datasets
+from errors import run_script
+from evaluation.embedding import embed, reconstruct
 from evaluation.sheets import draw_data, pick
-from experiment.config import Config
+from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs, uncached_because
-from frozen.recalibrate import recalibrate
-from model import Autoencoder, check_fits, create_autoencoder
+from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.command import Job, train_command
+from training.command import Job, Judge, train_command
+
+# With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
+ENOUGH_STEPS = 3000
 
 
-def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
+def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
     """Build data, model, step and evaluation from a config; dry: for a dry run."""
-    if config.model.type == "classifier":
-        raise UserError("model.type: found 'classifier'; allowed here: conv, extractor "
-                        "(classifiers are trained with train_classifier.py)")
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     check_fits(config.model, size)
     scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = open_targets(config, scenes)
+    targets = open_evaluation_datasets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    recalibrate(model, scenes, cache, dry)
+    if isinstance(model, FrozenFeatures):
+        return features_job(config, model, scenes, targets, dry)
     inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
                       impossible=training.impossible, every_variant=training.variants == "all",
@@ -54,9 +56,45 @@ def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
         if epoch == training.epochs:
             write_projector(writer, model, datasets, epoch)
 
-    return Job(scenes, step, batches, evaluate=lambda: [found.row for found in evaluation.outcomes(model, ["knn"])],
-               rehearse=lambda: evaluation.rehearse(model, config.evaluation.classifiers), draw=draw,
-               notes=uncached_because(model, training.augment), board=board)
+    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
+               notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
+
+
+def features_job(config: AutoencoderConfig, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes],
+                 dry: bool) -> Job:
+    """Return what becomes of frozen features: one batch of everything, which asks for no image, and the evaluation."""
+    training, cache = config.training, config.dataset.cache
+    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *targets)]
+    evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+    train = evaluation.train
+    model.check(len(train.codes))
+    step = FeaturesStep(model, lambda: embed(torch.nn.Flatten(), train.inputs, train.index, train.flip))
+    batches = Batches(scenes, lambda index, flip: index, len(scenes), training.seed, reconstruct=False)
+
+    def draw(folder: Path) -> None:
+        for each in (scenes, *targets):
+            draw_data(each, folder)
+
+    # Principal components are fitted on all features.
+    size = 4 * len(train.codes) * (len(model.center) if model.kind == "pca" else model.dimension) / 2**20
+    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
+               notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
+                      f"{size:,.0f} MiB of the training data in memory",))
+
+
+def judge(config: AutoencoderConfig, model: Autoencoder | FrozenFeatures, evaluation: LatentEvaluation) -> Judge:
+    """Return what judges a model while it trains: kNN; it makes sure that the other classifiers will work, too."""
+    return Judge(lambda: evaluation.rehearse(model, config.evaluation.classifiers),
+                 lambda: [found.row for found in evaluation.outcomes(model, ["knn"])])
+
+
+def few_steps(epochs: int, batches: int) -> tuple[str, ...]:
+    """Return the line to say when a run starts that has too few steps for an autoencoder to learn much, or nothing."""
+    steps = epochs * batches
+    if steps >= ENOUGH_STEPS:
+        return ()
+    return (f"warning: {steps:,} steps in all may be too few for an autoencoder to learn much; for {ENOUGH_STEPS:,}: "
+            f"--set training.epochs={-(-ENOUGH_STEPS // batches)}",)
 
 
 def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Path) -> None:
@@ -70,4 +108,4 @@ def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Pat
 
 
 if __name__ == "__main__":
-    run_script(lambda: train_command(__doc__, build))
+    run_script(lambda: train_command(__doc__, AUTOENCODER, build))

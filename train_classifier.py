@@ -4,42 +4,37 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
+from classifier.config import ClassifierConfig
 from classifier.judge import NetworkEvaluation
 from classifier.step import ClassifierStep
-from dataset import Batches, Scenes, open_targets
-from errors import UserError, run_script
+from dataset import Batches, Scenes, open_evaluation_datasets
+from errors import run_script
 from evaluation.sheets import draw_data
-from experiment.config import Config
+from experiment.systems import CLASSIFIER
 from frozen.inputs import LiveInputs
-from frozen.recalibrate import recalibrate
 from pretrained_model import build_classifier
-from training.command import Job, train_command
+from training.command import Job, Judge, train_command
 
 
-def build(config: Config, fabric: Fabric, dry: bool = False) -> Job:
+def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
     """Build data, model, step and evaluation from a config; dry: for a dry run."""
     section, training = config.model, config.training
-    if section.type != "classifier":
-        raise UserError(f"model.type: found '{section.type}'; allowed here: classifier "
-                        "(autoencoders are trained with train_ae.py)")
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    targets = open_targets(config, scenes)
+    targets = open_evaluation_datasets(config, scenes)
     inputs = LiveInputs(None, scenes, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
                       every_variant=training.variants == "all")
     classes = batches.pairing.classes
     model = build_classifier(section, len(classes)).to(fabric.device)
-    recalibrate(model, scenes, config.dataset.cache, dry)
     evaluation = NetworkEvaluation(classes, targets)
 
     def draw(folder: Path) -> None:
         for each in (scenes, *targets):
             draw_data(each, folder)
 
-    return Job(scenes, ClassifierStep(model, training, fabric), batches,
-               evaluate=lambda: [found.row for found in evaluation.outcomes(model)],
-               rehearse=lambda: evaluation.rehearse(model), draw=draw)
+    judge = Judge(lambda: evaluation.rehearse(model), lambda: [found.row for found in evaluation.outcomes(model)])
+    return Job(ClassifierStep(model, training, fabric), batches, judge, batches.identity, batches.about, draw)
 
 
 if __name__ == "__main__":
-    run_script(lambda: train_command(__doc__, build))
+    run_script(lambda: train_command(__doc__, CLASSIFIER, build))

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from errors import UserError, run_script
-from experiment.config import Config, TargetDataset, dump_config, load_config
+from experiment.config import Config, EvaluationDataset, dump_config, load_config
 from experiment.systems import AUTOENCODER, BY_TYPE
 from pretrained_model import build_network
 from standin import KINDS, write_standin
@@ -66,7 +66,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def draw(sections: list[TargetDataset], root: Path, sceneries: int) -> None:
+def draw(sections: list[EvaluationDataset], root: Path, sceneries: int) -> None:
     """Draw a stand-in of each dataset, with all the parts (cars, domains) that the sections name."""
     for name in dict.fromkeys(section.name for section in sections):
         takes = KINDS[name].defaults
@@ -82,14 +82,18 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
     here = {"root": str(folder / "data"), "limit": sceneries}
     dataset = config.dataset.model_copy(update={**here, "cache": str(folder / "cache")})
     targets = [target.model_copy(update=here) for target in config.evaluation.datasets]
-    model = config.model.model_copy(update={"knn": 3})
+    model = config.model
+    if BY_TYPE[model.type] is AUTOENCODER:
+        # There are no more principal components than training sceneries.
+        fewer = {"dimension": 3} if model.variation == "features" else {}
+        model = model.model_copy(update={"knn": 3} | fewer)
     if model.type != "conv" and model.weights != "none":
         weights = folder / f"random_{model.extractor}.pth"
         torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)
         model = model.model_copy(update={"weights": str(weights)})
     training = config.training.model_copy(update={"epochs": epochs, "frequency": 1, "batch_size": 16})
     evaluation = config.evaluation.model_copy(update={"datasets": targets})
-    return Config(dataset=dataset, model=model, training=training, evaluation=evaluation)
+    return type(config)(dataset=dataset, model=model, training=training, evaluation=evaluation)
 
 
 def commands(config: Config, file: Path) -> list[list[str]]:

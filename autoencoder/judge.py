@@ -1,4 +1,4 @@
-"""Accuracy on the target datasets of classifiers that were fitted on the training latents."""
+"""Accuracy on the evaluation datasets of classifiers that were fitted on the training latents."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,13 +7,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autoencoder.config import AutoencoderConfig
 from autoencoder.latent_classifiers import check, fit
 from autoencoder.saved_latents import LARGEST, SavedLatents
-from dataset import Inputs, Scenes, open_targets
+from dataset import Inputs, Scenes, open_evaluation_datasets
 from errors import UserError
 from evaluation.embedding import embed
 from evaluation.outcome import Outcome
-from experiment.config import Config
 from experiment.run import Run
 from frozen.inputs import create_inputs
 from model import Autoencoder, check_fits, create_autoencoder
@@ -96,11 +96,12 @@ class LatentEvaluation:
 class TrainedAutoencoder:
     """A run's autoencoder with the datasets of its config; `evaluation.trained.restore` gives the model its weights."""
 
-    def __init__(self, run: Run, config: Config, device: torch.device):
+    def __init__(self, run: Run, device: torch.device):
+        config: AutoencoderConfig = run.config
         self.run, self.config = run, config
         check_fits(config.model, config.dataset.image_size)
         self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
-        self.targets = open_targets(config, self.train)
+        self.targets = open_evaluation_datasets(config, self.train)
         self.model = rebuild_autoencoder(config, self.train)
 
     def evaluation(self) -> LatentEvaluation:
@@ -111,7 +112,7 @@ class TrainedAutoencoder:
         return LatentEvaluation(train, targets, self.config.model.knn, self.config.training.seed)
 
 
-def rebuild_autoencoder(config: Config, train: Scenes) -> Autoencoder:
+def rebuild_autoencoder(config: AutoencoderConfig, train: Scenes) -> Autoencoder:
     """Return the autoencoder of a run that was trained on `train`, on its device, still without the run's weights."""
     section = config.model.model_copy(update={"weights": "none"})
     return create_autoencoder(section, config.dataset.image_size, train.channels).to(train.device)

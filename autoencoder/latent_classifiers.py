@@ -1,13 +1,16 @@
 """Classifiers in the latent space, fitted on the training latents (Tables S6 and S7)."""
 
 import warnings
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import torch
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.preprocessing import normalize
 from sklearn.svm import SVC
 
 from autoencoder.neighbours import NearestNeighbours
@@ -25,33 +28,68 @@ class Fitted(Protocol):
 
 
 def create_classifier(name: str, neighbours: int, seed: int) -> ClassifierMixin:
-    """Return an unfitted classifier: `knn` (Euclidean), `forest` (100 trees) or `svm` (linear, C = 0.025)."""
+    """Return an unfitted classifier.
+
+    `knn`: Euclidean distance; `forest`: 100 trees; `svm`: linear, C = 0.025; `logistic`: logistic regression with L2
+    penalty, C = 1.
+    """
     if name == "knn":
         return KNeighborsClassifier(n_neighbors=neighbours)
     if name == "forest":
         return RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=-1)
+    if name == "logistic":
+        return LogisticRegression(max_iter=1000)
     return SVC(kernel="linear", C=SVM_C)
+
+
+class Rescaled:
+    """A classifier that was fitted on latents as `rescale` returns them, and predicts of such."""
+
+    def __init__(self, classifier: Fitted, rescale: Callable[[np.ndarray], np.ndarray]):
+        self.classifier, self.rescale = classifier, rescale
+
+    def predict(self, latents: np.ndarray) -> np.ndarray:
+        return self.classifier.predict(self.rescale(latents))
+
+
+def common_scale(latents: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what moves latents (n, d) to mean 0 and divides all dimensions by one number, to a mean variance of 1.
+
+    So the latents' scale does not matter. One scale per dimension would: dimensions in which training latents hardly
+    differ, and others do, would outweigh all others.
+    """
+    center, deviation = latents.mean(axis=0), float(np.sqrt(latents.var(axis=0).mean())) or 1.0
+    return lambda others: (others - center) / deviation
 
 
 def check(name: str, codes: np.ndarray, neighbours: int) -> None:
     """Raise UserError when training samples with these label codes (n,) do not suffice for a classifier."""
-    if name == "knn" and neighbours > len(codes):
+    if name in ("knn", "knn_cosine") and neighbours > len(codes):
         raise UserError(f"model.knn: found {neighbours}, but there are only {len(codes)} training latents "
                         f"(mirror images included); allowed: 1 to {len(codes)}")
-    if name == "svm" and len(np.unique(codes)) < 2:
-        raise UserError("evaluation.classifiers: 'svm' needs at least two classes in the training data; found 1")
+    if name in ("svm", "logistic") and len(np.unique(codes)) < 2:
+        raise UserError(f"evaluation.classifiers: '{name}' needs at least two classes in the training data; found 1")
 
 
 def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int,
         device: torch.device = CPU) -> Fitted:
     """Fit a classifier on latents float32 (n, d) and label codes (n,); UserError when they do not suffice.
 
-    On a GPU, neighbours are looked for there, with the same predictions; everything else is scikit-learn's.
+    `knn_cosine`, k nearest neighbours by cosine distance, is `knn` on latents of unit length, of which both distances
+    have the same order (less latents of zeros, whose cosine distance is not defined). `logistic` takes latents at a
+    common scale. On a GPU, neighbours are looked for there, with the same predictions but for ties in distance;
+    everything else is scikit-learn's.
     """
     check(name, codes, neighbours)
+    if name == "knn_cosine":
+        return Rescaled(fit("knn", normalize(latents), codes, neighbours, seed, device), normalize)
+    if name == "logistic":
+        rescale = common_scale(latents)
+        return Rescaled(create_classifier(name, neighbours, seed).fit(rescale(latents), codes), rescale)
+    # On a CPU scikit-learn is the faster one.
+    if name == "knn" and device.type != "cpu":
+        return NearestNeighbours(latents, codes, neighbours, device)
     with warnings.catch_warnings():
         # Many classes with a few samples each: scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        fitted = create_classifier(name, neighbours, seed).fit(latents, codes)
-    # On a CPU scikit-learn is the faster one.
-    return NearestNeighbours(fitted, latents, codes, device) if name == "knn" and device.type != "cpu" else fitted
+        return create_classifier(name, neighbours, seed).fit(latents, codes)

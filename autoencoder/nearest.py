@@ -11,7 +11,7 @@ from torch import Tensor
 from autoencoder.judge import Views
 from autoencoder.pairing import Impossible, Pairing
 from evaluation.embedding import reconstruct
-from model import Autoencoder
+from model import Autoencoder, FrozenFeatures
 from readers.labels import labels_of
 
 
@@ -19,13 +19,14 @@ from readers.labels import labels_of
 class Shown:
     """Some images of a dataset, in what a model makes of them; images are float32 (n, C, H, W) in [0, 1].
 
-    inputs; targets: what training would have reconstructed; outputs: what is reconstructed; nearest: the training
-    image with the nearest latent; labels, predicted, nearest_labels: (n, seats); right: bool (n,).
+    inputs; targets: what training would have reconstructed; outputs: what is reconstructed (None without a decoder);
+    nearest: the training image with the nearest latent; labels, predicted, nearest_labels: (n, seats); right: bool
+    (n,).
     """
 
     inputs: np.ndarray
     targets: np.ndarray
-    outputs: np.ndarray
+    outputs: np.ndarray | None
     nearest: np.ndarray
     labels: np.ndarray
     predicted: np.ndarray
@@ -33,8 +34,9 @@ class Shown:
     right: np.ndarray
 
 
-def show(model: Autoencoder, views: Views, latents: np.ndarray, train: Views, train_latents: np.ndarray,
-         classifier: ClassifierMixin, sceneries: Tensor, impossible: Impossible, seed: int) -> Shown:
+def show(model: Autoencoder | FrozenFeatures, views: Views, latents: np.ndarray, train: Views,
+         train_latents: np.ndarray, classifier: ClassifierMixin, sceneries: Tensor, impossible: Impossible,
+         seed: int) -> Shown:
     """Return what becomes of sceneries (k,) of a dataset, unmirrored.
 
     latents, train_latents: of all views and of all training views; classifier: fitted on the latter; impossible: how
@@ -49,7 +51,7 @@ def show(model: Autoencoder, views: Views, latents: np.ndarray, train: Views, tr
     return Shown(
         inputs=scenes.gather(index, flip).cpu().numpy(),
         targets=draw_targets(views, rows, impossible, seed),
-        outputs=reconstruct(model, views.inputs, index),
+        outputs=None if isinstance(model, FrozenFeatures) else reconstruct(model, views.inputs, index),
         nearest=train.scenes.gather(train.index[near], train.flip[near]).cpu().numpy(),
         labels=views.labels[rows], predicted=labels_of(codes, scenes.labels.shape[1]),
         nearest_labels=train.labels[near], right=codes == views.codes[rows],

@@ -1,12 +1,16 @@
 """One step per kind of autoencoder: a batch in, losses by name out, weights updated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from autoencoder.config import Training
 from autoencoder.losses import (
     RECONSTRUCTION_LOSSES,
     discriminator_loss,
@@ -17,8 +21,7 @@ from autoencoder.losses import (
 )
 from dataset import Batch
 from errors import UserError
-from experiment.config import Training
-from model import VAE, Autoencoder, FactorVAE
+from model import VAE, Autoencoder, FactorVAE, FrozenFeatures
 from training.optimising import SingleOptimizerStep, create_optimizer
 
 
@@ -146,3 +149,33 @@ AUTOENCODER_STEPS = {"ae": AutoencoderStep, "tae": AutoencoderStep, "vae": VaeSt
 def create_step(variation: str, model: Autoencoder, section: Training, fabric: Fabric) -> SingleOptimizerStep:
     """Return the step that trains an autoencoder of a variation (`model.variation`)."""
     return AUTOENCODER_STEPS[variation](model, section, fabric)
+
+
+class FeaturesStep:
+    """Nothing to train: one update fits the principal components, where they are the latents, and has no losses.
+
+    features: returns those of the training data, float32 (n, chw).
+    """
+
+    def __init__(self, model: FrozenFeatures, features: Callable[[], np.ndarray]):
+        self.model, self.features = model, features
+
+    def begin(self, epoch: int) -> None:
+        pass
+
+    def update(self, batch: Any) -> dict[str, Tensor]:
+        if self.model.kind == "pca":
+            self.model.fit(self.features())
+        return {}
+
+    def rehearse(self, batch: Any) -> None:
+        pass
+
+    def state(self) -> dict[str, Any]:
+        return {}
+
+    def misfit(self, state: Any) -> str:
+        return "" if state == {} else "step: nothing trains, so nothing is expected"
+
+    def restore(self, state: dict[str, Any]) -> None:
+        pass

@@ -1,49 +1,32 @@
-"""What the benchmarks share: sides that take turns, work in processes of their own, tables and JSON."""
+"""What the benchmarks share: times, work in processes of their own, tables and JSON."""
 
 import json
-import statistics
+import time
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
-
-from benchmarks import floor
 
 # A column of a table: its title, the key of a row, the format, and what the value is multiplied with.
 Column = tuple[str, str, str, float]
-FLOOR_COLUMNS: tuple[Column, ...] = (
-    ("MFLOP", "flops", "{:,.0f}", 1e-6), ("kB", "bytes", "{:,.0f}", 1e-3), ("GFLOP/s", "gflops", "{:,.0f}", 1),
-    ("GB/s", "gbs", "{:,.1f}", 1), ("floor, ms", "floor_s", "{:.3f}", 1e3), ("reached", "reached", "{:.0%}", 1),
-)  # fmt: skip
 
 
-def alternate(sides: list[Callable[[], object]], rounds: int, device: torch.device, dtype: torch.dtype,
-              title: str) -> tuple[list[float], floor.Ceilings]:
-    """Return each side's median seconds, and the median of the ceilings; they all take turns, after a free round.
-
-    The ceilings take turns too, as other work on the machine slows everything down alike.
-    """
-    times: list[list[float]] = [[] for _ in sides]
-    ceilings = []
-    for number in tqdm(range(rounds + 1), desc=title, disable=None):
-        spent = [floor.seconds(side, device) for side in sides]
-        ceilings.append(floor.measure(device, dtype, rounds=1))
-        if number:
-            for each, taken in zip(spent, times, strict=True):
-                taken.append(each)
-    return [statistics.median(taken) for taken in times], floor.Ceilings(
-        statistics.median(each.gflops for each in ceilings), statistics.median(each.gbs for each in ceilings))
+def seconds(call: Callable[[], object], device: torch.device) -> float:
+    """Return the wall-clock time of a call, with all that it has started on the device."""
+    wait = partial(torch.cuda.synchronize, device) if device.type == "cuda" else lambda: None
+    wait()
+    start = time.perf_counter()
+    call()
+    wait()
+    return time.perf_counter() - start
 
 
-def row(work: str, seconds: list[float], flops: float, moved: float, ceilings: floor.Ceilings) -> dict[str, Any]:
-    """Return the figures of a kind of work: ours and plain in seconds, what it needs at least, how near ours comes."""
-    ours, plain = seconds
-    least = ceilings.floor(flops, moved)
-    return {"work": work, "ours_s": ours, "plain_s": plain, "ratio": plain / ours, "flops": flops, "bytes": moved,
-            "gflops": ceilings.gflops, "gbs": ceilings.gbs, "floor_s": least, "reached": least / ours}
+def describe(device: torch.device) -> str:
+    """Return the device as a line of figures names it: a GPU's name, or the number of threads."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
 
 
 def print_table(columns: tuple[Column, ...], rows: list[dict[str, Any]], titles: bool = True) -> None:

@@ -17,16 +17,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch.utils.flop_counter import FlopCounterMode
 
 from autoencoder.judge import LatentEvaluation
 from autoencoder.latent_classifiers import fit
 from autoencoder.step import create_step
-from benchmarks import floor
-from benchmarks.common import print_table, write_json
-from dataset import Batches, Inputs, Scenes, open_targets
+from benchmarks.common import describe, print_table, seconds, write_json
+from dataset import Batches, Inputs, Scenes, open_evaluation_datasets
 from errors import run_script
-from experiment.config import Config, TargetDataset, load_config
+from experiment.config import Config, EvaluationDataset, load_config
 from frozen.inputs import create_inputs
 from model import Autoencoder, create_autoencoder
 from readers import create_reader
@@ -48,20 +46,19 @@ def main() -> None:
                 "model.weights=none", *([] if arguments.full else [f"dataset.limit={arguments.sceneries}"])]
         config = load_config(arguments.config, sets, seed=1)
         fabric = create_fabric(device, arguments.precision)
-        rows, share = stages(config, fabric)
+        rows = stages(config, fabric)
         total = sum(row["full_seconds"] for row in rows)
         if arguments.full:
             command = [sys.executable, "train_ae.py", arguments.config, "--out", f"{cache}/run", "--set", *sets]
-            seconds = floor.seconds(partial(subprocess.run, command, cwd=PROJECT, check=True), device)
-            rows.append(stage("train_ae.py from start to end", 1, seconds, 1))
+            rows.append(stage("train_ae.py from start to end", 1,
+                              seconds(partial(subprocess.run, command, cwd=PROJECT, check=True), device), 1))
     print_table((("stage", "stage", "{}", 1), ("items", "items", "{:,}", 1), ("s", "seconds", "{:.1f}", 1),
                  ("ms per item", "per_item", "{:.3f}", 1e3), ("items at full size", "full_items", "{:,}", 1),
                  ("s at full size", "full_seconds", "{:,.0f}", 1)), rows)
-    print(f"{floor.describe(device)}, {arguments.precision} bit: {total / 60:.1f} min in all for "
-          f"{config.training.epochs} epochs with an evaluation every {config.training.frequency}; the steps' "
-          f"operations alone would take {share:.0%} of their time at this machine's ceiling")
-    write_json(arguments.out, {"device": floor.describe(device), "precision": arguments.precision, "total_s": total,
-                               "reached": share, "stages": rows})
+    print(f"{describe(device)}, {arguments.precision} bit: {total / 60:.1f} min in all for "
+          f"{config.training.epochs} epochs with an evaluation every {config.training.frequency}")
+    write_json(arguments.out, {"device": describe(device), "precision": arguments.precision, "total_s": total,
+                               "stages": rows})
 
 
 def parse() -> argparse.Namespace:
@@ -79,59 +76,59 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def stages(config: Config, fabric: Fabric) -> tuple[list[dict], float]:
-    """Return a row per stage, and the share of the steps' time that their operations need at the machine's ceiling."""
+def stages(config: Config, fabric: Fabric) -> list[dict]:
+    """Return a row per stage."""
     device, training = fabric.device, config.training
-    whole = [sizes(section) for section in (config.dataset, *config.targets())]
+    whole = [sizes(section) for section in (config.dataset, *config.evaluation_datasets())]
     opened: list[Scenes] = []
     fed: list[Inputs] = []
 
     def prepare() -> None:
         opened.append(Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device))
-        opened.extend(open_targets(config, opened[0]))
+        opened.extend(open_evaluation_datasets(config, opened[0]))
 
     def extract() -> None:
         fed.extend(create_inputs(model, scenes, config.dataset.cache) for scenes in opened)
 
-    seconds = floor.seconds(prepare, device)
-    rows = [stage("preparation", sum(len(each.images) for each in opened), seconds, sum(n for _, n in whole))]
+    spent = seconds(prepare, device)
+    rows = [stage("preparation", sum(len(each.images) for each in opened), spent, sum(n for _, n in whole))]
     torch.manual_seed(0)
     model = create_autoencoder(config.model, config.dataset.image_size, opened[0].channels).to(device)
-    seconds = floor.seconds(extract, device)
-    rows.append(stage("features", sum(len(each.images) * each.flips for each in opened), seconds,
+    spent = seconds(extract, device)
+    rows.append(stage("features", sum(len(each.images) * each.flips for each in opened), spent,
                       sum(n * each.flips for (_, n), each in zip(whole, opened, strict=True))))
-    seconds, share = epoch_seconds(config, fabric, model, opened[0], fed[0])
-    rows.append(stage("epochs", len(opened[0]), seconds, whole[0][0] * training.epochs))
+    spent = epoch_seconds(config, fabric, model, opened[0], fed[0])
+    rows.append(stage("epochs", len(opened[0]), spent, whole[0][0] * training.epochs))
 
     evaluation = LatentEvaluation((opened[0], fed[0]), list(zip(opened[1:], fed[1:], strict=True)), config.model.knn, 1)
     model.eval()
     embedded = (evaluation.train, *evaluation.targets)
-    seconds = floor.seconds(lambda: [each.embed(model) for each in embedded], device)
+    spent = seconds(lambda: [each.embed(model) for each in embedded], device)
     trained = whole[0][0] * opened[0].flips
     tested = sum(n * (each.flips if each.mirrors_in_test else 1)
                  for (_, n), each in zip(whole[1:], opened[1:], strict=True))
     times = training.epochs // training.frequency
-    rows.append(stage("embedding", sum(len(each.index) for each in embedded), seconds, (trained + tested) * times))
-    seconds = floor.seconds(partial(neighbours, trained, tested, config, device), device)
-    rows.append(stage("neighbours, all at once", 1, seconds, times))
-    return rows, share
+    rows.append(stage("embedding", sum(len(each.index) for each in embedded), spent, (trained + tested) * times))
+    spent = seconds(partial(neighbours, trained, tested, config, device), device)
+    rows.append(stage("neighbours, all at once", 1, spent, times))
+    return rows
 
 
-def stage(name: str, items: int, seconds: float, full_items: int) -> dict:
+def stage(name: str, items: int, spent: float, full_items: int) -> dict:
     """Return a row: what was measured, and what it comes to for the full number of items."""
-    return {"stage": name, "items": items, "seconds": seconds, "per_item": seconds / items, "full_items": full_items,
-            "full_seconds": seconds / items * full_items}
+    return {"stage": name, "items": items, "seconds": spent, "per_item": spent / items, "full_items": full_items,
+            "full_seconds": spent / items * full_items}
 
 
-def sizes(section: TargetDataset) -> tuple[int, int]:
+def sizes(section: EvaluationDataset) -> tuple[int, int]:
     """Return the number of sceneries and of images of a whole dataset, whatever its limit."""
     listing = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad).listing()
     return len(listing.sources), sum(map(len, listing.sources))
 
 
 def epoch_seconds(config: Config, fabric: Fabric, model: Autoencoder, scenes: Scenes,
-                  inputs: Inputs) -> tuple[float, float]:
-    """Return the seconds of an epoch after a first batch, and the share of them that its operations need."""
+                  inputs: Inputs) -> float:
+    """Return the seconds of an epoch after a first batch."""
     training = config.training
     batches = Batches(scenes, inputs, training.batch_size, 1, triplet=config.model.variation == "tae",
                       impossible=training.impossible)
@@ -143,12 +140,7 @@ def epoch_seconds(config: Config, fabric: Fabric, model: Autoencoder, scenes: Sc
         for batch in batches.epoch(1):
             step.update(batch)
 
-    seconds = floor.seconds(epoch, fabric.device)
-    dtype = torch.bfloat16 if training.precision == "bf16" else torch.float32
-    ceilings = floor.measure(fabric.device, dtype, rounds=3)
-    with FlopCounterMode(display=False) as counter:
-        epoch()
-    return seconds, ceilings.floor(counter.get_total_flops(), 0) / seconds
+    return seconds(epoch, fabric.device)
 
 
 def neighbours(trained: int, tested: int, config: Config, device: torch.device) -> None:

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from benchmarks.common import in_child, print_table, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from readers import create_reader
 
 SIZES = {"mpi3d": 64}
@@ -38,7 +38,7 @@ def main() -> None:
     rows = []
     for wish in arguments.datasets:
         name, _, factor = wish.partition(":")
-        section = TargetDataset(name=name, factor=factor, root=arguments.root)
+        section = EvaluationDataset(name=name, factor=factor, root=arguments.root)
         with tempfile.TemporaryDirectory(dir=arguments.cache) as cache:
             rows.append({"dataset": wish, **measure(section, SIZES.get(name, SIZE), cache, arguments.rounds)})
     report(rows)
@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def measure(section: TargetDataset, size: int, cache: str, rounds: int) -> dict[str, Any]:
+def measure(section: EvaluationDataset, size: int, cache: str, rounds: int) -> dict[str, Any]:
     """Return the figures of one dataset; cold and warm starts alternate with each other."""
     first = in_child(start, section, size, cache)
     plain = in_child(plain_preparation, section, size)
@@ -73,7 +73,7 @@ def measure(section: TargetDataset, size: int, cache: str, rounds: int) -> dict[
     }
 
 
-def start(section: TargetDataset, size: int, cache: str) -> dict[str, float]:
+def start(section: EvaluationDataset, size: int, cache: str) -> dict[str, float]:
     """Open a dataset as training does, up to the first batch of images; prepares it where that has not been done."""
     since = time.perf_counter()
     scenes = Scenes(section, size, cache, torch.device("cpu"))
@@ -81,7 +81,7 @@ def start(section: TargetDataset, size: int, cache: str) -> dict[str, float]:
     return {"images": len(scenes.images), "seconds": time.perf_counter() - since}
 
 
-def plain_preparation(section: TargetDataset, size: int) -> dict[str, float]:
+def plain_preparation(section: EvaluationDataset, size: int) -> dict[str, float]:
     """Prepare some images (MPI3D: all) the straightforward way."""
     reader = create_reader(section.name, section.root, section.factor, section.split)
     sources = [source for variants in reader.listing().sources for source in variants]

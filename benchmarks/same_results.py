@@ -12,7 +12,7 @@ from tqdm import tqdm
 from autoencoder.judge import LatentEvaluation
 from autoencoder.step import create_step
 from benchmarks.common import write_json
-from dataset import Batches, Inputs, Scenes, open_targets
+from dataset import Batches, Inputs, Scenes, open_evaluation_datasets
 from errors import UserError, run_script
 from experiment.config import Config, load_config
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs
@@ -44,7 +44,7 @@ def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
     """Train a config's model; return the loss of each step and the last accuracies by dataset."""
     fabric, training = create_fabric(torch.device("cpu")), config.training
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    targets = open_targets(config, scenes)
+    targets = open_evaluation_datasets(config, scenes)
     seed_everything("model", training.seed)
     model = create_autoencoder(config.model, config.dataset.image_size, scenes.channels)
 

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from autoencoder.config import Training
 from autoencoder.step import AutoencoderStep
-from benchmarks import floor
-from benchmarks.common import in_child, print_table, write_json
+from benchmarks.common import describe, in_child, print_table, seconds, write_json
 from dataset import Batches, Scenes
 from errors import run_script
-from experiment.config import Training
 from frozen.inputs import CachedInputs
 from model import ExtractorAE
 from readers.prepare import Prepared
@@ -52,7 +51,7 @@ def main() -> None:
                  ("draw and step, µs per anchor", "step_us", "{:.0f}", 1), ("against first", "step_ratio", "{:.2f}", 1),
                  ("labels and index, MiB", "labels_mib", "{:.1f}", 1), ("peak memory, GiB", "peak_gib", "{:.2f}", 1)),
                 rows)
-    print(floor.describe(DEVICE))
+    print(describe(DEVICE))
     write_json(arguments.out, rows)
 
 
@@ -114,8 +113,8 @@ def alternate(trainings: dict, rounds: int, steps: int) -> dict:
         for size, (batches, step) in trainings.items():
             generator = torch.Generator().manual_seed(number)
             anchors = torch.randint(len(batches.scenes), (BATCH,), generator=generator)
-            draw = floor.seconds(lambda: [batches.choose(anchors, generator) for _ in range(20)], DEVICE) / 20  # noqa: B023
-            taken = floor.seconds(partial(train, step, endless[size], steps), DEVICE) / steps
+            draw = seconds(lambda: [batches.choose(anchors, generator) for _ in range(20)], DEVICE) / 20  # noqa: B023
+            taken = seconds(partial(train, step, endless[size], steps), DEVICE) / steps
             # The first round warms up.
             if number:
                 spent[size][0].append(draw)

@@ -1,13 +1,12 @@
-"""Sceneries per second in training, for every model and extractor, beside a plain baseline; with the floor of a step.
+"""Sceneries per second in training, for every model and extractor, beside a plain baseline.
 
 Data are drawn stand-ins of SVIRO-NoCar at 128x128, weights random: neither changes what the work costs. Ours is what
 train_ae.py and train_classifier.py do within an epoch, frozen features cached where the model can use that; plain is
-`benchmarks/plain.py`. Each has a process of its own, they take turns, figures are medians. The floor is the time for
-the operations of a step (as torch counts them) and the bytes of its images and features, at the speed that this machine
-reaches in one large convolution or copy (`benchmarks/floor.py`).
+`benchmarks/plain.py`. Each has a process of its own, they take turns, figures are medians.
 """
 
 import argparse
+import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,11 +18,10 @@ from pathlib import Path
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
-from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
 
 from autoencoder.step import create_step
-from benchmarks import floor
-from benchmarks.common import FLOOR_COLUMNS, alternate, print_table, row, write_json
+from benchmarks.common import describe, print_table, seconds, write_json
 from benchmarks.plain import PlainSamples, make_plain, plain_batches
 from classifier.step import ClassifierStep
 from dataset import Batch, Batches, Scenes
@@ -61,8 +59,8 @@ def main() -> None:
                                         f"training.batch_size={arguments.batch}"], seed=1)
             rows.append(measure(title, config, Path(folder), fabric, arguments))
             print_rows(rows[-1:], titles=len(rows) == 1)
-    print(f"{floor.describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
-    write_json(arguments.out, {"device": floor.describe(device), "precision": arguments.precision, "rows": rows})
+    print(f"{describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
+    write_json(arguments.out, {"device": describe(device), "precision": arguments.precision, "rows": rows})
 
 
 def parse() -> argparse.Namespace:
@@ -104,24 +102,20 @@ def wanted(models: list[str], extractors: list[str], folder: Path) -> Iterator[t
 
 
 def measure(title: str, config: Config, folder: Path, fabric: Fabric, arguments: argparse.Namespace) -> dict:
-    """Return sceneries per second of both sides, their ratio, and how near ours comes to its floor."""
+    """Return sceneries per second of both sides and their ratio."""
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     step, batches, cached = ours(config, scenes, fabric)
     step.model.train()
     endless = forever(batches)
-    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
+    times = []
     with plain_process(config, write_files(scenes, folder), arguments) as plain_step:
-        sides = [lambda: step.update(next(endless)), plain_step]
-        seconds, ceilings = alternate(sides, arguments.rounds, fabric.device, dtype, title)
-    batch = next(endless)
-    with FlopCounterMode(display=False) as counter:
-        step.update(batch)
-    moved = sum(part.numel() * size for part, size in ((batch.inputs, 2 if cached else 1), (batch.targets, 1))
-                if part is not None)
-    size = arguments.batch
-    figures = row(title, [each / size for each in seconds], counter.get_total_flops() / size, moved / size, ceilings)
-    return {**figures, "cached": "yes" if cached else "no", "ours_per_s": size / seconds[0],
-            "plain_per_s": size / seconds[1]}
+        sides = (lambda: step.update(next(endless)), plain_step)
+        for _ in tqdm(range(arguments.rounds + 1), desc=title, disable=None):
+            times.append([seconds(side, fabric.device) for side in sides])
+    # The first round warms up.
+    fast, plain = (arguments.batch / statistics.median(spent) for spent in zip(*times[1:], strict=True))
+    return {"work": title, "cached": "yes" if cached else "no", "ours_per_s": fast, "plain_per_s": plain,
+            "ratio": fast / plain}
 
 
 @contextmanager
@@ -152,7 +146,7 @@ def serve_plain(connection: Connection, config: Config, files: Path, device: str
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
     step, batches, _ = ours(config, scenes, fabric)
     plain = make_plain(step, config, fabric)
-    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, config.training.impossible)
+    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, batches.impossible)
     extract = (lambda images: images) if isinstance(step, ClassifierStep) else plain.model.extract
     endless = plain_batches(samples, batches.batch_size, extract, batches.second, fabric.device)
     plain.model.train()
@@ -196,7 +190,7 @@ def forever(batches: Batches) -> Iterator[Batch]:
 
 def print_rows(rows: list[dict], titles: bool) -> None:
     columns = (("model", "work", "{}", 1), ("cached", "cached", "{}", 1), ("ours, 1/s", "ours_per_s", "{:.1f}", 1),
-               ("plain, 1/s", "plain_per_s", "{:.2f}", 1), ("ratio", "ratio", "{:.1f}", 1), *FLOOR_COLUMNS)
+               ("plain, 1/s", "plain_per_s", "{:.2f}", 1), ("ratio", "ratio", "{:.1f}", 1))
     print_table(columns, rows, titles)
 
 

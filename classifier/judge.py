@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from classifier.config import ClassifierConfig
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import embed
 from evaluation.outcome import Outcome
-from experiment.config import Config
 from frozen.inputs import LiveInputs
 from pretrained_model import Classifier, build_classifier
 from readers.labels import label_codes
@@ -36,7 +36,7 @@ class NetworkEvaluation:
         return [Outcome(scenes, "network", *self.predict(model, scenes)) for scenes in self.targets]
 
 
-def rebuild_classifier(config: Config, train: Scenes) -> tuple[Classifier, np.ndarray]:
+def rebuild_classifier(config: ClassifierConfig, train: Scenes) -> tuple[Classifier, np.ndarray]:
     """Return the classifier of a run that was trained on `train`, still without the run's weights.
 
     Beside it, what its outputs stand for: the labels (k, seats) of `Scenes.class_labels`.

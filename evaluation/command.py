@@ -13,8 +13,8 @@ from errors import UserError
 from evaluation.outcome import Outcome
 from evaluation.trained import check_overrides, check_run, restore
 from experiment import predictions, records
-from experiment.config import Config
 from experiment.run import Run, expand, open_run
+from experiment.systems import System
 from training.journal import selection
 from utils import choose_device
 
@@ -40,31 +40,30 @@ def create_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def open_trained(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...]) -> list[tuple[Run, Config]]:
-    """Return the runs that a command line names, each with its config under --set; UserError if any is unfit."""
-    runs = [open_run(folder) for folder in expand(arguments.runs)]
-    check_overrides(arguments.set, runs)
-    opened = [(run, open_run(run.folder, arguments.set).config) for run in runs]
+def open_trained(arguments: argparse.Namespace, system: System) -> list[Run]:
+    """Return the runs of a system that a command line names, their configs under --set; UserError if any is unfit."""
+    folders = expand(arguments.runs)
+    check_overrides(arguments.set, folders)
+    runs = [open_run(folder, arguments.set) for folder in folders]
     for run in runs:
-        check_run(run, arguments.checkpoint, trainer, types)
-    return opened
+        check_run(run, arguments.checkpoint, system)
+    return runs
 
 
-def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, ...],
-                 build: Callable[[Run, Config, torch.device], Evaluation]) -> None:
+def eval_command(arguments: argparse.Namespace, system: System,
+                 build: Callable[[Run, torch.device], Evaluation]) -> None:
     """Evaluate runs: check all of them, then keep each one's predictions, append its records and print them.
 
-    trainer: the script whose runs are taken, types: values of `model.type` that it trains; build: run, its config
-    with overrides, and device -> evaluation.
+    build: run, its config with overrides, and device -> evaluation.
     """
-    runs = open_trained(arguments, trainer, types)
-    for run, config in runs:
+    runs = open_trained(arguments, system)
+    for run in runs:
         predictions.check_writable(run.folder)
-        if not config.evaluation.datasets:
+        if not run.config.evaluation.datasets:
             raise UserError(f"{run.folder}: the config names no [[evaluation.datasets]]; "
                             "give some with --set 'evaluation.datasets=[{name=\"...\"}]'")
-    for run, config in tqdm(runs, desc="runs", unit="run", disable=None):
-        rows = _evaluate(run, config, arguments.checkpoint, build)
+    for run in tqdm(runs, desc="runs", unit="run", disable=None):
+        rows = _evaluate(run, arguments.checkpoint, build)
         records.append(run.folder, rows)
         for row in rows:
             epoch = "unknown" if row["epoch"] is None else row["epoch"]
@@ -72,16 +71,17 @@ def eval_command(arguments: argparse.Namespace, trainer: str, types: tuple[str, 
                        f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
 
 
-def _evaluate(run: Run, config: Config, checkpoints: list[str] | None,
-              build: Callable[[Run, Config, torch.device], Evaluation]) -> list[dict[str, Any]]:
-    """Keep the predictions of a run's checkpoints on the datasets of its config, with overrides; return the records."""
-    evaluation = build(run, config, choose_device(config.training.device, config.training.gpu))
+def _evaluate(run: Run, checkpoints: list[str] | None,
+              build: Callable[[Run, torch.device], Evaluation]) -> list[dict[str, Any]]:
+    """Keep the predictions of a run's checkpoints on the datasets of its config; return the records."""
+    training = run.config.training
+    evaluation = build(run, choose_device(training.device, training.gpu))
     rows = []
     for checkpoint in checkpoints or run.saved:
         epoch = restore(evaluation.model, run, checkpoint)
         evaluation.model.eval()
         for found in evaluation.outcomes():
-            predictions.save(run.folder, found.predictions(run.experiment, config.training.seed, checkpoint))
-            rows.append(records.record(experiment=run.experiment, seed=config.training.seed, checkpoint=checkpoint,
+            predictions.save(run.folder, found.predictions(run.experiment, training.seed, checkpoint))
+            rows.append(records.record(experiment=run.experiment, seed=training.seed, checkpoint=checkpoint,
                                        selection=selection(run, checkpoint), epoch=epoch, **found.row))
     return rows

@@ -12,7 +12,7 @@ from readers.labels import labels_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """Predicted and true label codes (n,) of a dataset's test samples; classifier: knn, forest, svm or network."""
+    """Predicted and true label codes (n,) of a dataset's test samples; classifier: as in records."""
 
     scenes: Scenes
     classifier: str

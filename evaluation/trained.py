@@ -4,6 +4,7 @@ Runs made here and folders in the layout of the published weights are opened ali
 the weights file, whatever `model.batchnorm` says, and the weights that training began with are not needed.
 """
 
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -13,17 +14,18 @@ from experiment import records
 from experiment.checkpoint import load_state_dict, load_training_state, misfit
 from experiment.config import PLACES
 from experiment.run import Run
+from experiment.systems import System
 from pretrained_model import COUNTER, Classifier
 
 DATA_PARALLEL = "module."
 
 
-def check_overrides(overrides: list[str], runs: list[Run]) -> None:
+def check_overrides(overrides: list[str], runs: list[Path]) -> None:
     """Raise UserError for overrides of what runs were trained with: their records would not say so.
 
     Of published runs the dataset may be corrected: their config may name it otherwise, or leave something out.
     """
-    allowed = ("evaluation.", "dataset.") if all(run.published for run in runs) else ("evaluation.",)
+    allowed = ("evaluation.", "dataset.") if all(map(published.is_published, runs)) else ("evaluation.",)
     for override in overrides:
         key = override.partition("=")[0].strip()
         if not key.startswith(allowed) and key not in PLACES:
@@ -31,16 +33,11 @@ def check_overrides(overrides: list[str], runs: list[Run]) -> None:
                             f"{', '.join(PLACES)}")
 
 
-def check_run(run: Run, checkpoints: list[str] | None, trainer: str, types: tuple[str, ...]) -> None:
-    """Raise UserError for a run that is not finished, of another type, or without the weights that are asked for.
-
-    trainer: the script whose runs are taken; types: values of `model.type` that it trains.
-    """
-    if run.config.model.type not in types:
-        raise UserError(f"{run.folder}: holds a model of type {run.config.model.type}; allowed: runs of {trainer}, "
-                        f"of type {', '.join(types)}")
+def check_run(run: Run, checkpoints: list[str] | None, system: System) -> None:
+    """Raise UserError for a run that is not finished, of another system, or without the weights that are asked for."""
+    system.check(run.config.model.type, str(run.folder))
     if not run.done and not run.published:
-        raise UserError(f"{run.folder}: not finished; continue it with {trainer} --resume {run.folder}")
+        raise UserError(f"{run.folder}: not finished; continue it with {system.train} --resume {run.folder}")
     records.check_writable(run.folder)
     if not run.saved:
         raise UserError(f"{run.folder}: holds no weights (looked for last_model.pth and best_model.pth in "

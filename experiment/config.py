@@ -1,23 +1,20 @@
-"""The typed, strict config: one TOML file, four sections."""
+"""The typed, strict config: one TOML file, four sections. Here is what all systems share; each has its own class."""
 
 import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import toml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from errors import UserError, choice_error, shortened
 from experiment import published_config
+from experiment.systems import BY_TYPE
 from files import read_text
 
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
-VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
-
-VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "tae"),
-              "classifier": ("scratch", "pretrained")}
 
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "dataset.cache")
@@ -27,7 +24,7 @@ DEEPEST = 10
 LONG_KEY = re.compile(r"""(?<![\w-])(["']?[\w-]+["']?[ \t]*\.[ \t]*){30}""")
 
 
-def _lower(value: Any) -> Any:
+def lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
@@ -37,11 +34,11 @@ def _zero_one(value: Any) -> Any:
 
 
 def _bits(value: Any) -> Any:
-    return str(value) if type(value) is int else _lower(value)
+    return str(value) if type(value) is int else lower(value)
 
 
 def _device(value: Any) -> Any:
-    value = _lower(value)
+    value = lower(value)
     if isinstance(value, str) and not re.fullmatch(r"auto|cpu|cuda(:\d{1,9})?", value):
         raise ValueError(f"allowed: auto, cpu, cuda, cuda:N (found '{shortened(value)}')")
     return value
@@ -55,28 +52,14 @@ def _as_list(value: Any) -> Any:
 
 
 def _canonical_dataset(value: Any) -> Any:
-    value = _lower(value)
+    value = lower(value)
     return DATASET_ALIASES.get(value, value) if isinstance(value, str) else value
-
-
-def _canonical_activation(value: Any) -> Any:
-    value = _lower(value)
-    return "leaky_relu" if value == "leakyrelu" else value
-
-
-def _canonical_variation(value: Any) -> Any:
-    value = _lower(value)
-    return VARIATION_ALIASES.get(value, value) if isinstance(value, str) else value
 
 
 Switch = Annotated[bool, BeforeValidator(_zero_one)]
 DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
-Split = Annotated[Literal["train", "test", "all"], BeforeValidator(_lower)]
-Activation = Annotated[str, BeforeValidator(_canonical_activation), Field(min_length=1)]
-Variation = Annotated[Literal["ae", "tae", "vae", "factorvae", "scratch", "pretrained"],
-                      BeforeValidator(_canonical_variation)]
-Classifier = Annotated[Literal["knn", "forest", "svm"], BeforeValidator(_lower)]
+Split = Annotated[Literal["train", "test", "all"], BeforeValidator(lower)]
 
 
 class Section(BaseModel):
@@ -85,7 +68,7 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
-class TargetDataset(Section):
+class EvaluationDataset(Section):
     """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`.
 
     skip_bad: leave out names without a label and images that cannot be read, instead of refusing them.
@@ -99,7 +82,7 @@ class TargetDataset(Section):
     skip_bad: Switch = False
 
 
-class Dataset(TargetDataset):
+class Dataset(EvaluationDataset):
     """The dataset to train on: `[dataset]`.
 
     name: reader; factor: part of the dataset (a car, or several); split: train, test, all, or the reader's default;
@@ -113,115 +96,104 @@ class Dataset(TargetDataset):
 
 
 class Model(Section):
-    """The network: `[model]`.
+    """The network: `[model]`, with the keys of networks that are built on a backbone.
 
-    type: `conv` (Table S1), `extractor` (Tables S3, S4) or `classifier`; variation: `ae`, `tae` (adds the triplet
-    loss), with `conv` also `vae`, `factorvae`, with `classifier` instead `scratch`, `pretrained`;
-    extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`; weights: `imagenet`, `none`,
-    a file, or the run folder of a classifier; dimension: latent size; knn: neighbours of the k-nearest-neighbour
-    evaluation; activation: name of an elementwise one of torch.nn, in any case, which building the model checks;
+    type: see `experiment.systems`; extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`;
+    weights: `imagenet`, `none`, a file, or the run folder of a classifier;
     batchnorm: statistics of BatchNorm layers that do not train: `frozen` (those that came with the weights),
-    `recalibrated` (estimated once on the training images), `reference` (batch statistics while training, as in the
-    published runs; evaluation takes the running ones); normalize: subtract ImageNet's mean from what the network sees
-    and divide by its standard deviation.
+    `reference` (batch statistics while training, as in the published runs; evaluation takes the running ones);
+    normalize: subtract ImageNet's mean from what the network sees and divide by its standard deviation.
     """
 
-    type: Annotated[Literal["conv", "extractor", "classifier"], BeforeValidator(_lower)]
-    variation: Variation
+    type: str
     extractor: str = "vgg11"
     layer: Annotated[int, Field(lt=0)] = -3
     weights: str = "imagenet"
-    dimension: Annotated[int, Field(gt=0)] = 64
-    knn: Annotated[int, Field(gt=0)] = 115
-    activation: Activation = "relu"
-    batchnorm: Annotated[Literal["frozen", "recalibrated", "reference"], BeforeValidator(_lower)] = "frozen"
+    batchnorm: Annotated[Literal["frozen", "reference"], BeforeValidator(lower)] = "frozen"
     normalize: Switch = False
-
-    @model_validator(mode="after")
-    def _variation_fits_type(self) -> "Model":
-        allowed = VARIATIONS[self.type]
-        if self.variation not in allowed:
-            raise ValueError(f"variation '{self.variation}' does not go with type '{self.type}'; "
-                             f"allowed: {', '.join(allowed)}")
-        if self.variation == "pretrained" and self.weights == "none":
-            raise ValueError("variation 'pretrained' would freeze random weights; allowed with it: weights that are "
-                             "imagenet, a file or a run folder")
-        return self
 
 
 class Training(Section):
     """How it is trained: `[training]`.
 
-    loss: reconstruction loss; frequency: epochs between evaluations; augment: photometric changes of the input
-    beside the mirror images; variants: an epoch sees one `random` variant of each scenery, or `all` of them;
-    make_scene_impossible: target under another variant (I-); make_instance_impossible:
-    target is another scenery of the class, under another variant (II-, which wins where both are set);
-    kl_weight, tc_weight: weights of the KL divergence (beta) and of the FactorVAE's total correlation (gamma), which
-    other models do without;
+    frequency: epochs between evaluations; augment: photometric changes of the input beside the mirror images;
+    variants: an epoch sees one `random` variant of each scenery, or `all` of them;
     device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; devices: the
     GPUs (from that one on), or processes on a CPU, that share each batch; precision: `32` bits, or `bf16` for mixed
     precision.
     """
 
     batch_size: Annotated[int, Field(gt=0)] = 64
-    optimizer: Annotated[Literal["adamw", "adam", "sgd"], BeforeValidator(_lower)] = "adamw"
+    optimizer: Annotated[Literal["adamw", "adam", "sgd"], BeforeValidator(lower)] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-4
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     epochs: Annotated[int, Field(gt=0)]
     frequency: Annotated[int, Field(gt=0)] = 1
-    loss: Annotated[Literal["ssim", "bce", "mse", "l1"], BeforeValidator(_lower)] = "ssim"
     augment: Switch = False
-    variants: Annotated[Literal["random", "all"], BeforeValidator(_lower)] = "random"
-    make_scene_impossible: Switch = False
-    make_instance_impossible: Switch = False
-    kl_weight: Annotated[float, Field(ge=0)] = 1.0
-    tc_weight: Annotated[float, Field(ge=0)] = 0.0
+    variants: Annotated[Literal["random", "all"], BeforeValidator(lower)] = "random"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     device: Annotated[str, BeforeValidator(_device)] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
     devices: Annotated[int, Field(ge=1)] = 1
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
 
-    @property
-    def impossible(self) -> Literal["none", "scene", "instance"]:
-        """Which partially impossible target is asked for: none, I (`scene`) or II (`instance`)."""
-        if self.make_instance_impossible:
-            return "instance"
-        return "scene" if self.make_scene_impossible else "none"
-
 
 class Evaluation(Section):
-    """What a model is judged by: `[evaluation]`. Its first dataset chooses the best checkpoint.
+    """What a model is judged by: `[evaluation]`. Its first dataset chooses the best checkpoint."""
 
-    Autoencoders by the accuracy of kNN, classifiers by that of the network.
-    """
-
-    classifiers: Annotated[list[Classifier], Field(min_length=1)] = ["knn", "forest", "svm"]
-    datasets: list[TargetDataset] = []
+    datasets: list[EvaluationDataset] = []
 
 
 class Config(Section):
-    """A whole experiment."""
+    """A whole experiment; a system's own class has its own sections.
+
+    retired: keys that the cfg.toml of older runs of the system may hold, and that mean nothing to it.
+    """
+
+    retired: ClassVar[tuple[str, ...]] = ()
 
     dataset: Dataset
     model: Model
     training: Training
     evaluation: Evaluation = Evaluation()
 
-    def targets(self) -> list[TargetDataset]:
+    def evaluation_datasets(self) -> list[EvaluationDataset]:
         """Return the evaluation datasets with `root` filled in."""
-        return [target if target.root else target.model_copy(update={"root": self.dataset.root})
-                for target in self.evaluation.datasets]
+        return [section if section.root else section.model_copy(update={"root": self.dataset.root})
+                for section in self.evaluation.datasets]
 
 
-def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), seed: int | None = None) -> Config:
+class _Any(Section):
+    model_config = ConfigDict(extra="allow")
+
+
+class _Typed(_Any):
+    type: Annotated[Literal[*BY_TYPE], BeforeValidator(lower)]
+
+
+class _Outline(Section):
+    """What the file of any system holds, whatever stands in its sections."""
+
+    dataset: _Any
+    model: _Typed
+    training: _Any
+    evaluation: _Any = _Any()
+
+
+def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), seed: int | None = None,
+                kept: bool = False) -> Config:
     """Read a TOML file, apply `section.key=value` overrides and the seed, and check everything.
+
+    The class of the config is that of the system of `model.type`. kept: the file is a run's cfg.toml, whose retired
+    keys are left out.
 
     A file of the published code is first said in the words of this config; see `experiment.published_config`.
     Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
     """
     path = Path(path)
     raw = read_toml(path)
+    if kept:
+        _drop_retired(raw)
     # By the file alone: an override makes no config of this project a published one.
     published = published_config.is_published(_move_gpu(raw))
     changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
@@ -230,10 +202,21 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     raw = _move_gpu(raw)
     if published:
         raw = published_config.translate(raw, str(path))
+    kind: type[Section] = _Outline
     try:
-        return Config.model_validate(raw)
+        kind = BY_TYPE[_Outline.model_validate(raw).model.type].config
+        return kind.model_validate(raw)
     except ValidationError as error:
-        raise _one_line(error, str(path), changed) from None
+        raise _one_line(error, str(path), changed, kind) from None
+
+
+def _drop_retired(raw: dict[str, Any]) -> None:
+    model = raw.get("model")
+    system = BY_TYPE.get(str(model.get("type"))) if isinstance(model, dict) else None
+    for key in system.config.retired if system else ():
+        section, name = key.split(".")
+        if isinstance(raw.get(section), dict):
+            raw[section].pop(name, None)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -341,15 +324,15 @@ def _apply(raw: dict[str, Any], override: str) -> str:
     return ".".join(parts)
 
 
-def _one_line(error: ValidationError, path: str, changed: list[str]) -> UserError:
-    """Turn pydantic's most telling complaint into one line; `changed`: keys that --set gave."""
+def _one_line(error: ValidationError, path: str, changed: list[str], kind: type[Section]) -> UserError:
+    """Turn pydantic's most telling complaint about a `kind` into one line; `changed`: keys that --set gave."""
     # An unknown key is the likely reason for a missing one, so it goes first.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
     source = f"{path} (--set)" if any(key == name or key.startswith(name + ".") for name in changed) else path
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
     if first["type"] == "extra_forbidden":
-        return UserError(f"{choice_error(f'{source}: key', key, _keys_beside(first['loc']))}{more}")
+        return UserError(f"{choice_error(f'{source}: key', key, _keys_beside(first['loc'], kind))}{more}")
     if first["type"] == "missing":
         return UserError(f"{source}: key {key} is missing{more}")
     if first["type"] == "model_type":
@@ -362,10 +345,11 @@ def _one_line(error: ValidationError, path: str, changed: list[str]) -> UserErro
     return UserError(f"{source}: {key}: {message}{found}{more}")
 
 
-def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
+def _keys_beside(location: tuple[int | str, ...], kind: type[Section]) -> list[str]:
     """Return the dotted keys allowed where an unknown one was found."""
     if len(location) == 1:
-        return list(Config.model_fields)
-    below = TargetDataset if location[:2] == ("evaluation", "datasets") else Config.model_fields[location[0]].annotation
+        return list(kind.model_fields)
+    listed = location[:2] == ("evaluation", "datasets")
+    below = EvaluationDataset if listed else kind.model_fields[location[0]].annotation
     prefix = ".".join(str(part) for part in location[:-1])
     return [f"{prefix}.{name}" for name in below.model_fields]

@@ -52,7 +52,8 @@ def translate(raw: Tables, source: str) -> Tables:
         found["dataset"] = ({"image_size": IMAGE_SIZES[name]} if name in IMAGE_SIZES else {}) | dataset
         targets = [{"name": target} for target in TARGETS.get(name, ())]
         if isinstance(raw.get("evaluation", {}), dict):
-            found["evaluation"] = {"classifiers": ["knn"], "datasets": targets} | raw.get("evaluation", {})
+            judged = {} if _classifies(model) else {"classifiers": ["knn"]}
+            found["evaluation"] = judged | {"datasets": targets} | raw.get("evaluation", {})
     if isinstance(training.get("gpu"), str) and re.fullmatch(r"[0-9]{1,4}", training["gpu"]):
         found["training"] = training | {"gpu": int(training["gpu"])}
     return found

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from errors import UserError, choice_error
+from errors import UserError
 from experiment import slurm
 from experiment.config import PLACES, Config, differences, dump_config, load_config
 from experiment.run import Run, experiment_name, find_runs
@@ -143,8 +143,8 @@ def _experiments(arguments: argparse.Namespace, system: System | None) -> list[E
     found: dict[str, Experiment] = {}
     for path in arguments.configs:
         config, name = load_config(path, arguments.set), experiment_name(arguments.name, path)
-        if system and config.model.type not in system.types:
-            raise choice_error(f"{path}: model.type for {system.train}", config.model.type, system.types)
+        if system:
+            system.check(config.model.type, path)
         if name in found:
             raise UserError(f"{path}: its experiment is called '{name}', as that of {found[name].source[0]}; allowed: "
                             "configs with different file names")

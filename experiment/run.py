@@ -155,7 +155,7 @@ def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
     """
     if not (folder / "cfg.toml").is_file():
         raise UserError(f"{folder}: not a run folder (looked for {folder / 'cfg.toml'})")
-    config = load_config(folder / "cfg.toml", overrides)
+    config = load_config(folder / "cfg.toml", overrides, kept=True)
     if "seed" not in config.training.model_fields_set and published.is_published(folder):
         training = config.training.model_copy(update={"seed": published.number(folder)})
         config = config.model_copy(update={"training": training})

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from dataset import Inputs, Scenes
 from errors import UserError
-from model import ExtractorAE
+from model import FrozenExtractor
 from pretrained_model import fingerprint
 from readers.prepare import build_once, lock_of, new_array
 
@@ -50,7 +50,7 @@ class About:
         return 2 * self.views * math.prod(self.shape)
 
 
-def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
+def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
     """Return features float16 (views, c, h, w), memory-mapped, and their scale, computing them where they are missing.
 
     An image's mirror image follows it, where labels mirror. live: computes them from image index and flip.
@@ -70,7 +70,7 @@ def open_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs)
 
 
 @torch.no_grad()
-def announce_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inputs) -> None:
+def announce_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> None:
     """Say what `open_features` would take, where they are missing, without computing them: for a dry run.
 
     Raises UserError when there is too little room.
@@ -79,7 +79,7 @@ def announce_features(model: ExtractorAE, scenes: Scenes, cache: Path, live: Inp
         _foresee(model, scenes, live, cache)
 
 
-def _folder_of(model: ExtractorAE, scenes: Scenes, cache: Path) -> Path:
+def _folder_of(model: FrozenExtractor, scenes: Scenes, cache: Path) -> Path:
     identity = (f"views {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
                 f"{scenes.key} {scenes.flips}")
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
@@ -174,7 +174,7 @@ def _views_done(folder: Path, views: int) -> int:
 
 
 @torch.no_grad()
-def _compute(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Fill a folder with features, from where an earlier process was stopped."""
     total = len(scenes.images) * scenes.flips
     try:
@@ -211,7 +211,7 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
     return scaled.contiguous().cpu().numpy()
 
 
-def _foresee(model: ExtractorAE, scenes: Scenes, live: Inputs, cache: Path) -> About:
+def _foresee(model: FrozenExtractor, scenes: Scenes, live: Inputs, cache: Path) -> About:
     """Say how much room the features will take and how long they will take, from a first chunk of them.
 
     Raises UserError when there is too little room.
@@ -235,7 +235,7 @@ def _foresee(model: ExtractorAE, scenes: Scenes, live: Inputs, cache: Path) -> A
     return about
 
 
-def _begin(model: ExtractorAE, scenes: Scenes, live: Inputs, folder: Path) -> None:
+def _begin(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
     """Note what the folder is to hold and take its room. Raises UserError when there is too little."""
     about = _foresee(model, scenes, live, folder.parent.parent)
     try:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dataset import Scenes
 from frozen.cache import announce_features, open_features
-from model import Autoencoder, ExtractorAE
+from model import Autoencoder, FrozenExtractor
 from readers.rows import Rows
 
 
@@ -52,7 +52,7 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     what all of them would take.
     Raises UserError when the cache cannot be written or has too little room.
     """
-    if not isinstance(model, ExtractorAE) or augment or once or model.frozen.drifts:
+    if not isinstance(model, FrozenExtractor) or augment or once or model.frozen.drifts:
         return LiveInputs(model, scenes, augment)
     if dry:
         announce_features(model, scenes, Path(cache), LiveInputs(model, scenes))

@@ -12,10 +12,12 @@ BACKBONES = {"vgg11": "VGG-11", "resnet50": "ResNet-50", "densenet121": "DenseNe
 
 # Keys that the published runs of every table share.
 COMMON: dict[str, Any] = {
-    "dataset.limit": None, "model.activation": "relu", "model.normalize": False, "training.batch_size": 64,
+    "dataset.limit": None, "model.normalize": False, "training.batch_size": 64,
     "training.optimizer": "adamw", "training.learning_rate": 1e-4, "training.weight_decay": 1e-5,
     "training.augment": False, "training.variants": "random",
 }  # fmt: skip
+# Those that frozen features, which do not train, depend on.
+OF_FEATURES = ("dataset.limit", "dataset.image_size", "model.normalize", "model.extractor", "model.layer", "model.knn")
 # Those of one table; `None` as split is the dataset's default, which is what the table wants.
 OF_TABLE: dict[str, dict[str, Any]] = {
     "s5": {"dataset.image_size": 64, "training.epochs": 100},
@@ -23,16 +25,21 @@ OF_TABLE: dict[str, dict[str, Any]] = {
     "s7": {"dataset.image_size": 128, "training.epochs": 20},
 }
 OF_AUTOENCODERS: dict[str, dict[str, Any]] = {
-    "s5": {"model.dimension": 10},
-    "s6": {"model.dimension": 64, "model.knn": 115, "training.loss": "ssim"},
-    "s7": {"model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
+    "s5": {"model.activation": "relu", "model.dimension": 10},
+    "s6": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "ssim"},
+    "s7": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
 }
 SPLITS = {"s5": (None, "all"), "s6": (None, "all"), "s7": (None, "train")}
 
 
 def paper_name(config: Config) -> tuple[str, str]:
-    """Return model and variant of an autoencoder as in Table S5, such as `E-AE`, `SSIM` and `β-VAE`, `BCE, β = 4`."""
+    """Return model and variant of an autoencoder as in Table S5, such as `E-AE`, `SSIM` and `β-VAE`, `BCE, β = 4`.
+
+    Frozen features, which no table of the paper has, are named alike everywhere.
+    """
     model, training = config.model, config.training
+    if model.variation == "features":
+        return f"frozen features ({model.features})", "-"
     beta = f", β = {training.kl_weight:g}" if training.kl_weight != 1 else ""
     name, variant = MODELS[model.variation], training.loss.upper()
     if model.variation == "vae":
@@ -48,7 +55,8 @@ def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
     The row need not be one that the table has: `("s6", ("resnet18", "E-TAE"))`. None for other training data.
     """
     name, model = config.dataset.name, config.model
-    if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and model.type != "classifier":
+    reconstructs = model.type != "classifier" and model.variation != "features"
+    if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and reconstructs:
         return "s5", (config.dataset.factor[0], *paper_name(config))
     if name == "sviro_nocar":
         variant = MODELS[model.variation] if model.type == "classifier" else paper_name(config)[0]
@@ -76,6 +84,8 @@ def departures(config: Config) -> list[str]:
         # VGG-11 has no BatchNorm; in the others the published runs let it take batch statistics.
         if model.extractor != "vgg11":
             expected["model.batchnorm"] = "reference"
+    if model.variation == "features":
+        expected = {key: value for key, value in expected.items() if key in OF_FEATURES}
     found = [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
              if (value := _value(config, key)) != wanted]
     if config.dataset.split not in SPLITS[table]:

@@ -2,12 +2,14 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from errors import UserError
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
-from reporting.tables import CLASSIFIERS, spread
+from reporting.metrics import Metric, metric_of
+from reporting.tables import CLASSIFIERS, WEIGHTS, Cell, cell
 
 Row = tuple[str, ...]
 NOTHING = Published(math.nan)
@@ -18,7 +20,7 @@ class Column:
     """One column of published results, and the records that belong into it.
 
     classifiers: whose records count; samples: test images behind the published values, where known; published:
-    row -> result; scale: from records to what is printed, with so many decimals.
+    row -> result.
     """
 
     name: str
@@ -29,14 +31,15 @@ class Column:
     samples: int | None = None
     factor: str = ""
     metric: str = "accuracy"
-    higher_is_better: bool = True
-    scale: float = 100
-    decimals: int = 1
+
+    @property
+    def shown(self) -> Metric:
+        return metric_of(self.metric)
 
     def holds(self, record: dict[str, Any]) -> bool:
         """Say whether a record of the last or the best weights belongs into this column."""
         return (all(record[name] == getattr(self, name) for name in ("dataset", "factor", "split", "metric"))
-                and record["classifier"] in self.classifiers and record["checkpoint"] in ("last", "best"))
+                and record["classifier"] in self.classifiers and record["checkpoint"] in WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,10 @@ class Table:
     remark: str
 
 
-def _s5(name: str, metric: str, higher_is_better: bool) -> Column:
-    published = {row: Published(values[metric]) for row, values in TABLE_S5.items()}
-    return Column(name, "mpi3d", "all", ("",), published, None, "real", f"{metric}/synthetic", higher_is_better, 1, 3)
+def _s5(metric: str) -> Column:
+    shown, published = metric_of(metric), {row: Published(values[metric]) for row, values in TABLE_S5.items()}
+    return Column(f"{shown.title} ({'higher' if shown.higher_is_better else 'lower'} is better)", "mpi3d", "all", ("",),
+                  published, None, "real", f"{metric}/synthetic")
 
 
 def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...], table: dict[Any, dict[str, Published]],
@@ -65,10 +69,9 @@ def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...],
 _S6 = ("knn", "network")
 
 TABLES = {
-    "s5": Table("Table S5", ("trained on", "model", "variant"), (
-        _s5("SSIM (higher is better)", "ssim", True), _s5("LPIPS (lower is better)", "lpips", False),
-    ), "last", "Table S5: reconstructions of real MPI3D images, compared with the synthetic images that have the same "
-               "factors. The paper does not say which epoch; the difference is that of the last one."),
+    "s5": Table("Table S5", ("trained on", "model", "variant"), (_s5("ssim"), _s5("lpips")), "last",
+                "Table S5: reconstructions of real MPI3D images, compared with the synthetic images that have the same "
+                "factors. The paper does not say which epoch; the difference is that of the last one."),
     "s6": Table("Table S6", ("model", "variant"), (
         _accuracy("TICaM", "ticam", "all", _S6, TABLE_S6, "ticam", 13356),
         _accuracy("SVIRO", "sviro", "train", _S6, TABLE_S6, "sviro", 11959),
@@ -83,8 +86,7 @@ TABLES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A run: where its config puts it (table, row), in what it departs from the published runs, and its records."""
 
     experiment: str
@@ -96,31 +98,21 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Score:
-    """Our figure: mean, sample standard deviation (n - 1; NaN for one seed), best value, over so many seeds."""
-
-    mean: float
-    std: float
-    best: float
-    seeds: int
-    selection: str
-
-
-@dataclass(frozen=True)
 class Line:
     """One row of one column: the published figure, and ours of one experiment (empty where there is none).
 
     runs: how many of the experiment were given, whether they have a figure or not; images: test images; notes: what
-    sets the experiment apart from the published runs, or is wrong with it.
+    sets the experiment apart from the published runs, or is wrong with it; selection: how the best weights were chosen.
     """
 
     row: Row
     published: Published
     experiment: str = ""
-    scores: dict[str, Score] = field(default_factory=dict)
+    scores: dict[str, Cell] = field(default_factory=dict)
     runs: int = 0
     images: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    selection: str = ""
 
 
 def lines(table: Table, column: Column, entries: list[Entry]) -> list[Line]:
@@ -143,17 +135,17 @@ def lines(table: Table, column: Column, entries: list[Entry]) -> list[Line]:
 
 def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
     first = entries[0]
-    notes = [*([f"departs from the published runs (theirs in brackets): {', '.join(first.departures)}"]
-               if first.departures else [])]
-    scores, sizes = {}, set()
-    for checkpoint in ("last", "best"):
+    departures = ", ".join(first.departures)
+    notes = [f"departs from the published runs (theirs in brackets): {departures}"] if departures else []
+    scores, sizes, finite = {}, set(), {}
+    for checkpoint in WEIGHTS:
         seeds = _by_seed(column, entries, checkpoint)
         finite = {seed: row for seed, row in seeds.items() if math.isfinite(row["value"])}
         lost = ", ".join(str(seed) for seed in sorted(seeds.keys() - finite.keys()))
         if lost:
             notes.append(f"not a number, left out of {column.name}, {checkpoint}: seed {lost}")
         if finite:
-            scores[checkpoint] = _score(column, list(finite.values()))
+            scores[checkpoint] = cell((row["value"] for row in finite.values()), column.shown)
             sizes |= {row["n"] for row in finite.values()}
     if len(sizes) > 1:
         notes.append(f"{column.name}: not all seeds were tested on the same number of images")
@@ -161,7 +153,9 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
         notes.append(f"{column.name}: published on {column.samples} test images")
     published = column.published.get(first.row, NOTHING)
     runs = len({entry.seed for entry in entries})
-    return Line(first.row, published, first.experiment, scores, runs, tuple(sorted(sizes)), tuple(notes))
+    # Of the best weights, which come last.
+    chosen = "; ".join(sorted({row["selection"] for row in finite.values()}))
+    return Line(first.row, published, first.experiment, scores, runs, tuple(sorted(sizes)), tuple(notes), chosen)
 
 
 def _by_seed(column: Column, entries: list[Entry], checkpoint: str) -> dict[int, dict[str, Any]]:
@@ -177,38 +171,23 @@ def _by_seed(column: Column, entries: list[Entry], checkpoint: str) -> dict[int,
     return found
 
 
-def _score(column: Column, rows: list[dict[str, Any]]) -> Score:
-    values = [column.scale * row["value"] for row in rows]
-    selection = "; ".join(sorted({row["selection"] for row in rows}))
-    best = max(values) if column.higher_is_better else min(values)
-    return Score(*spread(values), best, len(values), selection)
-
-
 def difference(table: Table, line: Line) -> float:
     """Return our mean less the published one, of the weights that the table's figures belong to; NaN if one lacks."""
     score = line.scores.get(table.like)
     return math.nan if score is None else score.mean - line.published.mean
 
 
-def marks(values: list[tuple[float, float]], higher_is_better: bool, decimals: int) -> list[str]:
+def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
     """Mark the best of (mean, std) pairs: `*` for the best, also where it ties with others as printed; `≈` where the
     intervals mean ± std overlap with that of the best; nothing for the others, for NaN, and in a column of one."""
-    present = [pair for pair in values if math.isfinite(pair[0])]
+    sign = 1 if metric.higher_is_better else -1
+    present = [(sign * mean, std) for mean, std in values if math.isfinite(mean)]
     if len(present) < 2:
         return [""] * len(values)
-    sign = 1 if higher_is_better else -1
-    best = max(present, key=lambda pair: sign * pair[0])
-    return [_mark(pair, best, sign, decimals) for pair in values]
-
-
-def _mark(pair: tuple[float, float], best: tuple[float, float], sign: int, decimals: int) -> str:
-    mean, std = pair
-    if not math.isfinite(mean):
-        return ""
-    if f"{mean:.{decimals}f}" == f"{best[0]:.{decimals}f}":
-        return "*"
+    best, spread = max(present, key=lambda pair: pair[0])
     # Without a spread on both sides (a single seed) there is nothing to overlap.
-    return "≈" if sign * mean + std >= sign * best[0] - best[1] else ""
+    return ["*" if metric.text(sign * mean) == metric.text(best) else "≈" if sign * mean + std >= best - spread else ""
+            for mean, std in values]
 
 
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
@@ -218,6 +197,6 @@ def unplaced(table: Table, entries: list[Entry]) -> list[str]:
         " ".join(part for part in (row["dataset"], row["factor"] and f"({row['factor']})") if part)
         + ", ".join(["", row["split"], *([row["classifier"]] if row["classifier"] else [row["metric"]])])
         for entry in entries for row in entry.records
-        if row["checkpoint"] in ("last", "best") and row["metric"].partition("/")[0] in measures
+        if row["checkpoint"] in WEIGHTS and row["metric"].partition("/")[0] in measures
         and not any(column.holds(row) for column in table.columns)
     })  # fmt: skip

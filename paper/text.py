@@ -1,9 +1,13 @@
 """The paper's tables as text: a block per column of the paper, numbered notes below."""
 
 import math
+from functools import reduce
+from itertools import chain
 
-from paper.tables import TABLES, Column, Entry, Line, Score, Table, difference, lines, marks, unplaced
+from paper.tables import TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
 from reporting.formats import FORMATS, heading, remarks
+from reporting.metrics import Metric
+from reporting.tables import WEIGHTS, Cell, slashed
 
 OURS = ("experiment", "published: mean ± std", "max", "last epoch: mean ± std", "max", "oracle: mean ± std", "max",
         "difference", "seeds", "test images")
@@ -14,19 +18,7 @@ LEGEND = ("±, ours: sample standard deviation over seeds (n - 1); published: th
           "is one seed only, no spread is known.")
 
 
-class Notes:
-    """Numbers notes in the order of their first use."""
-
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def number(self, text: str) -> int:
-        if text not in self.texts:
-            self.texts.append(text)
-        return self.texts.index(text) + 1
-
-    def marks(self, texts: tuple[str, ...]) -> str:
-        return "".join(f" [{self.number(text)}]" for text in texts)
+NOTHING = Cell(math.nan, math.nan, math.nan, 0)
 
 
 def render(names: list[str], entries: list[Entry], style: str) -> str:
@@ -38,55 +30,43 @@ def render(names: list[str], entries: list[Entry], style: str) -> str:
     if style == "csv":
         body = [cells for name, table, ours in chosen for cells in _csv(name, table, ours)]
         return FORMATS[style](CSV_HEADER, body)
-    notes, blocks = Notes(), []
+    notes: dict[str, int] = {}
+    blocks = []
     for _, table, ours in chosen:
         for column in table.columns:
             body = _grid(table, column, lines(table, column, ours), notes)
-            header = (*table.names, *(_best_name(column) if name == "max" else name for name in OURS))
+            best = "max" if column.shown.higher_is_better else "min"
+            header = (*table.names, *(best if name == "max" else name for name in OURS))
             text = FORMATS[style](header, body, len(table.names) + 1)
             blocks.append(heading(style, f"{table.title}: {column.name}") + text)
     below = [table.remark for _, table, _ in chosen] + [LEGEND]
-    below += [f"[{number}] {text}." for number, text in enumerate(notes.texts, 1)]
+    below += [f"[{number}] {text}." for text, number in notes.items()]
     for _, table, ours in chosen:
         if others := unplaced(table, ours):
             below.append(f"Measured too, but in no column of {table.title}: {'; '.join(others)}.")
-    return "\n".join(block.rstrip() + "\n" for block in blocks) + remarks(style, below)
+    # Added, as HTML that is joined to a plain text would be escaped no more.
+    return reduce(lambda above, block: above + "\n" + block, (block.rstrip() + "\n" for block in blocks)) + remarks(
+        style, below)
 
 
-def _best_name(column: Column) -> str:
-    return "max" if column.higher_is_better else "min"
-
-
-def _grid(table: Table, column: Column, found: list[Line], notes: Notes) -> list[tuple[str, ...]]:
-    decimals = column.decimals
-    best = {name: marks([_pair(line.scores.get(name)) for line in found], column.higher_is_better, decimals)
-            for name in ("last", "best")}
-    known = marks([line.published[:2] for line in found], column.higher_is_better, decimals)
+def _grid(table: Table, column: Column, found: list[Line], notes: dict[str, int]) -> list[tuple[str, ...]]:
+    """Arrange lines as text cells; notes, numbered in the order of their first use, are added to `notes`."""
+    metric, figures = column.shown, []
+    for kind in ([line.published for line in found],
+                 *([line.scores.get(name, NOTHING) for line in found] for name in WEIGHTS)):
+        marked = marks([each[:2] for each in kind], metric)
+        figures.append([(f"{_number(metric, *each[:2])} {mark}".rstrip(), _number(metric, each[2]))
+                        for each, mark in zip(kind, marked, strict=True)])
     grid = []
-    for number, line in enumerate(found):
-        cells = [(line.experiment or "-") + notes.marks(line.notes),
-                 _spread(*line.published[:2], decimals, known[number]), _number(line.published.max, decimals)]
-        for name in ("last", "best"):
-            mean, std = _pair(score := line.scores.get(name))
-            cells += [_spread(mean, std, decimals, best[name][number]),
-                      _number(score.best if score else math.nan, decimals)]
-        cells += [_number(difference(table, line), decimals, "+"), _seeds(line),
-                  "/".join(map(str, line.images)) or "-"]
-        grid.append((*line.row, *cells))
+    for line, *cells in zip(found, *figures, strict=True):
+        numbers = "".join(f" [{notes.setdefault(text, len(notes) + 1)}]" for text in line.notes)
+        grid.append((*line.row, (line.experiment or "-") + numbers, *chain(*cells),
+                     _number(metric, difference(table, line), sign="+"), _seeds(line), slashed(line.images) or "-"))
     return grid
 
 
-def _pair(score: Score | None) -> tuple[float, float]:
-    return (math.nan, math.nan) if score is None else (score.mean, score.std)
-
-
-def _number(value: float, decimals: int, sign: str = "") -> str:
-    return f"{value:{sign}.{decimals}f}" if math.isfinite(value) else "-"
-
-
-def _spread(mean: float, std: float, decimals: int, mark: str) -> str:
-    spread = f" ± {std:.{decimals}f}" if math.isfinite(std) else ""
-    return _number(mean, decimals) + spread + (f" {mark}" if mark else "")
+def _number(metric: Metric, value: float, std: float = math.nan, sign: str = "") -> str:
+    return metric.text(value, std, sign) if math.isfinite(value) else "-"
 
 
 def _seeds(line: Line) -> str:
@@ -103,15 +83,7 @@ CSV_HEADER = ("table", "column", "row", "experiment", "published_mean", "publish
 
 
 def _csv(name: str, table: Table, entries: list[Entry]) -> list[tuple[object, ...]]:
-    rows = []
-    for column in table.columns:
-        for line in lines(table, column, entries):
-            cells: list[object] = []
-            for checkpoint in ("last", "best"):
-                score = line.scores.get(checkpoint)
-                cells += [score.mean, score.std, score.best, score.seeds] if score else [math.nan] * 3 + [0]
-            oracle = line.scores.get("best")
-            rows.append((name, column.name, " / ".join(line.row), line.experiment, *line.published, *cells,
-                         oracle.selection if oracle else "", difference(table, line), line.runs,
-                         "/".join(map(str, line.images)), "; ".join(line.notes)))
-    return rows
+    return [(name, column.name, " / ".join(line.row), line.experiment, *line.published,
+             *chain(*(line.scores.get(kind, NOTHING) for kind in WEIGHTS)), line.selection, difference(table, line),
+             line.runs, slashed(line.images), "; ".join(line.notes))
+            for column in table.columns for line in lines(table, column, entries)]

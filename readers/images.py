@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UserError
+from files import open_regular
 from readers.base import BadImage, is_image
-from readers.files import NO_FILE, open_regular, stamp_of
-from readers.listing import Listing
+from readers.listing import Listing, stamp_of
 
 # What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
@@ -35,7 +35,7 @@ def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
         elif entry.is_file():
             files.append(entry)
         elif not entry.is_dir():
-            listing.reject(entry.path, NO_FILE)
+            listing.reject(entry.path, "not a regular file, but a pipe, socket or device")
     return files
 
 
@@ -113,7 +113,7 @@ def _decode(path: str | Path) -> Image.Image:
         raise UserError(f"{path}: image cannot be read: too little memory") from None
     # Decoders raise whatever damaged bytes lead them to: struct.error, KeyError, OverflowError, ...
     except Exception as error:
-        # A damaged image may send its decoder to an offset that cannot be: EINVAL.
+        # EINVAL: no regular file, or a damaged image that sends its decoder to an offset that cannot be.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             # Gone, forbidden or out of reach at the moment, which says nothing about the image.
             raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
@@ -125,7 +125,7 @@ def _reason(error: Exception) -> str:
         return f"none of the formats {', '.join(FORMATS)}"
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-    return str(error) or type(error).__name__
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 def _grey(image: Image.Image, path: str | Path) -> Image.Image:

@@ -1,5 +1,6 @@
 """What a reader finds: sceneries with labels and sources, and what it leaves out."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,6 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
+
+
+def stamp_of(status: os.stat_result) -> str:
+    """Return what changes when a file's content does, by its status: its size and modification time."""
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 @dataclass

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError
+from files import open_regular
 from readers.base import Reader, find_folder
-from readers.files import open_regular, stamp_of
 from readers.images import to_array
-from readers.listing import Listing
+from readers.listing import Listing, stamp_of
 
 DIGITS = tuple("0123456789")
 # MNIST's larger file has 47 MB; a compressed one of a few MB may claim and hold any number of them.
@@ -86,7 +86,7 @@ def _read_idx(path: Path, _: str) -> np.ndarray:
             room = os.fstat(raw.fileno()).st_size * (_DEFLATE_RATIO if packed else 1)
             return _parse(gzip.open(raw) if packed else raw, room, path)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise UserError(f"{path}: cannot be read as an IDX file: {error}") from None
+        raise UserError(f"{path}: cannot be read as an IDX file: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _parse(file: BinaryIO, room: int, path: Path) -> np.ndarray:

@@ -14,9 +14,9 @@ import numpy as np
 from PIL import Image
 
 from errors import UserError, choice_error
+from files import open_regular
 from readers.base import Reader, find_dataset
-from readers.files import open_regular, stamp_of
-from readers.listing import Listing
+from readers.listing import Listing, stamp_of
 
 FACTORS = ("colour", "shape", "size", "camera height", "background", "first axis", "second axis")
 DOMAINS = ("toy", "realistic", "real")
@@ -110,7 +110,8 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
             yield archive, ImageStream(file, shape[0])
     except (OSError, EOFError, ValueError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
             lzma.LZMAError) as error:
-        raise UserError(f"{path}: cannot be read as an .npz file: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise UserError(f"{path}: cannot be read as an .npz file: {reason}") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:

@@ -2,33 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.tables import CLASSIFIERS, Key, spread, title_of
+from reporting.metrics import METRICS
+from reporting.tables import CLASSIFIERS, WEIGHTS, Key, cell, check_factors, in_order, title_of
 
 SEATS = {1: ("",), 3: ("left", "middle", "right")}
-WEIGHTS = {"last": "last epoch", "best": "oracle"}
-
-
-class Predictions(Protocol):
-    """What an evaluation keeps, see `experiment.predictions`: uint8 (n, seats) of class numbers, and the classes."""
-
-    experiment: str
-    seed: int
-    dataset: str
-    factor: str
-    split: str
-    classifier: str
-    checkpoint: str
-    predicted: np.ndarray
-    true: np.ndarray
-    classes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -78,13 +63,13 @@ class Classwise:
         return "-".join(str(count) for count in (found[0], found[-1])[: min(2, len(found))])
 
 
-def collect(found: Iterable[Predictions], pool: bool = False) -> list[Classwise]:
+def collect(found: Iterable[Any], pool: bool = False) -> list[Classwise]:
     """Group predictions over seeds, sorted by data, classifier and experiment.
 
-    With `pool`, the factors of a dataset count as one test set. Raises UserError where a seed has several, different
-    predictions of the same, or seeds are not comparable.
+    found: as in `experiment.predictions`. With `pool`, the factors of a dataset count as one test set. Raises UserError
+    where a seed has several, different predictions of the same, or seeds are not comparable.
     """
-    groups: dict[Key, dict[int, dict[str, Predictions]]] = defaultdict(lambda: defaultdict(dict))
+    groups: dict[Key, dict[int, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
     for each in found:
         factor = "" if pool else each.factor
         key = (each.experiment, each.dataset, factor, each.split, each.classifier, each.checkpoint)
@@ -92,23 +77,15 @@ def collect(found: Iterable[Predictions], pool: bool = False) -> list[Classwise]
         if not (np.array_equal(other.predicted, each.predicted) and np.array_equal(other.true, each.true)):
             raise UserError(f"several runs hold different predictions for the same cell: {each.experiment}, seed "
                             f"{each.seed}, {each.dataset} {each.factor}, {each.classifier}; name the runs to use")
-    return [_count(key, seeds, pool) for key, seeds in sorted(groups.items(), key=lambda item: _order(item[0]))]
+    return [_count(key, seeds, pool) for key, seeds in in_order(groups)]
 
 
-def _order(key: Key) -> tuple[object, ...]:
-    experiment, *data, checkpoint = key
-    return *data, checkpoint != "last", experiment
-
-
-def _count(key: Key, seeds: dict[int, dict[str, Predictions]], pool: bool) -> Classwise:
-    first = next(iter(seeds.values()))
+def _count(key: Key, seeds: dict[int, dict[str, Any]], pool: bool) -> Classwise:
+    first = check_factors(key, seeds)
     sample = next(iter(first.values()))
     classes, seats = tuple(sample.classes.tolist()), sample.true.shape[1]
     counts, whole = [], []
-    for seed, factors in sorted(seeds.items()):
-        if factors.keys() != first.keys():
-            raise UserError(f"{key[0]}: seed {seed} was evaluated on other factors of {key[1]} ({'; '.join(factors)}) "
-                            f"than the first seed ({'; '.join(first)}), so they cannot be pooled")
+    for _, factors in sorted(seeds.items()):
         if any(tuple(each.classes.tolist()) != classes or each.true.shape[1] != seats for each in factors.values()):
             raise UserError(f"{key[0]}: seeds were evaluated on other classes of {key[1]}; evaluate the runs again")
         true, predicted = (np.concatenate([getattr(each, name) for each in factors.values()]).astype(np.int64)
@@ -121,8 +98,7 @@ def _count(key: Key, seeds: dict[int, dict[str, Predictions]], pool: bool) -> Cl
                      WEIGHTS.get(key[5], key[5]), classes, names, np.array(counts), np.array(whole))
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """The share of a class, or of all, at a seat that is recognised, in percent over seeds; std: n - 1, NaN for one."""
 
     dataset: str
@@ -141,19 +117,23 @@ class Row:
 def rows(found: Classwise) -> list[Row]:
     """Return all seats at once, then each seat: all classes, then those that occur."""
     start = (found.data, found.classifier, found.experiment, found.weights)
-    seeds, size = len(found.whole), found.counts[:, 0].sum(axis=(1, 2))
+    size = found.counts[:, 0].sum(axis=(1, 2))
     images = "-".join(map(str, sorted({int(size.min()), int(size.max())})))
     several = len(found.seats) > 1
-    lines = [Row(*start, "all" if several else "-", "all", *spread(100 * found.whole), seeds, images, "-")]
+
+    def row(seat: str, name: str, shares: np.ndarray, samples: str = images, taken_for: str = "-") -> Row:
+        mean, std, _, count = cell(shares, METRICS["accuracy"])
+        return Row(*start, seat or "-", name, mean, std, count, samples, taken_for)
+
+    lines = [row("all" if several else "-", "all", found.whole)]
     for seat, name in enumerate(found.seats):
         if several:
-            lines.append(Row(*start, name, "all", *spread(100 * found.by_seat[:, seat]), seeds, images, "-"))
+            lines.append(row(name, "all", found.by_seat[:, seat]))
         for number in found.occurring:
             share = found.recall[:, seat, number]
             if np.isfinite(share).any():
-                share = share[np.isfinite(share)]
-                lines.append(Row(*start, name or "-", found.classes[number], *spread(100 * share), len(share),
-                                 found.samples(seat, number), _taken_for(found, seat, number)))
+                lines.append(row(name, found.classes[number], share[np.isfinite(share)], found.samples(seat, number),
+                                 _taken_for(found, seat, number)))
     return lines
 
 
@@ -176,9 +156,7 @@ def render(found: list[Classwise], style: str) -> str:
     """Render as `terminal`, `markdown` or `latex`, or as `csv` in full precision."""
     lines = [row for each in found for row in rows(each)]
     if style == "csv":
-        names = [field.name for field in fields(Row)]
-        return FORMATS[style](names, [[getattr(row, name) for name in names] for row in lines])
-    cells = [(row.dataset, row.classifier, row.experiment, row.weights, row.seat, row.true_class, row.taken_for,
-              f"{row.mean:.1f}" + (f" ± {row.std:.1f}" if np.isfinite(row.std) else ""), str(row.seeds), row.samples)
+        return FORMATS[style](Row._fields, lines)
+    cells = [(*row[:6], row.taken_for, METRICS["accuracy"].text(row.mean, row.std), str(row.seeds), row.samples)
              for row in lines]
     return FORMATS[style](HEADER, cells, 7, NOTE)

@@ -8,7 +8,8 @@ from scipy import stats
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.tables import Records, group, seed_values, title_of
+from reporting.metrics import metric_of
+from reporting.tables import WEIGHTS, Records, group, seed_values, title_of
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
@@ -89,12 +90,12 @@ def comparisons(records: Records, a: str, b: str, pool: bool) -> list[tuple[str,
              and (key[4] == other[4] or "network" in (key[4], other[4]))]
     if not pairs:
         raise UserError(f"--compare: {a} and {b} have no test set, classifier and weights in common")
-    found = []
+    found, scale = [], metric_of("accuracy").scale
     for key, other in sorted(pairs):
         (ours, sizes), (theirs, _) = seed_values(key, groups[key]), seed_values(other, groups[other])
         common = [seed for seed in sorted(ours.keys() & theirs.keys())
                   if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
-        pair = paired([100 * ours[seed] for seed in common], [100 * theirs[seed] for seed in common])
+        pair = paired([scale * ours[seed] for seed in common], [scale * theirs[seed] for seed in common])
         classifiers = key[4] if key[4] == other[4] else f"{key[4]} / {other[4]}"
         found.append((title_of(key, len(sizes) if pool else 1), classifiers, key[5], pair))
     return sorted(found, key=lambda each: (*each[:2], each[2] != "last"))
@@ -106,8 +107,8 @@ def render(records: Records, a: str, b: str, pool: bool, style: str) -> str:
     if style == "csv":
         names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words")
         return FORMATS[style](names, [(*key, *vars(each).values(), in_words(each, a, b)) for *key, each in found])
-    lines = [(title, classifier, "last epoch" if checkpoint == "last" else "oracle",
-              in_words(each, a, b), *_cells(each)) for title, classifier, checkpoint, each in found]
+    lines = [(title, classifier, WEIGHTS[checkpoint], in_words(each, a, b), *_cells(each))
+             for title, classifier, checkpoint, each in found]
     tests = sum(math.isfinite(each.p_t) for *_, each in found)
     return FORMATS[style](HEADER, lines, 4, _note(a, b, tests))
 

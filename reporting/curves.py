@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from errors import UserError
+from reporting.metrics import metric_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
-from reporting.tables import CLASSIFIERS, Records, group, seed_values, spread, title_of
+from reporting.tables import CLASSIFIERS, Records, cell, group, seed_values, title_of
 
 COLUMNS = 3
 PANEL_HEIGHT = 1.85
@@ -46,21 +47,19 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
     are not finite, and records that do not say their epoch, are left out.
     """
-    by_metric: dict[str, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    by_epoch: dict[tuple[str, int], Records] = defaultdict(list)
     for row in records:
         wanted = row["metric"] == metric or row["metric"].startswith(f"{metric}/")
         if wanted and row["checkpoint"] == "epoch" and row["epoch"] is not None and math.isfinite(row["value"]):
-            by_metric[row["metric"]][row["epoch"]].append(row)
+            by_epoch[row["metric"], row["epoch"]].append(row)
     points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
-    for name, epochs in by_metric.items():
-        for epoch, rows in sorted(epochs.items()):
-            for key, seeds in group(rows, pool, name, ("epoch",)).items():
-                _check_unique(seeds, key[0], epoch)
-                found, sizes = seed_values(key, seeds)
-                what = CLASSIFIERS.get(key[4], key[4]) if name == "accuracy" else name.removeprefix("loss/")
-                panel = what, title_of(key, len(sizes) if pool else 1)
-                values = [100 * value if name == "accuracy" else value for value in found.values()]
-                points[panel, key[0]].append((epoch, *spread(values), len(values)))
+    for (name, epoch), rows in sorted(by_epoch.items(), key=lambda each: each[0]):
+        for key, seeds in group(rows, pool, name, ("epoch",)).items():
+            _check_unique(seeds, key[0], epoch)
+            found, sizes = seed_values(key, seeds)
+            what = name.partition("/")[2] or CLASSIFIERS.get(key[4], key[4])
+            mean, std, _, count = cell(found.values(), metric_of(name))
+            points[(what, title_of(key, len(sizes) if pool else 1)), key[0]].append((epoch, mean, std, count))
     panels: Panels = defaultdict(list)
     for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
         panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))
@@ -69,10 +68,7 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
 
 def _check_unique(seeds: dict[int, Records], experiment: str, epoch: int) -> None:
     for seed, rows in seeds.items():
-        values: dict[str, set[float]] = defaultdict(set)
-        for row in rows:
-            values[row["factor"]].add(row["value"])
-        if any(len(each) > 1 for each in values.values()):
+        if len({(row["factor"], row["value"]) for row in rows}) > len({row["factor"] for row in rows}):
             raise UserError(f"several runs hold different values for the same point: {experiment}, seed {seed}, epoch "
                             f"{epoch}; name the runs to use")
 
@@ -93,7 +89,7 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
         _panel(ax, found, names)
         ax.set_title("\n".join([f"{what} loss" if metric == "loss" else what, *wrap(data, TITLE)]))
         ax.set_xlabel("epoch" if number + columns >= len(panels) else "")
-        ax.set_ylabel(("accuracy (%)" if metric == "accuracy" else "loss") if number % columns == 0 else "")
+        ax.set_ylabel(metric_of(metric).label if number % columns == 0 else "")
         if metric == "loss":
             _scale(ax, found)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]

@@ -5,13 +5,17 @@ import io
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from html import escape
 
+from markupsafe import Markup
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reporting import page
+
 Lines = Iterable[Sequence[str]]
+# Characters of an HTML cell that stay in one line, and in one piece.
+LINE, WORD = 36, 14
 
 
 def terminal(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str:
@@ -59,31 +63,23 @@ def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str
     """
     body = [tuple(line) for line in lines]
     numbers = [i >= texts and all(_NUMBER.match(line[i]) for line in body) for i in range(len(header))]
-    names = "".join(map(_html_cell, header, numbers, ["th"] * len(header)))
-    rows = ["".join(map(_html_cell, line, numbers, ["td"] * len(line))) for line in body]
-    label = escape(f"Table: {', '.join(header)}")
-    return "\n".join([f'<div class="wide" role="region" tabindex="0" aria-label="{label}"><table>',
-                      f"<thead><tr>{names}</tr></thead>", "<tbody>", *(f"<tr>{row}</tr>" for row in rows), "</tbody>",
-                      "</table></div>", *([f'<p class="note">{escape(note)}</p>'] if note else []), ""])
+    heads = [_html_cell(text, number, len(text)) for text, number in zip(header, numbers, strict=True)]
+    return page.table(", ".join(header), heads, [list(map(_html_cell, line, numbers)) for line in body], note)
 
 
-def _html_cell(text: str, number: bool, tag: str) -> str:
+def _html_cell(text: str, number: bool, line: int = LINE) -> tuple[Markup, str]:
     lines = text.split("\n")
-    long = tag == "td" and max(map(len, lines)) > LINE
-    mark = "n" if number else "long" if long else "word" if max(map(len, text.split()), default=0) > WORD else ""
-    scope, mark = ' scope="col"' if tag == "th" else "", f' class="{mark}"' if mark else ""
-    return f"<{tag}{scope}{mark}>{'<br>'.join(map(escape, lines))}</{tag}>"
+    long, word = max(map(len, lines)) > line, max(map(len, text.split()), default=0) > WORD
+    return Markup("<br>").join(lines), "n" if number else "long" if long else "word" if word else ""
 
 
-# Characters of an HTML cell that stay in one line, and in one piece.
-LINE, WORD = 36, 14
 _NUMBER = re.compile(r"[+-]?(\d|nan)|-$")
 
 
 def heading(style: str, text: str) -> str:
     """Return a line above a table that is one of several."""
     return {"terminal": f"{text}\n", "markdown": f"**{text}**\n\n", "latex": f"{_comment(text)}\n",
-            "html": f"<h3>{escape(text)}</h3>\n"}[style]
+            "html": page.heading(text)}[style]
 
 
 def remarks(style: str, texts: list[str]) -> str:
@@ -91,7 +87,7 @@ def remarks(style: str, texts: list[str]) -> str:
     if style == "latex":
         return "".join(f"{_comment(text)}\n" for text in texts)
     if style == "html":
-        return "".join(f'<p class="note">{escape(text)}</p>\n' for text in texts)
+        return page.join(map(page.note, texts))
     wrap = textwrap.fill if style == "terminal" else lambda text, _: text
     return "".join(f"\n{wrap(text, 110)}\n" for text in texts)
 

@@ -1,6 +1,7 @@
 """What was run: tables of experiments, of what they have in common and not, and of what runs lack."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -110,6 +111,13 @@ def surroundings(environment: dict[str, Any]) -> dict[str, str]:
     packages = environment.get("packages")
     known |= {PACKAGE + str(name): number for name, number in (packages if isinstance(packages, dict) else {}).items()}
     return {name: str(value) for name, value in known.items()}
+
+
+def commands(runs: Iterable[RunFacts]) -> list[str]:
+    """Return the distinct shell commands that runs say they were trained with; what is none is passed over."""
+    said = [run.environment.get("command") for run in runs]
+    return list(dict.fromkeys(shlex.join(["python", *command]) for command in said if isinstance(command, list)
+                              and command and all(isinstance(part, str) for part in command)))
 
 
 LACKING = ("experiment", "what is lacking", "runs", "which")

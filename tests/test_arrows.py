@@ -72,6 +72,13 @@ def test_tables_readers_and_configs_come_without_torch(module):
     assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
 
 
+def test_training_knows_no_system_and_of_models_only_how_to_tell_that_frozen_weights_stay():
+    for path in files("training"):
+        assert roots(path) <= {"experiment", "training", "utils", "pretrained_model", *COMMON}, path
+        assert {name for name in imports(path) if name.startswith("pretrained_model")} <= {
+            "pretrained_model", "pretrained_model.frozen_fingerprint"}, path
+
+
 def test_the_loop_knows_no_model_and_no_dataset():
     assert roots(PROJECT / "training" / "loop.py") <= {"errors", "experiment", "training", "utils"}
     assert not imports(PROJECT / "training" / "loop.py") & {"training.command"}

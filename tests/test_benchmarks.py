@@ -38,7 +38,6 @@ def test_training_beside_its_plain_baseline(tmp_path):
     figures, out = run(tmp_path, "train_speed", "--models", "ae", "--sceneries", 8, "--batch", 8, "--rounds", 1)
     [row] = figures["rows"]
     assert row["ratio"] == pytest.approx(row["ours_per_s"] / row["plain_per_s"])
-    assert row["floor_s"] >= row["flops"] / row["gflops"] / 1e9
     assert "ae | no |" in out
 
 
@@ -60,9 +59,3 @@ def test_a_whole_experiment_in_stages(tmp_path):
     assert stages["features"]["items"] == 1100
     assert figures["total_s"] == pytest.approx(sum(row["seconds"] / row["items"] * row["full_items"]
                                                    for row in figures["stages"]))
-
-
-def test_pieces_of_a_step_beside_the_librarys(tmp_path):
-    rows, _ = run(tmp_path, "pieces", "--batch", 2, "--rows", 20, "--rounds", 1, "--cache", tmp_path)
-    assert {row["piece"] for row in rows} >= {"SSIM", "decoder layer 32 to 1, 64x64"}
-    assert all(row["ratio"] == pytest.approx(row["library_s"] / row["ours_s"]) for row in rows)

@@ -4,7 +4,7 @@ import torch
 
 from dataset import Batches, Scenes
 from errors import UserError
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from readers import READERS, create_reader
 from readers.base import Reader
 from readers.labels import label_codes
@@ -41,7 +41,7 @@ class Cabin(Reader):
 @pytest.fixture
 def cabin(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "cabin", Cabin)
-    return Scenes(TargetDataset(name="cabin", root="x"), SIZE, str(tmp_path), torch.device("cpu"))
+    return Scenes(EvaluationDataset(name="cabin", root="x"), SIZE, str(tmp_path), torch.device("cpu"))
 
 
 def batches(scenes, **options):
@@ -129,7 +129,7 @@ def test_impossible_targets_keep_class_and_orientation_and_change_the_variant(ca
 
 
 def test_impossible_scenes_are_refused_where_there_is_one_variant(cache):
-    scenes = Scenes(TargetDataset(name="handwritten", root="x", limit=50), SIZE, str(cache), torch.device("cpu"))
+    scenes = Scenes(EvaluationDataset(name="handwritten", root="x", limit=50), SIZE, str(cache), torch.device("cpu"))
     with pytest.raises(UserError, match="one variant per scenery"):
         batches(scenes, impossible="scene")
 
@@ -163,7 +163,7 @@ def test_views_take_one_variant_by_seed_or_all(cabin):
 
 
 def test_datasets_without_mirrors_are_never_flipped(cache):
-    scenes = Scenes(TargetDataset(name="handwritten", root="x", limit=50), SIZE, str(cache), torch.device("cpu"))
+    scenes = Scenes(EvaluationDataset(name="handwritten", root="x", limit=50), SIZE, str(cache), torch.device("cpu"))
     feed = batches(scenes)
     index, flip, _ = scenes.views(mirrored=True)
     assert len(index) == 50

@@ -9,7 +9,7 @@ import torch
 
 from dataset import Scenes
 from experiment import predictions, records
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from pretrained_model import build_network
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
@@ -69,8 +69,9 @@ def test_a_classifiers_accuracy_equals_a_count_over_single_images(script, traine
     code, _, err = script("eval_classifier.py", trained, "--checkpoint", "last", "--set", target)
     assert code == 0, err
     row = final(trained)["last", "glyphs", "test"]
-    scenes = Scenes(TargetDataset(name="glyphs", root="x", split="test", limit=9), 32, str(cache), torch.device("cpu"))
-    train = Scenes(TargetDataset(name="glyphs", root="x", limit=40), 32, str(cache), torch.device("cpu"))
+    section = EvaluationDataset(name="glyphs", root="x", split="test", limit=9)
+    scenes = Scenes(section, 32, str(cache), torch.device("cpu"))
+    train = Scenes(EvaluationDataset(name="glyphs", root="x", limit=40), 32, str(cache), torch.device("cpu"))
     numbers = sorted({int(label) for label in train.labels[:, 0]})
     network = build_network("small_cnn", len(numbers)).eval()
     state = torch.load(trained / "checkpoints" / "last_model.pth", weights_only=True)
@@ -105,11 +106,13 @@ def test_each_script_refuses_the_runs_of_the_other(script, config_file, trained,
     autoencoder = tmp_path / "ae"
     code, _, err = script("train_ae.py", config_file("conv", "ae"), "--out", autoencoder)
     assert code == 0, err
-    for name, run, kind, trainer in (("eval_classifier.py", autoencoder, "conv", "train_classifier.py"),
-                                     ("eval_ae.py", trained, "classifier", "train_ae.py")):
-        code, _, err = script(name, run)
+    for name, run, kind, trainer in (("eval_classifier.py", autoencoder, "conv", "train_ae.py"),
+                                     ("train_classifier.py --resume", autoencoder, "conv", "train_ae.py"),
+                                     ("eval_ae.py", trained, "classifier", "train_classifier.py"),
+                                     ("train_ae.py --resume", trained, "classifier", "train_classifier.py")):
+        code, _, err = script(*name.split(), run)
         assert code == 2
-        assert f"{run}: holds a model of type {kind}; allowed: runs of {trainer}" in err
+        assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in err
         assert len(err.strip().splitlines()) == 1
 
 

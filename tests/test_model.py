@@ -1,10 +1,11 @@
 """Shapes, parameter counts and state-dict names, derived by hand from Tables S1 to S4."""
 
+import numpy as np
 import pytest
 import torch
 
+from autoencoder.config import Model
 from errors import UserError
-from experiment.config import Model
 from model import check_fits, create_autoencoder
 
 
@@ -230,3 +231,57 @@ def test_what_is_no_elementwise_activation_is_refused_with_those_that_are(name):
         make(16, type="conv", activation=name)
     assert f"'{name.lower()}' is not known; allowed: celu, elu, gelu, hardshrink, " in str(caught.value)
     assert name != "relus" or "did you mean 'relu'" in str(caught.value)
+
+
+def frozen_features(images, model):
+    """Return the mean over each two by two positions of what the extractor makes of images, position by position."""
+    maps = model.extractor(model.scale(images))
+    rows, columns = maps.shape[2] // 2, maps.shape[3] // 2
+    return torch.stack([torch.stack([maps[:, :, 2 * y:2 * y + 2, 2 * x:2 * x + 2].mean(dim=(2, 3))
+                                     for x in range(columns)], dim=2) for y in range(rows)], dim=2)
+
+
+@pytest.mark.parametrize("policy", ["frozen", "reference"])
+def test_frozen_features_are_the_extractors_pooled_output(policy):
+    images = torch.rand(3, 1, 64, 64)
+    for kind, reduce in (("flat", lambda x: x.reshape(3, -1)), ("mean", lambda x: x.mean(dim=(2, 3)))):
+        model = make(64, variation="features", extractor="small_cnn", features=kind, batchnorm=policy)
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        latents = model.train().encode(model.extract(images))
+        assert latents.shape == (3, model.dimension)
+        torch.testing.assert_close(latents, reduce(frozen_features(images, model)))
+        assert not latents.requires_grad
+        assert count(model) == 0
+        assert not hasattr(model, "decode")
+        assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_features_are_those_that_the_trained_head_is_given():
+    images = torch.rand(2, 1, 64, 64)
+    head, alone = (make(64, extractor="small_cnn", variation=variation) for variation in ("tae", "features"))
+    alone.extractor.load_state_dict(head.extractor.state_dict())
+    assert torch.equal(head.extract(images), alone.extract(images))
+
+
+def test_principal_components_are_those_of_the_singular_value_decomposition():
+    model = make(64, variation="features", extractor="small_cnn", features="pca", dimension=3)
+    assert {"center", "components"} <= model.state_dict().keys()
+    rng = np.random.default_rng(0)
+    # Four directions of clearly different weight, some noise, far from the origin.
+    scales, size = np.array([40, 20, 10, 5]), len(model.center)
+    train, test = (np.float32(rng.normal(0, scales, (40, 4)) @ basis + rng.normal(0, 0.01, (40, size)) + 7)
+                   for basis in [np.linalg.qr(rng.normal(size=(size, 4)))[0].T] for _ in range(2))
+    mean = train.astype(np.float64).mean(axis=0)
+    _, _, directions = np.linalg.svd(train - mean, full_matrices=False)
+    model.fit(train.copy())
+    found = model.encode(torch.from_numpy(test)[:, :, None, None]).numpy()
+    expected = (test - mean) @ directions[:3].T
+    np.testing.assert_allclose(np.abs(found), np.abs(expected), rtol=1e-3, atol=1e-2)
+
+
+def test_more_principal_components_than_there_can_be_are_refused():
+    model = make(64, variation="features", extractor="small_cnn", features="pca", dimension=9)
+    model.check(9)
+    with pytest.raises(UserError, match=r"model.dimension: found 9, but 8 training features .* allowed: 1 to 8"):
+        model.check(8)
+    make(64, variation="features", extractor="small_cnn", features="flat", dimension=9).check(8)

@@ -18,7 +18,7 @@ from dataset import Scenes
 from errors import UserError
 from evaluation.trained import restore
 from experiment import records
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from experiment.published_run import curve, epoch, number
 from experiment.run import open_run
 from pretrained_model import build_extractor
@@ -160,7 +160,7 @@ def test_latents_are_saved_and_drawn_as_of_any_run(script, data, cache, tmp_path
     saved = load(folder / "latents" / "sviro_nocar_test_best.npz")
     train = load(folder / "latents" / "sviro_nocar_train_best.npz")
     assert (len(saved), len(train)) == (2 * len(labels(data, "test")), 2 * len(labels(data, "train")))
-    section = TargetDataset(name="sviro_nocar", root=str(data), split="test")
+    section = EvaluationDataset(name="sviro_nocar", root=str(data), split="test")
     scenes = Scenes(section, SIZE, str(cache), torch.device("cpu"))
     expected = conv_latents(scenes.images[[scenes.sources.index(source) for source in saved.sources]] / 255, state)
     torch.testing.assert_close(torch.from_numpy(saved.latents), expected)

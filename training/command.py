@@ -1,10 +1,10 @@
 """The command line and the course of a training script, from the config to the closed run folder."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -13,13 +13,13 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from dataset import Batches, Scenes
 from errors import UserError
 from experiment.config import Config, load_config
 from experiment.run import Run, check_free, create, experiment_name, open_run
+from experiment.systems import System
 from memory import check_memory
 from pretrained_model import frozen_fingerprint
-from training.journal import Journal
+from training.journal import Journal, score
 from training.loop import Loop
 from training.optimising import Step
 from training.parallel import check_devices, follow, launch, leader_first, lost, share_weights
@@ -29,34 +29,55 @@ from utils import choose_device, seed_everything, tune
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
+class Batches(Protocol):
+    """The batches of each epoch, which follow from its number alone, and how many there are."""
+
+    def epoch(self, number: int) -> Iterator[Any]: ...
+    def __len__(self) -> int: ...
+
+
+@dataclass
+class Judge:
+    """How a model is judged.
+
+    rehearse: checks that it can work, cheaply; rows: what records say of the model as it is, the first of which chooses
+    the best weights.
+    """
+
+    rehearse: Callable[[], None]
+    rows: Callable[[], list[dict[str, Any]]]
+
+
 @dataclass
 class Job:
     """What a training script makes of a config.
 
-    evaluate: rows of accuracies, the first of which chooses the best weights; rehearse: checks that evaluation can
-    work, cheaply; draw: writes pictures of data and results to a folder; notes: lines to say when the run starts;
-    board: writes pictures of the model after an epoch to TensorBoard.
+    identity: what records of losses say, the training dataset and the samples of an epoch (`n`); about: lines on the
+    data for the dry run; pictures: writes those of data and results to a folder; notes: lines to say when the run
+    starts; board: writes pictures of the model after an epoch to TensorBoard.
     """
 
-    scenes: Scenes
     step: Step
     batches: Batches
-    evaluate: Callable[[], list[dict[str, Any]]]
-    rehearse: Callable[[], None]
-    draw: Callable[[Path], None]
+    judge: Judge
+    identity: dict[str, Any]
+    about: tuple[str, ...]
+    pictures: Callable[[Path], None]
     notes: tuple[str, ...] = ()
     board: Callable[[SummaryWriter, int], None] | None = None
 
 
-def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]) -> None:
+def train_command(description: str, system: System, build: Callable[[Config, Fabric, bool], Job]) -> None:
     """Run a training script: parse the command line, build the job, rehearse it, train, close the run.
 
+    system: whose configs are taken;
     build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
     """
     arguments = _parse(description)
     rank, run = follow(), None
     if arguments.resume:
         run = open_run(Path(arguments.resume))
+        system.check(run.config.model.type, str(run.folder))
         if run.done:
             print(f"{run.folder} is finished; nothing to resume")
             return
@@ -68,6 +89,7 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
         config = run.config
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
+        system.check(config.model.type, arguments.config)
         experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))
@@ -81,15 +103,18 @@ def train_command(description: str, build: Callable[[Config, Fabric, bool], Job]
     job = build(config, fabric, arguments.dry_run)
     if rank == 0:
         # Here alone, before there are others: what is wrong is said once, and caches are made once.
-        _rehearse(job)
+        _rehearse(job, device)
     if devices > 1:
         check_devices(job.step.model, config.training.batch_size, devices)
+    if arguments.profile and not trainable(job.step.model):
+        raise UserError("--profile: nothing trains with this config, so there are no steps to look into")
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
     if arguments.profile:
         trace = Path(f"{Path(arguments.config).stem}.trace.json")
-        print(profile_steps(job.step, job.batches, arguments.profile, trace))
+        each = job.identity["n"] / len(job.batches)
+        print(profile_steps(job.step, job.batches.epoch, each, arguments.profile, trace))
         return
     group = launch(device, devices, rank) if devices > 1 else None
     if rank == 0 and run is None:
@@ -139,29 +164,26 @@ def trainable(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
-def _rehearse(job: Job) -> None:
+def _rehearse(job: Job, device: torch.device) -> None:
     """Send one batch forward and backward and one image of each dataset through evaluation; nothing is kept."""
-    if job.scenes.device.type == "cpu":
+    if device.type == "cpu":
         check_memory(8 * trainable(job.step.model), "training: gradients and moments of the weights")
-    generator = torch.Generator(job.scenes.device).manual_seed(0)
-    count = min(job.batches.batch_size, len(job.scenes))
     # Drawn in evaluation mode, as a draw in training mode may move the statistics of a frozen extractor.
     job.step.model.eval()
-    batch = job.batches.draw(torch.arange(count, device=job.scenes.device), generator)
+    batch = next(job.batches.epoch(0))
     job.step.model.train()
     job.step.rehearse(batch)
     job.step.model.eval()
-    job.rehearse()
+    job.judge.rehearse()
 
 
 def _summary(config: Config, job: Job, device: torch.device) -> str:
-    model, scenes = job.step.model, job.scenes
+    model = job.step.model
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable(model)
     return "\n".join([
-        f"{scenes.title}: {len(scenes)} sceneries, {len(scenes.images)} images, "
-        f"{'; '.join([f'{len(job.batches.pairing.classes)} classes', *scenes.left_out])}",
+        *job.about,
         f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
-        f"{config.training.epochs} epochs of {len(job.batches)} batches",
+        *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []),
         *job.notes,
         "config, data, one batch and evaluation work",
     ])
@@ -171,11 +193,11 @@ def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
     training = run.config.training
 
     def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
-        rows = job.evaluate() if due else []
+        rows = job.judge.rows() if due else []
         journal.epoch(epoch, losses, rows)
         if job.board:
             job.board(journal.board, epoch)
-        return rows[0]["value"] if rows else None
+        return score(rows[0]) if rows else None
 
     loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,
                 seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
@@ -186,7 +208,7 @@ def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
         with leader_first():
             loop.run(progress)
         return
-    journal = Journal(run, job.scenes.identity, job.batches.samples, progress.epoch)
+    journal = Journal(run, job.identity, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
     for note in job.notes:
         journal.log.info(note)
@@ -201,7 +223,7 @@ def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
         journal.log.info(str(error))
         raise UserError(f"{run.folder}: {error}") from None
     job.step.model.eval()
-    job.draw(run.images)
+    job.pictures(run.images)
     journal.close(progress.epoch, progress.best_epoch)
     run.finish()
     journal.log.info(f"{run.folder}: finished")

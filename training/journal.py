@@ -10,6 +10,8 @@ from experiment.run import Run
 from utils import open_log
 
 LAST, ORACLE = "last epoch", "oracle: highest accuracy on "
+# Metrics whose lowest value is the best, by the part of their names before a slash.
+LOWER_IS_BETTER = {"loss", "l1", "lpips"}
 UNKNOWN_ORACLE = "oracle, not said on what"
 PUBLISHED_ORACLE = "oracle: highest accuracy in the published training"
 
@@ -17,9 +19,9 @@ PUBLISHED_ORACLE = "oracle: highest accuracy in the published training"
 class Journal:
     """Writes each epoch's losses and accuracies to the log, `records.jsonl` and TensorBoard."""
 
-    def __init__(self, run: Run, source: dict[str, str], samples: int, epoch: int):
-        """`source`: identity of the training dataset, of `samples` sceneries; `epoch`: the last finished one."""
-        self.run, self.source, self.samples = run, source, samples
+    def __init__(self, run: Run, source: dict[str, Any], epoch: int):
+        """`source`: what records of losses say of the training data; `epoch`: the last finished one."""
+        self.run, self.source = run, source
         self.log = open_log(run.logs / "training.log")
         # What a killed run wrote after its last checkpoint is written again.
         self.board = SummaryWriter(run.logs, purge_step=epoch + 1)
@@ -28,7 +30,7 @@ class Journal:
     def epoch(self, number: int, losses: dict[str, float], accuracies: list[dict[str, Any]]) -> None:
         """Write down an epoch: mean losses by name, and the rows of its evaluation, if there was one."""
         common = {"checkpoint": "epoch", "selection": "every epoch", "epoch": number}
-        loss_rows = [{**self.source, "classifier": "", "metric": f"loss/{name}", "value": value, "n": self.samples}
+        loss_rows = [{**self.source, "classifier": "", "metric": f"loss/{name}", "value": value}
                      for name, value in losses.items()]
         self._append([{**common, **row} for row in (*loss_rows, *accuracies)])
         for name, value in losses.items():
@@ -59,6 +61,11 @@ class Journal:
         parts = [f"{name} {value:.4g}" for name, value in losses.items()]
         parts += [f"{row['classifier']} on {_title(row)} {100 * row['value']:.1f} %" for row in accuracies]
         return f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)"
+
+
+def score(row: dict[str, Any]) -> float:
+    """Return a row's value, negated where less is better, so that the highest score is the best."""
+    return -row["value"] if row["metric"].partition("/")[0] in LOWER_IS_BETTER else row["value"]
 
 
 def selection(run: Run, checkpoint: str) -> str:

@@ -76,6 +76,7 @@ class Loop:
         # (and on the process, as each has other samples).
         seed_everything("training", self.seed, epoch, *([self.rank] if self.rank else []))
         self.step.model.train()
+        self.step.begin(epoch)
         history: list[dict[str, Tensor]] = []
         for batch in self.batches(epoch):
             history.append(self.step.update(batch))
@@ -85,6 +86,8 @@ class Loop:
     @staticmethod
     def _mean(epoch: int, history: list[dict[str, Tensor]]) -> dict[str, float]:
         """Average the losses over the epoch; the only point of an epoch that waits for the device."""
+        if not history[0]:
+            return {}
         table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double()
         # Of all processes, so that all of them stop where one loss is not finite.
         table = total(table).cpu()

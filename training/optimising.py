@@ -6,7 +6,6 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from dataset import Batch
 from experiment.checkpoint import misfit
 from experiment.config import Training
 from training.parallel import sum_gradients
@@ -19,6 +18,7 @@ class Step(Protocol):
 
     model: nn.Module
 
+    def begin(self, epoch: int) -> None: ...
     def update(self, batch: Any) -> dict[str, Tensor]: ...
     def rehearse(self, batch: Any) -> None: ...
     def state(self) -> dict[str, Any]: ...
@@ -54,11 +54,14 @@ class SingleOptimizerStep:
         """Return what the optimiser trains."""
         return [parameter for parameter in self.model.parameters() if parameter.requires_grad]
 
-    def losses(self, batch: Batch) -> dict[str, Tensor]:
+    def begin(self, epoch: int) -> None:
+        """Set what is scheduled to an epoch, from 1 on; here nothing is."""
+
+    def losses(self, batch: Any) -> dict[str, Tensor]:
         """Return scalar losses by name; `total` is what is minimised."""
         raise NotImplementedError
 
-    def update(self, batch: Batch) -> dict[str, Tensor]:
+    def update(self, batch: Any) -> dict[str, Tensor]:
         """Train on a batch and return its losses, detached and still on the device."""
         losses = self.losses(batch)
         self.descend(self.optimizer, losses["total"])
@@ -71,7 +74,7 @@ class SingleOptimizerStep:
         sum_gradients(optimizer)
         optimizer.step()
 
-    def rehearse(self, batch: Batch) -> None:
+    def rehearse(self, batch: Any) -> None:
         """Go forward and backward without changing anything, to find what cannot work before a run is made."""
         before = [buffer.clone() for buffer in self.model.buffers()]
         self.fabric.backward(self.losses(batch)["total"])

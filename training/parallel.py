@@ -21,7 +21,7 @@ from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, distributed, nn
 
 from errors import UserError
-from pretrained_model import BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 # The number of the process that started this one and leads the run, in its environment.
 LEADER = "SYN2REAL_LEADER"

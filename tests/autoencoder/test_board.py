@@ -16,7 +16,7 @@ from autoencoder.judge import LatentEvaluation, TrainedAutoencoder
 from dataset import Scenes
 from evaluation.trained import restore
 from experiment import records
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from experiment.run import open_run
 from frozen.inputs import LiveInputs
 
@@ -44,7 +44,7 @@ def events(run):
 @pytest.fixture(scope="module")
 def evaluated(run):
     """The model with its last weights, and the views that evaluation embeds."""
-    trained = TrainedAutoencoder(run, run.config, torch.device("cpu"))
+    trained = TrainedAutoencoder(run, torch.device("cpu"))
     restore(trained.model, run, "last")
     trained.model.eval()
     evaluation = trained.evaluation()
@@ -109,7 +109,7 @@ def test_the_projector_holds_latents_of_the_last_epoch_with_labels_and_thumbnail
 
 def test_little_is_written_however_large_the_dataset(run, cache, tmp_path, evaluated):
     model, _ = evaluated
-    scenes = Scenes(TargetDataset(name="handwritten", root="x"), 32, str(cache), torch.device("cpu"))
+    scenes = Scenes(EvaluationDataset(name="handwritten", root="x"), 32, str(cache), torch.device("cpu"))
     assert len(scenes) > 1000
     with SummaryWriter(tmp_path) as board:
         write_projector(board, model, [LatentEvaluation((scenes, LiveInputs(model, scenes)), [], 1, 0).train], 1)

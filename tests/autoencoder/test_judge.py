@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from autoencoder.config import CLASSIFIERS
 from autoencoder.judge import LatentEvaluation
 from autoencoder.latent_classifiers import fit
 from autoencoder.neighbours import NearestNeighbours
@@ -10,7 +12,7 @@ from classifier.judge import NetworkEvaluation
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import embed
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from readers import READERS
 from readers.base import Reader
 from readers.labels import label_codes
@@ -47,7 +49,7 @@ class Halves(torch.nn.Module):
 @pytest.fixture
 def cabins(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "seats", Seats)
-    return [Scenes(TargetDataset(name="seats", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
+    return [Scenes(EvaluationDataset(name="seats", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
             for split in ("train", "test")]
 
 
@@ -92,10 +94,12 @@ def blobs(distance, seed=0):
     return rng.normal(0, 1, (100, 4)) + distance * (codes == 8)[:, None], codes
 
 
-@pytest.mark.parametrize("name", ["knn", "forest", "svm"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
 def test_separable_latents_score_one_and_shuffled_labels_about_chance(name):
     latents, codes = blobs(10)
-    assert accuracy(fit(name, latents, codes, 5, 0), *blobs(10, seed=1)) == 1
+    # The class around zero has no direction in common.
+    least = 0.9 if name == "knn_cosine" else 1
+    assert accuracy(fit(name, latents, codes, 5, 0), *blobs(10, seed=1)) >= least
     useless, _ = blobs(0)
     assert 0.3 < accuracy(fit(name, useless, codes, 5, 0), *blobs(0, seed=1)) < 0.7
 
@@ -135,9 +139,40 @@ def test_what_diverged_weights_make_of_images_is_refused(cabins, factor):
         assert len(network.outcomes(Diverged())) == 1
 
 
-def test_a_single_class_is_refused_by_the_svm():
-    with pytest.raises(UserError, match="at least two classes"):
-        fit("svm", np.zeros((5, 2)), np.zeros(5), 1, 0)
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_the_cosine_distance_is_that_of_scikit_learn(device, monkeypatch):
+    # The search of a GPU, on a CPU.
+    monkeypatch.setattr("autoencoder.latent_classifiers.NearestNeighbours",
+                        lambda *arguments: NearestNeighbours(*arguments[:3], torch.device("cpu")))
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 4, 400)
+    directions = np.eye(4, 12)[codes] + rng.normal(0, 0.7, (400, 12))
+    # Lengths that say nothing, over three orders of magnitude.
+    latents = np.float32(directions * 10 ** rng.uniform(-2, 1, (400, 1)))
+    expected = KNeighborsClassifier(9, metric="cosine").fit(latents[:300], codes[:300]).predict(latents[300:])
+    found, euclidean = (fit(name, latents[:300], codes[:300], 9, 0, torch.device(device)).predict(latents[300:])
+                        for name in ("knn_cosine", "knn"))
+    assert np.array_equal(found, expected)
+    assert not np.array_equal(found, euclidean)
+
+
+def test_the_logistic_regression_takes_all_dimensions_at_one_scale():
+    latents, codes = blobs(1)
+    latents, unseen = (np.float32(each * [1, 1, 1, 1e-4]) for each in (latents, blobs(1, seed=1)[0]))
+    variance = sum(np.mean((each - np.mean(each)) ** 2) for each in latents.T.astype(np.float64)) / 4
+    reference = LogisticRegression(max_iter=1000).fit(latents / variance**0.5, codes)
+    expected = reference.predict(unseen / variance**0.5)
+    for scale in (1, 1e-5, 1e5):
+        assert np.array_equal(fit("logistic", scale * latents, codes, 5, 0).predict(scale * unseen), expected)
+    # Latents that are all the same have no scale, and say nothing.
+    alike = fit("logistic", np.ones((4, 4), np.float32), np.array([0, 0, 0, 1]), 5, 0)
+    assert set(alike.predict(latents)) == {0}
+
+
+@pytest.mark.parametrize("name", ["svm", "logistic"])
+def test_a_single_class_is_refused_by_linear_classifiers(name):
+    with pytest.raises(UserError, match=f"'{name}' needs at least two classes"):
+        fit(name, np.zeros((5, 2)), np.zeros(5), 1, 0)
 
 
 def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):
@@ -145,12 +180,12 @@ def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):
     unseen, _ = blobs(1, seed=1)
     devices, gpu = [], torch.device("cuda", 1)
 
-    def search(classifier, latents, codes, device):
+    def search(latents, codes, k, device):
         devices.append(device)
-        return NearestNeighbours(classifier, latents, codes, torch.device("cpu"))
+        return NearestNeighbours(latents, codes, k, torch.device("cpu"))
 
     monkeypatch.setattr("autoencoder.latent_classifiers.NearestNeighbours", search)
-    for name in ("knn", "forest", "svm"):
+    for name in CLASSIFIERS:
         there, here = fit(name, latents, codes, 5, 0, gpu), fit(name, latents, codes, 5, 0)
         assert np.array_equal(there.predict(unseen), here.predict(unseen))
-    assert devices == [gpu]
+    assert devices == [gpu, gpu]

@@ -6,7 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from autoencoder.judge import LatentEvaluation
 from autoencoder.nearest import draw_targets, first_rows, nearest, show
 from dataset import Scenes
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from readers import READERS
 from readers.base import Reader
 from readers.labels import label_codes
@@ -45,7 +45,7 @@ class Halves(torch.nn.Module):
 @pytest.fixture
 def evaluation(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "cabins", Cabins)
-    scenes = [Scenes(TargetDataset(name="cabins", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
+    scenes = [Scenes(EvaluationDataset(name="cabins", root="x", split=split), 16, str(tmp_path), torch.device("cpu"))
               for split in ("train", "test")]
     return LatentEvaluation((scenes[0], scenes[0].gather), [(scenes[1], scenes[1].gather)], neighbours=2, seed=5)
 

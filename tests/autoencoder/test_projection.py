@@ -11,18 +11,20 @@ def clusters(count=40, dimension=6):
     return (rng.normal(size=(3, dimension)) * 20)[number] + rng.normal(size=(3 * count, dimension)), number
 
 
-def test_the_principal_components_are_those_of_a_singular_value_decomposition():
-    latents, _ = clusters()
+@pytest.mark.parametrize("dimension", [6, 300])
+def test_the_principal_components_are_those_of_a_singular_value_decomposition(dimension):
+    latents, _ = clusters(dimension=dimension)
     points, axes = project(latents, "pca", 0)
     centred = latents - latents.mean(axis=0)
-    _, values, rows = np.linalg.svd(centred)
+    _, values, rows = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(np.abs(points), np.abs(centred @ rows[:2].T), atol=1e-6)
     shares = 100 * values**2 / np.sum(values**2)
     assert axes == tuple(f"principal component {i + 1} ({shares[i]:.0f} % of variance)" for i in (0, 1))
 
 
-def test_neighbours_in_a_t_sne_are_of_the_same_cluster():
-    latents, number = clusters()
+@pytest.mark.parametrize("dimension", [6, 300])
+def test_neighbours_in_a_t_sne_are_of_the_same_cluster(dimension):
+    latents, number = clusters(dimension=dimension)
     points, axes = project(latents.astype(np.float32), "tsne", 0)
     assert points.shape == (120, 2)
     assert axes == ("t-SNE 1", "t-SNE 2")

@@ -11,7 +11,7 @@ from dataset import Scenes
 from errors import UserError
 from evaluation.image_metrics import LPIPS_LEAST_PIXELS, create_metrics, l1
 from evaluation.ssim import ssim
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from frozen.inputs import LiveInputs
 from model import ConvAE
 from standin import write_standin
@@ -33,7 +33,7 @@ def domain(root, cache):
     """Open a domain of the stand-in."""
 
     def open_domain(factor, limit=None, size=64):
-        section = TargetDataset(name="mpi3d", factor=[factor], root=str(root), limit=limit)
+        section = EvaluationDataset(name="mpi3d", factor=[factor], root=str(root), limit=limit)
         return Scenes(section, size, str(cache), torch.device("cpu"))
 
     return open_domain

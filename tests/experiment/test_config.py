@@ -3,9 +3,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import toml
 
+from autoencoder.config import AutoencoderConfig
 from errors import UserError
-from experiment.config import Config, differences, dump_config, load_config
+from experiment.config import differences, dump_config, load_config, toml_value
 from readers import READERS
 
 PROJECT = Path(__file__).parents[2]
@@ -37,6 +39,7 @@ image_size = 64
 type = "extractor"
 variation = "tae"
 extractor = "resnet18"
+features = "mean"
 layer = -2
 weights = "none"
 dimension = 10
@@ -122,7 +125,7 @@ def test_what_a_file_leaves_out_is_what_the_paper_used(tmp_path):
     assert (training.learning_rate, training.weight_decay) == (1e-4, 1e-5)
     assert (config.model.dimension, config.model.knn, config.model.layer) == (64, 115, -3)
     assert (config.dataset.image_size, config.model.activation, training.seed) == (128, "relu", 1)
-    assert config.targets() == []
+    assert config.evaluation_datasets() == []
 
 
 @pytest.mark.parametrize(
@@ -220,9 +223,10 @@ def test_a_wrong_value_is_refused_with_key_found_and_wanted(tmp_path, key, value
         ("training.optimizer", "adamx", ["adamw", "adam", "sgd"], "adam"),
         ("training.precision", "bf-16", ["32", "bf16"], "bf16"),
         ("model.type", "extracter", ["conv", "extractor", "classifier"], "extractor"),
-        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "scratch", "pretrained"], "tae"),
+        ("model.variation", "atae", ["ae", "tae", "vae", "factorvae", "features"], "tae"),
         ("dataset.split", "trian", ["train", "test", "all"], "train"),
-        ("evaluation.classifiers", ["knn", "forrest"], ["knn", "forest", "svm"], "forest"),
+        ("evaluation.classifiers", ["knn", "forrest"], ["knn", "knn_cosine", "forest", "svm", "logistic"],
+         "forest"),
     ],
 )
 def test_a_wrong_choice_names_all_allowed_ones_and_the_nearest(tmp_path, key, value, allowed, nearest):
@@ -232,6 +236,13 @@ def test_a_wrong_choice_names_all_allowed_ones_and_the_nearest(tmp_path, key, va
     assert f"'{value[1] if isinstance(value, list) else value}' is not known" in message
     assert f"allowed: {', '.join(allowed)}" in message
     assert f"did you mean '{nearest}'" in message
+
+
+@pytest.mark.parametrize("epochs", ["epochs = 20", ""])
+def test_frozen_features_have_one_epoch_whatever_a_file_says(tmp_path, epochs):
+    text = f'[dataset]\nname = "glyphs"\n[model]\ntype = "extractor"\nvariation = "tae"\n[training]\n{epochs}\n'
+    config = load(tmp_path, text, "model.variation=Features")
+    assert (config.training.epochs, config.model.variation) == (1, "features")
 
 
 @pytest.mark.parametrize("line", ['loss = "a\\nb"', 'seed = "a\\nb"', '"x\\ny" = 1', 'device = "cuda\\n"'])
@@ -264,8 +275,37 @@ def test_autoencoders_and_classifiers_have_variations_of_their_own(tmp_path, typ
         assert load(tmp_path, MINIMAL, *overrides).model.variation == variation
     else:
         message = refusal(tmp_path, MINIMAL, *overrides)
-        assert f"'{variation}' does not go with type '{type}'" in message
-        assert ("scratch, pretrained" if type == "classifier" else "ae, tae") in message
+        assert f"'{variation}'" in message
+        assert ("allowed: scratch, pretrained" if type == "classifier" else "allowed: ae, tae") in message
+
+
+CLASSIFIER = MINIMAL.replace('"conv"', '"classifier"').replace('"ae"', '"scratch"')
+FLAT = {"model": {"features": "flat", "dimension": 64, "knn": 115, "activation": "relu"},
+        "training": {"loss": "ssim", "make_scene_impossible": False, "make_instance_impossible": False,
+                     "kl_weight": 1.0, "tc_weight": 0.0},
+        "evaluation": {"classifiers": ["knn", "forest", "svm"]}}
+
+
+@pytest.mark.parametrize("key", [f"{section}.{name}" for section, table in FLAT.items() for name in table])
+def test_keys_of_one_system_are_unknown_in_another_and_known_in_its_old_runs(tmp_path, key):
+    section, name = key.split(".")
+    change = f"{key}={toml_value(FLAT[section][name])}"
+    assert getattr(getattr(load(tmp_path, MINIMAL, change), section), name) == FLAT[section][name]
+    message = refusal(tmp_path, CLASSIFIER, change)
+    assert f"'{key}' is not known; allowed: " in message
+    assert {"model": "model.variation", "training": "training.epochs", "evaluation": "evaluation.datasets"}[
+        section] in message
+    kept = dump_config(load(tmp_path, CLASSIFIER))
+    old = write(tmp_path, toml.dumps({part: table | FLAT.get(part, {}) for part, table in tomllib.loads(kept).items()}))
+    assert load_config(old, kept=True) == load(tmp_path, CLASSIFIER)
+
+
+def test_only_retired_keys_are_left_out_of_a_runs_config(tmp_path):
+    for text, line in ((MINIMAL, "scratch = 1"), (CLASSIFIER, "losses = 1")):
+        with pytest.raises(UserError, match="is not known"):
+            load_config(write(tmp_path, f"{text}{line}"), kept=True)
+    with pytest.raises(UserError, match=r"'model\.knn' is not known"):
+        load_config(write(tmp_path, CLASSIFIER), ["model.knn=3"], kept=True)
 
 
 def test_several_mistakes_are_counted(tmp_path):
@@ -364,8 +404,8 @@ def test_the_factor_vae_may_be_spelled_in_several_ways(tmp_path, spelling):
     assert config.model.variation == "factorvae"
 
 
-@pytest.mark.parametrize(("type", "variation"), [("conv", "ae"), ("extractor", "tae"), ("classifier", "scratch")])
-def test_weights_of_the_vaes_may_stand_in_the_config_of_any_model(tmp_path, type, variation):
+@pytest.mark.parametrize(("type", "variation"), [("conv", "ae"), ("extractor", "tae")])
+def test_weights_of_the_vaes_may_stand_in_the_config_of_any_autoencoder(tmp_path, type, variation):
     config = load(tmp_path, MINIMAL, f"model.type={type}", f"model.variation={variation}", "training.kl_weight=4.0",
                   "training.tc_weight=10.0")
     assert (config.training.kl_weight, config.training.tc_weight) == (4, 10)
@@ -449,8 +489,8 @@ def test_a_factor_is_nothing_one_or_several(tmp_path, written, value):
 
 def test_targets_take_the_root_of_the_training_data_where_they_name_none(tmp_path):
     config = load(tmp_path, FULL)
-    assert [target.root for target in config.targets()] == ["some/data", "elsewhere"]
-    assert [target.name for target in config.targets()] == ["sviro", "handwritten"]
+    assert [target.root for target in config.evaluation_datasets()] == ["some/data", "elsewhere"]
+    assert [target.name for target in config.evaluation_datasets()] == ["sviro", "handwritten"]
     assert config.evaluation.datasets[0].root is None
 
 
@@ -470,7 +510,7 @@ def test_any_text_survives_dumping_and_loading(tmp_path, root):
     raw["dataset"]["root"] = root
     raw["dataset"]["factor"] = [root, "x5"]
     raw["evaluation"]["datasets"][1]["root"] = root
-    config = Config.model_validate(raw)
+    config = AutoencoderConfig.model_validate(raw)
     again = load_config(write(tmp_path, dump_config(config), "again.toml"))
     assert again.dataset.root == root
     assert again == config
@@ -480,7 +520,7 @@ def test_any_text_survives_dumping_and_loading(tmp_path, root):
 def test_numbers_survive_dumping_and_loading_exactly(tmp_path, rate):
     raw = tomllib.loads(MINIMAL)
     raw["training"]["learning_rate"] = rate
-    config = Config.model_validate(raw)
+    config = AutoencoderConfig.model_validate(raw)
     assert load_config(write(tmp_path, dump_config(config))).training.learning_rate == rate
 
 
@@ -488,7 +528,7 @@ def test_a_dumped_config_spells_out_every_default(tmp_path):
     raw = tomllib.loads(dump_config(load(tmp_path)))
     for section in ("dataset", "model", "training"):
         optional = {"split", "limit"} if section == "dataset" else set()
-        assert set(raw[section]) == set(Config.model_fields[section].annotation.model_fields) - optional
+        assert set(raw[section]) == set(AutoencoderConfig.model_fields[section].annotation.model_fields) - optional
 
 
 def test_differences_are_the_dotted_keys_that_differ(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from errors import UserError
-from experiment.config import Model, load_config
+from experiment.config import load_config
 from experiment.repeat import visible_gpus
 from experiment.run import open_run
 from experiment.systems import BY_TYPE
@@ -162,7 +162,7 @@ def test_gpus_are_named_as_the_user_has_named_them(monkeypatch, given, count, na
 
 
 def test_every_type_of_model_has_its_scripts():
-    assert set(BY_TYPE) == set(get_args(Model.model_fields["type"].annotation))
-    for system in BY_TYPE.values():
+    for kind, system in BY_TYPE.items():
+        assert kind in get_args(system.config.model_fields["model"].annotation.model_fields["type"].annotation)
         assert (PROJECT / system.train).is_file()
         assert (PROJECT / system.evaluate).is_file()

@@ -1,7 +1,6 @@
 """Runs under the BatchNorm policies, as a user starts, stops, resumes and evaluates them."""
 
 import gc
-import shutil
 from pathlib import Path
 
 import pytest
@@ -46,7 +45,6 @@ def pretrained(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "variation", "policy"), [("extractor", "tae", "reference"),
-                                                           ("extractor", "tae", "recalibrated"),
                                                            ("classifier", "pretrained", "reference")])
 def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
         script, config_file, pretrained, tmp_path, monkeypatch, kind, variation, policy):
@@ -69,7 +67,7 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_d
     assert records.read(whole) == records.read(broken)
 
 
-@pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("recalibrated", True), ("reference", True)])
+@pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("reference", True)])
 def test_statistics_are_those_of_the_weights_under_frozen_alone(
         script, config_file, pretrained, tmp_path, policy, moves):
     run = tmp_path / "run"
@@ -96,19 +94,16 @@ def test_an_untrained_look_leaves_the_statistics_alone(script, config_file, pret
             assert torch.equal(states[0][f"extractor.{i}.{kind}"], came[f"features.{i}.{kind}"])
 
 
-@pytest.mark.parametrize("policy", ["reference", "recalibrated"])
-def test_an_evaluation_uses_the_statistics_stored_with_the_run(script, config_file, pretrained, tmp_path, policy):
+def test_an_evaluation_uses_the_statistics_stored_with_the_run(script, config_file, pretrained, tmp_path):
     run = tmp_path / "runs" / "one"
-    code, _, err = script("train_ae.py", config_file(), "--out", run, "--set", f"model.batchnorm={policy}",
-                          "model.normalize=true", f"model.weights={pretrained}", f"dataset.cache={tmp_path / 'cache'}")
+    code, _, err = script("train_ae.py", config_file(), "--out", run, "--set", "model.batchnorm=reference",
+                          "model.normalize=true", f"model.weights={pretrained}")
     assert code == 0, err
     told = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
-    # Neither the weights that it began with nor cached statistics are needed any more.
+    # The weights that it began with are needed no more.
     pretrained.unlink()
-    shutil.rmtree(tmp_path / "cache" / "statistics", ignore_errors=True)
     code, _, err = script("eval_ae.py", run, "--classifiers", "knn")
     assert code == 0, err
-    assert not (tmp_path / "cache" / "statistics").exists()
     again = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
     assert again == told
     assert len(told) == 2
@@ -121,7 +116,7 @@ def test_a_dry_run_says_why_features_are_not_cached(script, config_file):
 
 
 def test_a_run_is_bound_to_the_statistics_it_began_with_unless_they_drift():
-    for policy, bound in (("frozen", True), ("recalibrated", True), ("reference", False)):
+    for policy, bound in (("frozen", True), ("reference", False)):
         model = ExtractorAE(128, 1, 8, "relu", "resnet18", -3, "none", policy)
         before = frozen_fingerprint(model)
         model.frozen.norms[0].num_batches_tracked += 1

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 import torch
 
+from autoencoder.config import Model
 from dataset import Scenes
 from errors import UserError
-from experiment.config import Model, TargetDataset
+from experiment.config import EvaluationDataset
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs, photometric, uncached_because
-from frozen.recalibrate import recalibrate
 from model import create_autoencoder
 from readers import READERS
 from readers.glyphs import Glyphs
@@ -22,7 +22,7 @@ class MirroredGlyphs(Glyphs):
 @pytest.fixture
 def scenes(monkeypatch, tmp_path):
     monkeypatch.setitem(READERS, "mirrored", MirroredGlyphs)
-    section = TargetDataset(name="mirrored", root="x", limit=7)
+    section = EvaluationDataset(name="mirrored", root="x", limit=7)
     return Scenes(section, 32, str(tmp_path), torch.device("cpu"))
 
 
@@ -83,22 +83,10 @@ def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
         next(other.extractor.parameters()).mul_(1.01)
     create_inputs(other, scenes, tmp_path)
     create_inputs(make(layer=-4), scenes, tmp_path)
-    fewer = Scenes(TargetDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
+    fewer = Scenes(EvaluationDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
     create_inputs(make(), fewer, tmp_path)
     create_inputs(make(normalize=True), scenes, tmp_path)
     assert len(list((tmp_path / "features").glob("mirrored-*"))) == 5
-
-
-def test_recalibrated_statistics_have_a_cache_of_their_own_that_seeds_share(scenes, tmp_path):
-    create_inputs(make(), scenes, tmp_path)
-    for _ in range(2):
-        model = make(batchnorm="recalibrated")
-        recalibrate(model, scenes, tmp_path)
-        cached = create_inputs(model, scenes, tmp_path)
-        index, flip = views(scenes)
-        live = LiveInputs(model, scenes)(index, flip)
-        torch.testing.assert_close(cached(index, flip), live, rtol=1e-3, atol=1e-3)
-        assert len(list((tmp_path / "features").glob("mirrored-*"))) == 2
 
 
 def test_features_under_drifting_statistics_are_not_cached_and_the_reason_is_said(scenes, tmp_path):
@@ -110,8 +98,7 @@ def test_features_under_drifting_statistics_are_not_cached_and_the_reason_is_sai
     assert "\n" not in reason
 
 
-@pytest.mark.parametrize(("extractor", "policy"), [("small_cnn", "frozen"), ("small_cnn", "recalibrated"),
-                                                   ("squeezenet1_1", "reference")])
+@pytest.mark.parametrize(("extractor", "policy"), [("small_cnn", "frozen"), ("squeezenet1_1", "reference")])
 def test_features_under_settled_statistics_are_cached(scenes, tmp_path, extractor, policy):
     model = make(batchnorm=policy, extractor=extractor)
     assert isinstance(create_inputs(model, scenes, tmp_path), CachedInputs)

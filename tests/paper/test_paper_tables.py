@@ -11,6 +11,7 @@ from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
 from paper.tables import TABLES, Entry, difference, lines, marks, unplaced
 from paper.text import render
 from reporting.formats import FORMATS
+from reporting.metrics import Metric
 
 TICAM, SVIRO, ILLUMINATION = TABLES["s6"].columns
 ROW = ("ResNet-50", "II-E-TAE")
@@ -125,13 +126,13 @@ def test_other_test_images_than_the_papers_are_said():
     ([(math.nan, math.nan), (79.0, 1.0), (70.0, 1.0)], ["", "*", ""]),
 ])  # fmt: skip
 def test_the_best_is_marked_and_what_overlaps_with_it(values, expected):
-    assert marks(values, True, 1) == expected
-    assert marks([(-mean, std) for mean, std in values], False, 1) == expected
+    assert marks(values, Metric("", decimals=1)) == expected
+    assert marks([(-mean, std) for mean, std in values], Metric("", decimals=1, higher_is_better=False)) == expected
 
 
 def test_lpips_is_best_where_it_is_lowest():
     lpips = TABLES["s5"].columns[1]
-    assert not lpips.higher_is_better
+    assert not lpips.shown.higher_is_better
     kind = {"dataset": "mpi3d", "factor": "real", "classifier": "", "metric": "lpips/synthetic", "checkpoint": "last"}
     row = ("toy", "AE", "BCE")
     entries = [entry(seed, {**kind, "value": value}, row=row, table="s5") for seed, value in ((1, 0.3), (2, 0.2))]

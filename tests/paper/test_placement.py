@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from experiment.config import Config, load_config
+from autoencoder.config import AutoencoderConfig
+from experiment.config import load_config
 from paper.placement import departures, is_as_published, paper_name, paper_row
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7
 
@@ -10,7 +11,7 @@ CONFIGS = sorted((Path(__file__).parents[2] / "cfg").glob("*.toml"))
 
 
 def config(training=None, model=None, dataset=None):
-    return Config.model_validate({
+    return AutoencoderConfig.model_validate({
         "dataset": {"name": "mpi3d", "factor": "toy", "image_size": 64, **(dataset or {})},
         "model": {"type": "conv", "variation": "ae", "dimension": 10, **(model or {})},
         "training": {"epochs": 100, "loss": "bce", **(training or {})},
@@ -66,6 +67,9 @@ def test_the_configs_of_the_papers_tables_have_exactly_their_rows():
     for path in CONFIGS:
         if place := paper_row(load_config(path)):
             found[place[0]].add(place[1])
+    # Rows of our own beside the paper's.
+    frozen = {(name, "frozen features (pca)") for name in ("VGG-11", "ResNet-50", "DenseNet-121")}
+    found["s6"], found["s7"] = found["s6"] ^ frozen, found["s7"] ^ {("frozen features (pca)",)}
     assert (found["s5"], found["s7"]) == (set(TABLE_S5), set(TABLE_S7))
     # Beside the table's rows, those of the reconstruction figure.
     figure = {(name, "E-AE") for name in ("VGG-11", "ResNet-50", "DenseNet-121")}
@@ -76,7 +80,8 @@ def test_the_configs_of_the_papers_tables_have_exactly_their_rows():
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.startswith(("nocar", "mpi3d", "mnist"))],
                          ids=lambda path: path.stem)
 def test_the_configs_of_the_papers_tables_depart_in_nothing_but_batchnorm(path):
-    norms = "vgg11" not in path.stem and path.stem.startswith("nocar") and not path.stem.endswith("scratch")
+    norms = ("vgg11" not in path.stem and path.stem.startswith("nocar")
+             and not path.stem.endswith(("scratch", "features")))
     assert departures(load_config(path)) == (["model.batchnorm = frozen (reference)"] if norms else [])
     assert not norms or not departures(load_config(path, ["model.batchnorm=reference"]))
 
@@ -98,9 +103,13 @@ S6, S7 = "nocar_resnet50_ii_e_tae", "mnist_ii_e_ae"
      ["model.normalize = true (false)", "model.layer = -2 (-3)"]),
     (S6, ["model.extractor=resnet18", "model.batchnorm=reference", "training.make_instance_impossible=false"],
      ("resnet18", "E-TAE"), []),
+    (S6, ["model.variation=features", "model.features=mean", "training.loss=l1", "model.knn=5"],
+     ("ResNet-50", "frozen features (mean)"), ["model.knn = 5 (115)"]),
+    (S7, ["model.variation=features", "training.batch_size=7", "model.activation=elu", "model.weights=none"],
+     ("frozen features (flat)",), ["model.weights = none (imagenet)"]),
     (S6, ["model.type=conv", "training.learning_rate=5e-4"], ("-", "II-TAE"),
      ["training.learning_rate = 0.0005 (0.0001)"]),
-    ("nocar_vgg11_scratch", ["training.loss=mse", "model.dimension=3"], ("VGG-11", "Scratch"), []),
+    ("nocar_vgg11_scratch", ["training.frequency=2"], ("VGG-11", "Scratch"), []),
     ("nocar_vgg11_pretrained", ["training.seed=7", "training.gpu=1", "dataset.root=elsewhere"],
      ("VGG-11", "Pre-trained"), []),
 ])
@@ -113,7 +122,7 @@ def test_row_and_departures_follow_from_the_config(name, overrides, row, found):
 
 @pytest.mark.parametrize("found", [
     config(dataset={"factor": "real"}), config(dataset={"name": "sviro", "factor": "x5"}),
-    config(dataset={"name": "glyphs"}),
+    config(dataset={"name": "glyphs"}), config(model={**E_AE, "variation": "features"}),
 ])
 def test_other_training_data_belongs_to_no_table(found):
     assert paper_row(found) is None

@@ -12,9 +12,9 @@ from PIL import Image
 
 from dataset import Scenes
 from errors import UserError
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
+from files import open_regular
 from readers import create_reader
-from readers.files import open_regular
 from readers.images import open_grey
 from readers.prepare import prepare
 
@@ -192,7 +192,7 @@ def test_unusual_and_very_long_names_are_read_and_shown_in_one_line(tmp_path, na
     paths = dataset(data, "sviro")
     odd = paths[0].with_name(f"{name[:100]}_GT_3_3_3.png")
     paths[0].rename(odd)
-    section = TargetDataset(name="sviro", factor="i3", root=str(data))
+    section = EvaluationDataset(name="sviro", factor="i3", root=str(data))
     scenes = Scenes(section, 16, str(tmp_path / "cache"), torch.device("cpu"))
     assert odd.stem in scenes.names
     odd.write_bytes(b"")
@@ -254,10 +254,10 @@ def test_what_is_no_regular_file_is_named_and_left_out_on_request_and_never_read
         with socket.socket(socket.AF_UNIX) as endpoint:
             endpoint.bind(path.name)
     message = refusal(reader(tmp_path / "d", name))
-    assert message.startswith(f"{path}: no regular file, but a pipe, socket or device")
+    assert message.startswith(f"{path}: not a regular file, but a pipe, socket or device")
     assert len(reader(tmp_path / "d", name, skip_bad=True).listing().sceneries) == 5
     # Nor where the file was replaced after it was listed.
-    with pytest.raises(UserError, match=r"no regular file|cannot be reached"):
+    with pytest.raises(UserError, match=r"not a regular file|cannot be reached"):
         open_grey(path)
 
 

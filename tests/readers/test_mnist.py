@@ -174,7 +174,7 @@ def test_what_is_no_regular_file_is_never_read(tmp_path, kind):
     path.unlink()
     os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
     assert str(path) in refusal(tmp_path)
-    with pytest.raises(UserError, match="no regular file"):
+    with pytest.raises(UserError, match=r"file: not a regular file$"):
         read_idx(path)
 
 

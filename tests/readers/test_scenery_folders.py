@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
-from dataset import Scenes, open_targets
+from autoencoder.config import AutoencoderConfig
+from dataset import Scenes, open_evaluation_datasets
 from errors import UserError
-from experiment.config import Config
 from readers import create_reader
 
 
@@ -135,7 +135,7 @@ def test_own_images_are_cropped_to_the_centre_and_resized(tmp_path):
 
 
 def config(tmp_path, target):
-    return Config.model_validate({
+    return AutoencoderConfig.model_validate({
         "dataset": {"name": "folder", "root": str(tmp_path / "synthetic"), "cache": str(tmp_path / "cache"),
                     "image_size": 16},
         "model": {"type": "conv", "variation": "ae"},
@@ -152,8 +152,8 @@ def test_classes_are_matched_by_name_between_synthetic_and_real_folders(tmp_path
     draw(tmp_path / "other" / "spoon" / "0.png")
     section = config(tmp_path, "real")
     train = Scenes(section.dataset, 16, section.dataset.cache, torch.device("cpu"))
-    [real] = open_targets(section, train)
+    [real] = open_evaluation_datasets(section, train)
     assert [real.label_text(i) for i in range(2)] == ["hammer", "saw"]
     assert real.labels.tolist() == [[0], [2]]
     with pytest.raises(UserError, match=r"other classes \(spoon\) than .* \(hammer, pliers, saw\)"):
-        open_targets(config(tmp_path, "other"), train)
+        open_evaluation_datasets(config(tmp_path, "other"), train)

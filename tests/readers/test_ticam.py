@@ -9,7 +9,7 @@ from PIL import Image
 from autoencoder.judge import LatentEvaluation
 from dataset import Scenes
 from errors import UserError
-from experiment.config import TargetDataset
+from experiment.config import EvaluationDataset
 from readers import create_reader
 from readers.ticam import Ticam
 
@@ -105,7 +105,7 @@ def test_an_image_too_small_for_the_crop_is_named(tmp_path):
 def test_mirror_images_count_as_test_samples(tmp_path):
     for i, (right, left) in enumerate([("p01", "0"), ("0", "s03"), ("0", "0")]):
         write(tmp_path / "TICaM" / "train" / f"cs0{i}" / name(right, left), seed=i)
-    scenes = Scenes(TargetDataset(name="ticam", root=str(tmp_path), split="train"), 16, str(tmp_path / "c"),
+    scenes = Scenes(EvaluationDataset(name="ticam", root=str(tmp_path), split="train"), 16, str(tmp_path / "c"),
                     torch.device("cpu"))
     evaluation = LatentEvaluation((scenes, scenes.gather), [(scenes, scenes.gather)], neighbours=1, seed=0)
 

@@ -16,7 +16,7 @@ class Cells(HTMLParser):
     def __init__(self, text: str):
         super().__init__()
         self.rows, self.tags = [], []
-        self.feed(text)
+        self.feed(str(text))
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)

@@ -3,9 +3,10 @@
 import csv
 import io
 import math
+import shlex
 from dataclasses import replace
 
-from reporting.inventory import RunFacts, contrast, lacking, lacks, overview, surroundings
+from reporting.inventory import RunFacts, commands, contrast, lacking, lacks, overview, surroundings
 
 
 def record(**changes):
@@ -73,6 +74,12 @@ def test_runs_that_lack_the_same_are_one_line():
     (line,) = lines(lacking(runs, "csv"))
     assert (line["runs"], line["which"]) == ("2 of 3", "r2\nr3")
     assert lines(lacking(runs[1:], "csv"))[0]["which"] == "all"
+
+
+def test_the_commands_of_runs_are_shown_once_and_strange_ones_not():
+    said = [["a.py", "it's", "$HOME"], ["a.py", "it's", "$HOME"], "text", [1, None], [], None, ["b.py"]]
+    runs = [replace(RUN, environment={"command": each}) for each in said]
+    assert [shlex.split(each) for each in commands(runs)] == [["python", *said[0]], ["python", "b.py"]]
 
 
 def test_strange_environments_are_taken():

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from reporting import page
+from reporting.embed import Embedded
 from reporting.page import HERE, Section
 
 HOSTILE = "\"'><script>alert(1)</script>&lt;"
@@ -17,7 +18,7 @@ class Seen(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.attributes, self.text = [], [], ""
-        self.feed(text)
+        self.feed(str(text))
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
@@ -29,7 +30,7 @@ class Seen(HTMLParser):
 
 @pytest.mark.parametrize("part", [
     page.heading(HOSTILE), page.paragraph(HOSTILE), page.note(HOSTILE), page.listing([HOSTILE]),
-    page.details(HOSTILE, ""), page.commands([HOSTILE]),
+    page.details(HOSTILE, ""), page.details("", HOSTILE), page.commands([HOSTILE]),
 ])  # fmt: skip
 def test_parts_show_texts_and_never_run_them(part):
     found = Seen(part)
@@ -38,13 +39,14 @@ def test_parts_show_texts_and_never_run_them(part):
 
 
 def test_figures_and_pages_show_texts_and_never_run_them():
-    figure = Seen(page.figure("data:,", 20, 10, HOSTILE, HOSTILE))
-    assert ("alt", HOSTILE) in figure.attributes
+    figure = Seen(page.figure(Embedded("data:,", 20, 10), HOSTILE, HOSTILE))
+    assert {("alt", HOSTILE), ("aria-label", HOSTILE)} <= set(figure.attributes)
     assert ("width", "10") in figure.attributes
     assert "script" not in figure.tags
-    whole = Seen(page.page(HOSTILE, HOSTILE, [Section(HOSTILE, "")]))
+    # What no part has made is a text, also where it is joined with parts.
+    whole = Seen(page.page(HOSTILE, HOSTILE, [Section(HOSTILE, HOSTILE), Section("", page.join([HOSTILE]))]))
     assert whole.tags.count("script") == 1
-    assert whole.text.count(HOSTILE) == 5  # title, heading, lead, contents, section
+    assert whole.text.count(HOSTILE) == 7  # title, heading, lead, contents, section and two bodies
 
 
 def test_the_policy_allows_the_script_of_the_page_alone():
@@ -57,7 +59,7 @@ def test_the_policy_allows_the_script_of_the_page_alone():
 
 
 def test_the_style_asks_for_nothing_from_elsewhere():
-    for name in ("page.css", "page.js"):
+    for name in ("page.css", "page.html", "page.js"):
         text = (HERE / name).read_text()
         assert not re.search(r"url\(|@import|https?:|fetch|import\(", text), name
 

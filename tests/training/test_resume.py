@@ -6,10 +6,10 @@ import re
 import pytest
 import torch
 
+from autoencoder.config import Model, Training
 from autoencoder.step import create_step
 from dataset import Batch
 from errors import UserError
-from experiment.config import Model, Training
 from model import create_autoencoder
 from training.command import create_fabric
 from training.loop import Loop
@@ -73,6 +73,18 @@ def test_a_damaged_training_state_is_refused_before_anything_is_restored(after_a
         continued.resume()
     assert all(torch.equal(value, before[name]) for name, value in continued.step.model.state_dict().items())
     assert not continued.step.state()["optimizer"]["state"]
+
+
+def test_a_step_is_told_each_epoch_that_begins(after_an_epoch, monkeypatch, tmp_path):
+    _, loop = after_an_epoch
+    continued, told = loop(), []
+    continued.epochs = 3
+    monkeypatch.setattr(continued.step, "begin", told.append)
+    progress = continued.resume()
+    # The folder is other tests' as well.
+    continued.checkpoints = tmp_path
+    continued.run(progress)
+    assert told == [2, 3]
 
 
 def test_a_whole_training_state_is_restored_and_that_of_another_optimizer_is_not(after_an_epoch):

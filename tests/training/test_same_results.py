@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from autoencoder.config import Model, Training
 from autoencoder.step import create_step
 from dataset import Batches, Scenes
-from experiment.config import Model, TargetDataset, Training
+from experiment.config import EvaluationDataset
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs
 from model import create_autoencoder
 from training.command import create_fabric
@@ -16,7 +17,7 @@ SIZE = 32
 
 
 def open_scenes(name, cache, limit):
-    return Scenes(TargetDataset(name=name, root="x", limit=limit), SIZE, str(cache), CPU)
+    return Scenes(EvaluationDataset(name=name, root="x", limit=limit), SIZE, str(cache), CPU)
 
 
 def create(variation, scenes, type="extractor"):

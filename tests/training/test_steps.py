@@ -5,12 +5,12 @@ import copy
 import pytest
 import torch
 
+from autoencoder.config import Model, Training
 from autoencoder.losses import RECONSTRUCTION_LOSSES, triplet_loss
 from autoencoder.step import AutoencoderStep, FactorVaeStep, VaeStep
 from classifier.step import ClassifierStep
 from dataset import Batch
 from errors import UserError
-from experiment.config import Model, Training
 from model import create_autoencoder
 from pretrained_model import Classifier
 from training.command import create_fabric
