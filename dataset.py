@@ -166,6 +166,21 @@ def _shortened(scenes: Scenes) -> str:
 Inputs = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one process's part of a batch counts for, where several share it; all 1 where none does.
+
+    A loss times its share, summed over the processes, is the loss of the whole batch, and so are the gradients.
+    mean: for losses that are means over samples (SSIM, MSE, L1, KL, cross-entropy): the part's samples in those of the
+    batch; total: for losses that are sums over samples (BCE): 1; triplet: for the mean over samples that are in a
+    triplet, which may be unevenly spread: the part's such samples in those of the batch.
+    """
+
+    mean: float = 1.0
+    total: float = 1.0
+    triplet: Tensor | float = 1.0
+
+
 @dataclass
 class Batch:
     """One step's worth of data, on the device.
@@ -173,7 +188,8 @@ class Batch:
     inputs: what the network encodes, the anchors' first, then (for triplets) the positives' and the negatives';
     targets: images float32 in [0, 1] in the same order, or None where nothing is reconstructed;
     labels: class numbers of the anchors (batch,); in_triplet: bool (batch,), False where a scenery has no positive
-    or no negative; None without triplets; second: inputs of an independent draw of as many sceneries, or None.
+    or no negative; None without triplets; second: inputs of an independent draw of as many sceneries, or None;
+    share: what it counts for where it is a part of a batch.
     """
 
     inputs: Tensor
@@ -181,13 +197,15 @@ class Batch:
     labels: Tensor
     in_triplet: Tensor | None
     second: Tensor | None = None
+    share: Share = Share()
 
 
 class Batches:
     """Draws an epoch's batches: every scenery once, in random order, under a random variant, mirrored at random.
 
     With `every_variant` every image once, instead.
-    All numbers come from the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does.
+    All numbers come from the seed and the epoch alone, so that a resumed run draws what an uninterrupted one does, and
+    processes that share batches draw the same ones. part: number of this process, and of all; each gathers its part.
     """
 
     def __init__(
@@ -205,6 +223,7 @@ class Batches:
         self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed
         self.triplet, self.impossible, self.reconstruct = triplet, impossible, reconstruct
         self.every_variant, self.second = every_variant, second
+        self.part = (0, 1)
         self.pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
         if impossible == "scene" and int(scenes.count.max()) == 1:
             raise UserError(f"training.make_scene_impossible: {scenes.title} has one variant per scenery, so there is "
@@ -241,16 +260,37 @@ class Batches:
     def draw(self, samples: Tensor, generator: torch.Generator) -> Batch:
         """Draw the batch that has these sceneries (with `every_variant`: these images) as anchors."""
         picks, wanted, in_triplet = self.choose(samples, generator)
+        own = self._own(len(samples))
+        share = self._share(len(samples), own, in_triplet)
+        picks, wanted = ([pick[:, own] for pick in each] for each in (picks, wanted))
+        in_triplet = None if in_triplet is None else in_triplet[own]
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
         labels = self.pairing.class_of[picks[0][1]]
         inputs = self._gather(self.inputs, picks)
-        return Batch(inputs, targets, labels, in_triplet, self._draw_second(len(samples), generator))
+        return Batch(inputs, targets, labels, in_triplet, self._draw_second(len(samples), own, generator), share)
 
-    def _draw_second(self, count: int, generator: torch.Generator) -> Tensor | None:
+    def _own(self, count: int) -> slice:
+        """Return which of a batch's samples this process takes: as many as the others, or one more."""
+        rank, size = self.part
+        start, stop = (count * each // size for each in (rank, rank + 1))
+        # One that counts for nothing where there are fewer samples than processes: each takes part in each step.
+        return slice(start, stop) if start < stop else slice(0, 1)
+
+    def _share(self, count: int, own: slice, in_triplet: Tensor | None) -> Share:
+        rank, size = self.part
+        if size == 1:
+            return Share()
+        samples = count * (rank + 1) // size - count * rank // size
+        triplet = 1.0
+        if in_triplet is not None:
+            triplet = (samples > 0) * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
+        return Share(samples / count, float(samples > 0), triplet)
+
+    def _draw_second(self, count: int, own: slice, generator: torch.Generator) -> Tensor | None:
         if not self.second:
             return None
         sceneries = torch.randint(len(self.scenes), (count,), generator=generator, device=self.scenes.device)
-        return self._gather(self.inputs, [self.pairing.anchors(sceneries, generator)])
+        return self._gather(self.inputs, [self.pairing.anchors(sceneries, generator)[:, own]])
 
     def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""

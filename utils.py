@@ -30,19 +30,21 @@ def seed_everything(*parts: object) -> None:
     torch.manual_seed(seed)
 
 
-def choose_device(wish: str, gpu: int = 0) -> torch.device:
-    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a device; UserError for a GPU that is not there.
+def choose_device(wish: str, gpu: int = 0, devices: int = 1) -> torch.device:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into the first of so many devices; UserError for a GPU that is not there.
 
-    A process that was given a single GPU (CUDA_VISIBLE_DEVICES) takes that one, whatever number it is asked for.
+    A process that was given just so many GPUs (CUDA_VISIBLE_DEVICES) takes those, whatever number it is asked for.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if wish == "cpu" or (wish == "auto" and count == 0):
         return torch.device("cpu")
     given = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    index = 0 if count == len(given) == 1 else int(wish.partition(":")[2] or gpu)
+    index = 0 if count == len(given) == devices else int(wish.partition(":")[2] or gpu)
     if index >= count:
         key = "training.gpu" if wish == "auto" else "training.device"
         raise UserError(f"{key}: GPU {index} is not there; found {count} GPU(s)")
+    if index + devices > count:
+        raise UserError(f"training.devices: found {devices}, from GPU {index} on; found {count} GPU(s)")
     return torch.device("cuda", index)
 
 

@@ -25,12 +25,17 @@ from model import VAE, Autoencoder, FactorVAE, FrozenFeatures
 from training.optimising import SingleOptimizerStep, create_optimizer
 
 
+def reconstruction_share(batch: Batch, loss: str) -> float:
+    """Return what a part of a batch counts for in a reconstruction loss: BCE sums over samples, others average."""
+    return batch.share.total if loss == "bce" else batch.share.mean
+
+
 class AutoencoderStep(SingleOptimizerStep):
     """Reconstruction, plus the triplet loss on the latents where the batch holds triplets (Eq. 5, alpha = beta = 1)."""
 
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         super().__init__(model, section, fabric)
-        self.reconstruction = RECONSTRUCTION_LOSSES[section.loss]
+        self.reconstruction, self.loss = RECONSTRUCTION_LOSSES[section.loss], section.loss
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         with self.fabric.autocast():
@@ -40,9 +45,10 @@ class AutoencoderStep(SingleOptimizerStep):
         latents, images = latents.float(), images.float()
         parts = 1 if batch.in_triplet is None else 3
         pairs = zip(images.chunk(parts), batch.targets.chunk(parts), strict=True)
-        losses = {"reconstruction": sum(self.reconstruction(image, target) for image, target in pairs)}
+        reconstruction = sum(self.reconstruction(image, target) for image, target in pairs)
+        losses = {"reconstruction": reconstruction_share(batch, self.loss) * reconstruction}
         if batch.in_triplet is not None:
-            losses["triplet"] = triplet_loss(*latents.chunk(3), batch.in_triplet)
+            losses["triplet"] = batch.share.triplet * triplet_loss(*latents.chunk(3), batch.in_triplet)
         return {"total": sum(losses.values()), **losses}
 
 
@@ -60,7 +66,8 @@ class VaeStep(SingleOptimizerStep):
 
     def __init__(self, model: VAE, section: Training, fabric: Fabric):
         super().__init__(model, section, fabric)
-        self.reconstruction, self.kl_weight = RECONSTRUCTION_LOSSES[section.loss], section.kl_weight
+        self.reconstruction, self.loss = RECONSTRUCTION_LOSSES[section.loss], section.loss
+        self.kl_weight = section.kl_weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         return self.losses_of(self.draw(batch.inputs), batch)
@@ -75,8 +82,8 @@ class VaeStep(SingleOptimizerStep):
         """Return scalar losses by name, of latents that were drawn for the batch."""
         with self.fabric.autocast():
             images = self.model.decode(latents.sample)
-        reconstruction = self.reconstruction(images.float(), batch.targets)
-        kl = kl_divergence(latents.mean, latents.log_variance)
+        reconstruction = reconstruction_share(batch, self.loss) * self.reconstruction(images.float(), batch.targets)
+        kl = batch.share.mean * kl_divergence(latents.mean, latents.log_variance)
         return {"total": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl}
 
 
@@ -107,7 +114,7 @@ class FactorVaeStep(VaeStep):
         with self.fabric.autocast():
             logits = functional_call(self.model.discriminator, fixed, latents.sample)
         losses = super().losses_of(latents, batch)
-        tc = total_correlation(logits.float())
+        tc = batch.share.mean * total_correlation(logits.float())
         return losses | {"total": losses["total"] + self.tc_weight * tc, "tc": tc}
 
     def discriminator_loss(self, latents: Tensor, second: Tensor) -> Tensor:
@@ -122,7 +129,7 @@ class FactorVaeStep(VaeStep):
         latents = self.draw(batch.inputs)
         losses = self.losses_of(latents, batch)
         self.descend(self.optimizer, losses["total"])
-        losses["discriminator"] = self.discriminator_loss(latents.sample, batch.second)
+        losses["discriminator"] = batch.share.mean * self.discriminator_loss(latents.sample, batch.second)
         self.descend(self.discriminator_optimizer, losses["discriminator"])
         return {name: loss.detach() for name, loss in losses.items()}
 

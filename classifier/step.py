@@ -13,4 +13,4 @@ class ClassifierStep(SingleOptimizerStep):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         with self.fabric.autocast():
             logits = self.model(batch.inputs)
-        return {"total": F.cross_entropy(logits.float(), batch.labels)}
+        return {"total": batch.share.mean * F.cross_entropy(logits.float(), batch.labels)}

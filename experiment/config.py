@@ -17,7 +17,7 @@ from files import read_text
 DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
 
 # Keys that say where an experiment runs, not what it is.
-PLACES = ("training.device", "training.gpu", "dataset.root", "dataset.cache")
+PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "dataset.cache")
 
 DEEPEST = 10
 # The parser takes hours for long ones.
@@ -118,8 +118,9 @@ class Training(Section):
 
     frequency: epochs between evaluations; augment: photometric changes of the input beside the mirror images;
     variants: an epoch sees one `random` variant of each scenery, or `all` of them;
-    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; precision: `32`
-    bits, or `bf16` for mixed precision.
+    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; devices: the
+    GPUs (from that one on), or processes on a CPU, that share each batch; precision: `32` bits, or `bf16` for mixed
+    precision.
     """
 
     batch_size: Annotated[int, Field(gt=0)] = 64
@@ -133,6 +134,7 @@ class Training(Section):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     device: Annotated[str, BeforeValidator(_device)] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
+    devices: Annotated[int, Field(ge=1)] = 1
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
 
 

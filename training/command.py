@@ -22,6 +22,7 @@ from pretrained_model import frozen_fingerprint
 from training.journal import Journal, score
 from training.loop import Loop
 from training.optimising import Step
+from training.parallel import check_devices, follow, launch, leader_first, lost, share_weights
 from training.profile import profile_steps
 from utils import choose_device, seed_everything, tune
 
@@ -73,7 +74,7 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
     build(config, fabric, dry): `dry` for a dry run, which computes nothing for the dataset that a batch can do without.
     """
     arguments = _parse(description)
-    run = None
+    rank, run = follow(), None
     if arguments.resume:
         run = open_run(Path(arguments.resume))
         system.check(run.config.model.type, str(run.folder))
@@ -83,7 +84,8 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
         if run.published:
             raise UserError(f"{run.folder}: a published run holds no training state to continue from (looked for "
                             f"{run.checkpoints / 'last.pth'})")
-        run.lock()
+        if rank == 0:
+            run.lock()
         config = run.config
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
@@ -91,12 +93,19 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
         experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))
-    device = choose_device(config.training.device, config.training.gpu)
+    devices = config.training.devices
+    device = choose_device(config.training.device, config.training.gpu, devices)
+    if device.type == "cuda":
+        device = torch.device("cuda", device.index + rank)
     tune(device)
     seed_everything("model", config.training.seed)
     fabric = create_fabric(device, config.training.precision)
     job = build(config, fabric, arguments.dry_run)
-    _rehearse(job, device)
+    if rank == 0:
+        # Here alone, before there are others: what is wrong is said once, and caches are made once.
+        _rehearse(job, device)
+    if devices > 1:
+        check_devices(job.step.model, config.training.batch_size, devices)
     if arguments.profile and not trainable(job.step.model):
         raise UserError("--profile: nothing trains with this config, so there are no steps to look into")
     if arguments.dry_run:
@@ -107,12 +116,17 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
         each = job.identity["n"] / len(job.batches)
         print(profile_steps(job.step, job.batches.epoch, each, arguments.profile, trace))
         return
-    if run is None:
+    group = launch(device, devices, rank) if devices > 1 else None
+    if rank == 0 and run is None:
         name = experiment_name(arguments.name, arguments.config)
         run = create(config, name, str(device), Path(arguments.out) if arguments.out else None)
-    else:
+    elif rank == 0:
         run.note_resume(str(device))
-    _train(run, job)
+    if group:
+        job.batches.part = (rank, devices)
+        folder = group.broadcast(str(run.folder) if run else "")
+        run = run or open_run(Path(folder))
+    _train(run, job, rank, group)
 
 
 def create_fabric(device: torch.device, precision: str = "32") -> Fabric:
@@ -175,8 +189,7 @@ def _summary(config: Config, job: Job, device: torch.device) -> str:
     ])
 
 
-
-def _train(run: Run, job: Job) -> None:
+def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
     training = run.config.training
 
     def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
@@ -188,8 +201,13 @@ def _train(run: Run, job: Job) -> None:
 
     loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,
                 seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
-                finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model))
+                finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model), rank=rank)
     progress = loop.resume()
+    share_weights(job.step.model)
+    if rank:
+        with leader_first():
+            loop.run(progress)
+        return
     journal = Journal(run, job.identity, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
     for note in job.notes:
@@ -197,7 +215,11 @@ def _train(run: Run, job: Job) -> None:
     try:
         with logging_redirect_tqdm([journal.log]):
             loop.run(progress)
-    except UserError as error:
+    except (UserError, RuntimeError) as error:
+        if isinstance(error, RuntimeError):
+            if not lost(group):
+                raise
+            error = UserError("another process of the run has ended; it can be resumed")
         journal.log.info(str(error))
         raise UserError(f"{run.folder}: {error}") from None
     job.step.model.eval()

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from errors import UserError
 from experiment.checkpoint import Progress, load_training_state, misfit, save
 from training.optimising import Step
+from training.parallel import total
 from utils import seed_everything
 
 
@@ -22,7 +23,7 @@ class Loop:
     batches: epoch -> its batches, `length` of them; finish_epoch: called with epoch, mean losses and whether an
     evaluation is due (every `frequency` epochs and after the last), returns the score that chooses the best weights,
     or None; checkpoints: folder; frozen: fingerprint of what does not train, so that a resumed run is sure to have
-    the same.
+    the same; rank: number of this process in the run; all but the first only train.
     """
 
     step: Step
@@ -34,19 +35,21 @@ class Loop:
     checkpoints: Path
     finish_epoch: Callable[[int, dict[str, float], bool], float | None]
     frozen: str
+    rank: int = 0
 
     def run(self, progress: Progress) -> Progress:
         """Train from where `progress` stands to the end. Raises UserError on a loss that is not finite."""
         bar = tqdm(total=self.epochs * self.length, initial=progress.epoch * self.length, desc="training",
-                   unit="batch", disable=None)
+                   unit="batch", disable=True if self.rank else None)
         with bar:
             for epoch in range(progress.epoch + 1, self.epochs + 1):
                 losses = self._train(epoch, bar)
+                progress.epoch = epoch
+                if self.rank:
+                    continue
                 self.step.model.eval()
                 due = epoch % self.frequency == 0 or epoch == self.epochs
-                score = self.finish_epoch(epoch, losses, due)
-                progress.epoch = epoch
-                self._save(progress, score, due)
+                self._save(progress, self.finish_epoch(epoch, losses, due), due)
         return progress
 
     def resume(self) -> Progress:
@@ -70,7 +73,8 @@ class Loop:
 
     def _train(self, epoch: int, bar: tqdm) -> dict[str, float]:
         # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone.
-        seed_everything("training", self.seed, epoch)
+        # (and on the process, as each has other samples).
+        seed_everything("training", self.seed, epoch, *([self.rank] if self.rank else []))
         self.step.model.train()
         self.step.begin(epoch)
         history: list[dict[str, Tensor]] = []
@@ -84,7 +88,9 @@ class Loop:
         """Average the losses over the epoch; the only point of an epoch that waits for the device."""
         if not history[0]:
             return {}
-        table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double().cpu()
+        table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double()
+        # Of all processes, so that all of them stop where one loss is not finite.
+        table = total(table).cpu()
         broken = (~torch.isfinite(table)).any(dim=1).nonzero()
         if len(broken):
             batch = int(broken[0])

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from experiment.checkpoint import misfit
 from experiment.config import Training
+from training.parallel import sum_gradients
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -47,7 +48,7 @@ class SingleOptimizerStep:
 
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         self.fabric, self.model = fabric, model
-        _, self.optimizer = fabric.setup(model, create_optimizer(self.parameters(), section))
+        self.optimizer = fabric.setup_optimizers(create_optimizer(self.parameters(), section))
 
     def parameters(self) -> list[nn.Parameter]:
         """Return what the optimiser trains."""
@@ -70,6 +71,7 @@ class SingleOptimizerStep:
         """Take one step of an optimiser down a loss."""
         optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(loss)
+        sum_gradients(optimizer)
         optimizer.step()
 
     def rehearse(self, batch: Any) -> None:

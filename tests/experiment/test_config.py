@@ -65,6 +65,7 @@ tc_weight = 1.5
 seed = 12
 device = "cuda:1"
 gpu = 3
+devices = 2
 precision = "bf16"
 
 [evaluation]
