@@ -217,6 +217,9 @@ def _drop_retired(raw: dict[str, Any]) -> None:
         section, name = key.split(".")
         if isinstance(raw.get(section), dict):
             raw[section].pop(name, None)
+    # Statistics of the training images, which are in such a run's weights.
+    if isinstance(model, dict) and model.get("batchnorm") == "recalibrated":
+        model["batchnorm"] = "frozen"
 
 
 def read_toml(path: Path) -> dict[str, Any]:

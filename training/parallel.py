@@ -19,9 +19,9 @@ from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, distributed, nn
+from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError
-from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 # The number of the process that started this one and leads the run, in its environment.
 LEADER = "SYN2REAL_LEADER"

@@ -308,6 +308,13 @@ def test_only_retired_keys_are_left_out_of_a_runs_config(tmp_path):
         load_config(write(tmp_path, CLASSIFIER), ["model.knn=3"], kept=True)
 
 
+def test_a_run_with_statistics_of_the_training_images_has_them_in_its_weights(tmp_path):
+    path = write(tmp_path, MINIMAL.replace("[model]", '[model]\nbatchnorm = "recalibrated"'))
+    assert load_config(path, kept=True).model.batchnorm == "frozen"
+    with pytest.raises(UserError, match="'recalibrated' is not known; allowed: frozen, reference"):
+        load_config(path)
+
+
 def test_several_mistakes_are_counted(tmp_path):
     assert "(and 2 more)" in refusal(tmp_path, MINIMAL, "training.loss=x", "model.knn=0", "dataset.limit=0")
 
