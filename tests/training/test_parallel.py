@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from autoencoder.config import Model, Training
 from autoencoder.step import create_step
 from classifier.step import ClassifierStep
 from dataset import Batches, Scenes
 from errors import UserError
 from experiment import records
-from experiment.config import Model, TargetDataset, Training
+from experiment.config import EvaluationDataset
 from frozen.inputs import LiveInputs
 from model import create_autoencoder
 from pretrained_model import Classifier, build_network
@@ -30,7 +31,7 @@ EPOCHS, LIMIT, TWO = 30, 33, "training.devices=2"
 
 @pytest.fixture(scope="module")
 def scenes(cache):
-    return Scenes(TargetDataset(name="glyphs", root="x", limit=LIMIT), 32, str(cache), CPU)
+    return Scenes(EvaluationDataset(name="glyphs", root="x", limit=LIMIT), 32, str(cache), CPU)
 
 
 def gradients(step, batch):
