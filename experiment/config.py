@@ -267,15 +267,6 @@ def dump_config(config: Config) -> str:
     return toml.dumps(config.model_dump(exclude_none=True), encoder)
 
 
-def toml_value(value: Any) -> str:
-    """Return a value as TOML in one line, as an override takes it; keys of tables that are None are left out."""
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key} = {toml_value(item)}' for key, item in value.items() if item is not None)}}}"
-    if isinstance(value, list):
-        return f"[{', '.join(map(toml_value, value))}]"
-    return _toml_string(value) if isinstance(value, str) else str(value).lower()
-
-
 def _toml_string(text: str) -> str:
     """Quote a text for TOML; the toml package's own quoting damages backslashes and control characters."""
     # JSON escapes all that TOML wants escaped, but for one character.

@@ -11,7 +11,6 @@ from matplotlib.text import Text
 
 from files import replacing
 
-COLUMN_INCHES = 3.5
 PAGE_INCHES = 7.16
 
 # Okabe and Ito, "Color universal design" (2008), without the yellow, which white paper swallows.

@@ -1,3 +1,4 @@
+import json
 import math
 import tomllib
 from pathlib import Path
@@ -7,7 +8,7 @@ import toml
 
 from autoencoder.config import AutoencoderConfig
 from errors import UserError
-from experiment.config import differences, dump_config, load_config, toml_value
+from experiment.config import differences, dump_config, load_config
 from readers import READERS
 
 PROJECT = Path(__file__).parents[2]
@@ -289,7 +290,7 @@ FLAT = {"model": {"features": "flat", "dimension": 64, "knn": 115, "activation":
 @pytest.mark.parametrize("key", [f"{section}.{name}" for section, table in FLAT.items() for name in table])
 def test_keys_of_one_system_are_unknown_in_another_and_known_in_its_old_runs(tmp_path, key):
     section, name = key.split(".")
-    change = f"{key}={toml_value(FLAT[section][name])}"
+    change = f"{key}={json.dumps(FLAT[section][name])}"
     assert getattr(getattr(load(tmp_path, MINIMAL, change), section), name) == FLAT[section][name]
     message = refusal(tmp_path, CLASSIFIER, change)
     assert f"'{key}' is not known; allowed: " in message
