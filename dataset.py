@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,44 +13,22 @@ from autoencoder.pairing import Impossible, Pairing
 from errors import UserError
 from experiment.config import Config, EvaluationDataset
 from experiment.records import dataset_file_name
-from memory import check_memory
-from readers import create_reader
 from readers.labels import label_codes, labels_of
-from readers.prepare import CHUNK, Prepared, prepare
-from readers.rows import Rows
+from readers.opened import Opened
 from utils import mix_seed
 
 
-class Scenes:
-    """A prepared dataset, its images on the device where they fit there, else memory-mapped.
+class Scenes(Opened):
+    """A prepared dataset of sceneries with variants and labels, as autoencoders and classifiers take it.
 
-    images: uint8 (images, channels, size, size); first, count: (sceneries,) where a scenery's variants lie;
-    labels: (sceneries, seats) NumPy; name, factor, split: for records and pictures; classes: names of the labels;
-    sources: what each image was prepared from;
-    mirrors, mirrors_in_test, empty: see `readers.base.Reader`; key: changes with the content;
-    splits: of the sceneries; dropped: reason -> sources that are left out.
+    labels: (sceneries, seats) NumPy; mirrors, mirrors_in_test, empty: see `readers.base.Reader`.
     """
 
     def __init__(self, section: EvaluationDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
-        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad)
-        check_memory(CHUNK * reader.channels * size**2,
-                     f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
-        self._open(prepare(reader, size, Path(cache), section.limit), device)
-        self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
-        self.mirrors, self.empty, self.classes = reader.mirrors, reader.empty, reader.classes
-        self.mirrors_in_test = reader.mirrors_in_test
-
-    def _open(self, prepared: Prepared, device: torch.device) -> None:
-        self.rows = Rows(prepared.images, device)
-        self.first = torch.from_numpy(prepared.first).to(device)
-        self.count = torch.from_numpy(prepared.count).to(device)
-        self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
-        self.dropped, self.sources, self.splits = prepared.dropped, prepared.sources, prepared.splits
-        self.device = device
-
-    def __len__(self) -> int:
-        return len(self.names)
+        super().__init__(section, size, cache, device)
+        self.mirrors, self.empty = self.reader.mirrors, self.reader.empty
+        self.mirrors_in_test = self.reader.mirrors_in_test
 
     def number_classes_as(self, other: "Scenes") -> None:
         """Renumber the labels so that a class has the number that another dataset gives the class of the same name."""
@@ -59,32 +36,9 @@ class Scenes:
         self.classes = other.classes
 
     @property
-    def title(self) -> str:
-        """Return name and factor as messages and pictures print them, for example `sviro (x5)`."""
-        return f"{self.name} ({self.factor})" if self.factor else self.name
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """Return what records say of a dataset: name, factor and split."""
-        return {"dataset": self.name, "factor": self.factor, "split": self.split}
-
-    @property
     def file_name(self) -> str:
         """Return name, factor and split for use in file names."""
         return dataset_file_name(self.name, self.factor, self.split)
-
-    @property
-    def left_out(self) -> list[str]:
-        """Return a text per reason why sources are left out."""
-        return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
-
-    @property
-    def images(self) -> Tensor:
-        return self.rows.tensor
-
-    @property
-    def channels(self) -> int:
-        return self.images.shape[1]
 
     def label_text(self, scenery: int) -> str:
         """Return a scenery's label for people."""
@@ -107,7 +61,7 @@ class Scenes:
 
     def gather(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return images by index (n,), mirrored where `flip` (n,) says so, as float32 (n, C, H, W) in [0, 1]."""
-        picked = self.rows.take(index)
+        picked = self.rows.take(index)[:, : self.channels]
         if self.mirrors:
             picked = torch.where(flip[:, None, None, None], picked.flip(-1), picked)
         return picked.float() / 255
@@ -135,7 +89,7 @@ class Scenes:
 
 def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
     """Open the evaluation datasets of a config; UserError for one that a model of `train` cannot be judged on."""
-    targets = []
+    opened = []
     for section in config.evaluation_datasets():
         scenes = Scenes(section, config.dataset.image_size, config.dataset.cache, train.device)
         if not set(scenes.classes) <= set(train.classes) or scenes.labels.shape[1] != train.labels.shape[1]:
@@ -145,15 +99,15 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
-        if any(scenes.identity == other.identity for other in targets):
+        if any(scenes.identity == other.identity for other in opened):
             raise UserError(f"evaluation.datasets: two are called {scenes.title}, {scenes.split}, and would share "
                             "their records; allowed: different name, factor or split")
         shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
         if shared:
             print(f"warning: {shared} of {len(scenes.images)} test images of {scenes.title}, {scenes.split}, "
                   "are trained on", file=sys.stderr)
-        targets.append(scenes)
-    return targets
+        opened.append(scenes)
+    return opened
 
 
 def _shortened(scenes: Scenes) -> str:
@@ -247,7 +201,7 @@ class Batches:
     @property
     def about(self) -> tuple[str, ...]:
         """Return what people want to know of the data."""
-        found = "; ".join([f"{len(self.pairing.classes)} classes", *self.scenes.left_out])
+        found = "; ".join([f"{len(self.pairing.class_labels)} classes", *self.scenes.left_out])
         return (f"{self.scenes.title}: {len(self.scenes)} sceneries, {len(self.scenes.images)} images, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:

@@ -102,7 +102,7 @@ def draw_pairs(batches: Batches, path: Path) -> Path:
     for name, *both in zip(("anchor", "positive", "negative"), picks, wanted, strict=False):
         for title, (image, view) in zip((name, f"target of\n{name}"), both, strict=True):
             images = scenes.gather(image, pairing.is_flipped(view)).numpy()
-            labels = [scenes.class_text(pairing.classes[number]) for number in pairing.class_of[view].tolist()]
+            labels = [scenes.class_text(pairing.class_labels[number]) for number in pairing.class_of[view].tolist()]
             rows[title] = (images, labels)
     unusable = 0 if in_triplet is None else int((~in_triplet).sum())
     note = f"; {unusable} of {len(sceneries)} without positive or negative" if unusable else ""

@@ -24,7 +24,7 @@ def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
     inputs = LiveInputs(None, scenes, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
                       every_variant=training.variants == "all")
-    classes = batches.pairing.classes
+    classes = batches.pairing.class_labels
     model = build_classifier(section, len(classes)).to(fabric.device)
     evaluation = NetworkEvaluation(classes, targets)
 

@@ -25,7 +25,7 @@ class Pairing:
 
     first, count: int64 (sceneries,), where a scenery's images lie; labels: (sceneries, seats), an integer per seat;
     mirrors: whether views include mirror images, labelled in reverse; empty: label of an empty seat, or None.
-    class_of: int64 (views,), number of the view's class; classes: (classes, seats), the labels those numbers stand for.
+    class_of: int64 (views,), number of the view's class; class_labels: (classes, seats), what those numbers stand for.
     """
 
     def __init__(self, first: Tensor, count: Tensor, labels: np.ndarray, mirrors: bool, empty: int | None):
@@ -36,13 +36,13 @@ class Pairing:
         # Packed into one number each, they sort like the labels, and far faster.
         codes = label_codes(views)
         _, where, class_of = np.unique(codes, return_index=True, return_inverse=True)
-        self.classes = views[where]
+        self.class_labels = views[where]
         order = np.argsort(class_of, kind="stable")
-        size = np.bincount(class_of, minlength=len(self.classes))
+        size = np.bincount(class_of, minlength=len(self.class_labels))
         start = np.cumsum(size) - size
         rank = np.empty_like(order)
         rank[order] = np.arange(len(order)) - start[class_of[order]]
-        symmetric = (self.classes == self.classes[:, ::-1]).all(axis=1) & mirrors
+        symmetric = (self.class_labels == self.class_labels[:, ::-1]).all(axis=1) & mirrors
         self.class_of, self.order, self.rank, self.size, self.start, self.symmetric = (
             torch.from_numpy(np.ascontiguousarray(array)).to(device)
             for array in (class_of, order, rank, size, start, symmetric)
@@ -53,19 +53,19 @@ class Pairing:
     def negative_ends(self) -> Tensor:
         """Running count of views over the classes that are negatives of a class, int64 (classes, classes)."""
         if self._negative_ends is None:
-            differing = (self.classes[:, None] != self.classes[None]).sum(axis=2)
+            differing = (self.class_labels[:, None] != self.class_labels[None]).sum(axis=2)
             allowed = differing == 1
             if self._empty is not None:
-                allowed &= ~(self.classes == self._empty).all(axis=1)
+                allowed &= ~(self.class_labels == self._empty).all(axis=1)
             ends = torch.from_numpy(allowed).to(self.size.device) * self.size
             self._negative_ends = ends.cumsum(dim=1)
         return self._negative_ends
 
     def check_triplets(self, title: str) -> None:
         """Raise UserError when there are too many classes, or none has a negative, so that no triplet can be drawn."""
-        if len(self.classes) > MOST_CLASSES:
-            raise UserError(f"model.variation 'tae': {title} has {len(self.classes)} classes; allowed with triplets: "
-                            f"up to {MOST_CLASSES}")
+        if len(self.class_labels) > MOST_CLASSES:
+            raise UserError(f"model.variation 'tae': {title} has {len(self.class_labels)} classes; allowed with "
+                            f"triplets: up to {MOST_CLASSES}")
         if not bool((self.negative_ends[:, -1] > 0).any()):
             raise UserError(f"model.variation 'tae': no label of {title} has a negative, that is another label which "
                             "differs in exactly one seat and is not empty throughout")

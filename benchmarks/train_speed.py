@@ -162,7 +162,7 @@ def ours(config: Config, scenes: Scenes, fabric: Fabric) -> tuple[SingleOptimize
     training = config.training
     if config.model.type == "classifier":
         batches = Batches(scenes, LiveInputs(None, scenes), training.batch_size, training.seed, reconstruct=False)
-        model = build_classifier(config.model, len(batches.pairing.classes)).to(fabric.device)
+        model = build_classifier(config.model, len(batches.pairing.class_labels)).to(fabric.device)
         return ClassifierStep(model, training, fabric), batches, False
     torch.manual_seed(0)
     model = create_autoencoder(config.model, config.dataset.image_size, scenes.channels).to(fabric.device)

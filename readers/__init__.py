@@ -25,9 +25,13 @@ READERS: dict[str, type[Reader]] = {
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 
 
-def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False) -> Reader:
-    """Return the reader of a dataset; UserError for an unknown name. skip_bad: leave out what cannot be read."""
+def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False,
+                  **options: str) -> Reader:
+    """Return the reader of a dataset; UserError for an unknown name.
+
+    skip_bad: leave out what cannot be read; options: what readers of one system take beside that.
+    """
     if name not in READERS:
         raise choice_error("dataset.name", name, READERS)
     # Resolved, so that the same data is prepared once however its place is spelled.
-    return READERS[name](Path(root).resolve(), factor, split, skip_bad)
+    return READERS[name](Path(root).resolve(), factor, split, skip_bad, **options)

@@ -13,6 +13,9 @@ import numpy as np
 from errors import UserError, choice_error
 from readers.listing import Listing
 
+# Pixels of prepared images: the side of a square, or width and height.
+Size = int | tuple[int, int]
+
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".pgm", ".ppm"})
 
 
@@ -32,7 +35,8 @@ class Reader(ABC):
     """One dataset. A new one subclasses this, fills in the class variables and the two abstract methods.
 
     version: raise it when the preparation rule changes, so that prepared images are made again;
-    channels: of the prepared images; mirrors: whether a mirrored image is a valid sample, whose label is the
+    channels: of the prepared images; maps: names of what else is prepared of a source, such as `labels`, a channel each
+    beside those of the image; mirrors: whether a mirrored image is a valid sample, whose label is the
     reversed one; mirrors_in_test: whether mirror images count as test samples too; empty: the label of an empty seat
     (a scenery with nothing but those is never a negative); classes: names of the labels 0, 1, ...;
     default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
@@ -41,6 +45,7 @@ class Reader(ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     channels: ClassVar[int] = 1
+    maps: ClassVar[tuple[str, ...]] = ()
     mirrors: ClassVar[bool] = False
     mirrors_in_test: ClassVar[bool] = False
     empty: ClassVar[int | None] = None
@@ -67,15 +72,28 @@ class Reader(ABC):
         """Add all sceneries to an empty listing. Raises UserError when the dataset is absent or laid out otherwise."""
 
     @abstractmethod
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        """Return one image as uint8 (channels, size, size). Raises BadImage when its content cannot be used."""
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        """Return one image, its maps behind it, as uint8 (layers, height, width).
 
-    def stream(self, sources: list[str], size: int) -> Iterator[np.ndarray] | None:
-        """Yield the images of all sources in their order, in blocks uint8 (n, channels, size, size).
+        Raises BadImage when its content cannot be used.
+        """
+
+    def stream(self, sources: list[str], size: Size) -> Iterator[np.ndarray] | None:
+        """Yield the images of all sources in their order, in blocks uint8 (n, layers, height, width).
 
         For a dataset that is one file, best read from front to back; None where `prepare` does, on many at once.
         """
         return None
+
+    @property
+    def rule(self) -> str:
+        """Return what prepared images depend on beside sources, size and version; another one makes others."""
+        return ""
+
+    @property
+    def layers(self) -> int:
+        """Return how many channels image and maps have together."""
+        return self.channels + len(self.maps)
 
     @property
     def title(self) -> str:
@@ -95,6 +113,11 @@ class Reader(ABC):
         """Refuse a split where the dataset has none."""
         if self.split != "all":
             raise UserError(f"dataset.split: {self.name} has no splits; found '{self.split}', allowed: all")
+
+
+def width_height(size: Size) -> tuple[int, int]:
+    """Return the width and height that a size stands for."""
+    return (size, size) if isinstance(size, int) else size
 
 
 @contextmanager

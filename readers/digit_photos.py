@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from readers.base import Reader, find_folder
+from readers.base import Reader, Size, find_folder
 from readers.images import open_grey, scan, stamp, to_array
 from readers.listing import Listing
 from readers.mnist import DIGITS
@@ -22,5 +22,5 @@ class DigitPhotos(Reader):
             for entry in scan(find_folder(self, [folder / digit]), listing):
                 listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
+    def prepare(self, source: str, size: Size) -> np.ndarray:
         return to_array(open_grey(source), size)

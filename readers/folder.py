@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError, printable
-from readers.base import Reader, find_folder, subfolders
-from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.base import Reader, Size, find_folder, subfolders
+from readers.images import open_cropped, scan, stamp
 from readers.listing import Listing
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
@@ -42,8 +42,8 @@ class Folder(Reader):
         else:
             self._classes(listing, found)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        return to_array(centre_square(open_grey(source)), size)
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_cropped(source, size)
 
     def _bases(self) -> list[tuple[Path, str]]:
         """Return the folders that hold class or scenery folders, with the split that each of them is."""

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UserError
 from files import open_regular
-from readers.base import BadImage, is_image
+from readers.base import BadImage, Size, is_image, width_height
 from readers.listing import Listing, stamp_of
 
 # What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
@@ -64,16 +64,23 @@ def open_grey(path: str | Path) -> Image.Image:
     return _grey(image, path)
 
 
-def centre_square(image: Image.Image) -> Image.Image:
-    """Crop to the central square of the shorter side."""
-    side = min(image.size)
-    left, top = round((image.width - side) / 2), round((image.height - side) / 2)
-    return image.crop((left, top, left + side, top + side))
+def centre_crop(image: Image.Image, size: Size) -> Image.Image:
+    """Crop to the largest central rectangle of the shape of a size: for a square, one of the shorter side."""
+    width, height = width_height(size)
+    scale = min(image.width / width, image.height / height)
+    inner = round(width * scale), round(height * scale)
+    left, top = round((image.width - inner[0]) / 2), round((image.height - inner[1]) / 2)
+    return image.crop((left, top, left + inner[0], top + inner[1]))
 
 
-def to_array(image: Image.Image, size: int) -> np.ndarray:
-    """Resize a grey image (bilinear, antialiased) to uint8 (1, size, size)."""
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
+def to_array(image: Image.Image, size: Size) -> np.ndarray:
+    """Resize a grey image (bilinear, antialiased) to uint8 (1, height, width)."""
+    return np.asarray(image.resize(width_height(size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
+
+
+def open_cropped(path: str | Path, size: Size) -> np.ndarray:
+    """Return the centre of an image file in grey, uint8 (1, height, width). Raises BadImage like `open_grey`."""
+    return to_array(centre_crop(open_grey(path), size), size)
 
 
 def is_prepared(source: str) -> bool:
@@ -81,7 +88,7 @@ def is_prepared(source: str) -> bool:
     return any(folder.name in PREPARED.values() for folder in list(Path(source).parents)[:2])
 
 
-def open_prepared(source: str, size: int) -> np.ndarray:
+def open_prepared(source: str, size: Size) -> np.ndarray:
     """Return an image that the published code has prepared, as it is, uint8 (1, 128, 128).
 
     Raises UserError for another size, BadImage where the image has one.

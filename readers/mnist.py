@@ -14,7 +14,7 @@ from PIL import Image
 
 from errors import UserError
 from files import open_regular
-from readers.base import Reader, find_folder
+from readers.base import Reader, Size, find_folder
 from readers.images import to_array
 from readers.listing import Listing, stamp_of
 
@@ -44,7 +44,7 @@ class Mnist(Reader):
             for i, digit in enumerate(digits.tolist()):
                 listing.add(f"{split}-{i}", (digit,), [f"{images}#{i}"], [file_stamp], split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
+    def prepare(self, source: str, size: Size) -> np.ndarray:
         path, _, index = source.rpartition("#")
         return to_array(Image.fromarray(read_idx(Path(path))[int(index)]), size)
 

@@ -17,7 +17,7 @@ import numpy as np
 from tqdm import tqdm
 
 from errors import UserError
-from readers.base import BadImage, Reader
+from readers.base import BadImage, Reader, Size, width_height
 from readers.listing import Listing, too_bad
 from readers.parallel import in_processes
 
@@ -29,7 +29,8 @@ CHUNK = 64
 class Prepared:
     """A dataset ready for use.
 
-    images: uint8 (images, channels, size, size), memory-mapped, the variants of a scenery side by side;
+    images: uint8 (images, layers, height, width), memory-mapped, the variants of a scenery side by side; an image's
+    channels, and behind them a channel per map;
     first, count: int64 (sceneries,), where a scenery's variants begin and how many there are;
     labels: int64 (sceneries, seats); names: of the sceneries; splits: of the sceneries; sources: of the images;
     key: changes with the content; dropped: reason -> sources that are left out.
@@ -46,7 +47,7 @@ class Prepared:
     dropped: dict[str, list[str]]
 
 
-def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) -> Prepared:
+def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -> Prepared:
     """Open the prepared images of a dataset, preparing them first where the cache does not hold them.
 
     The folder is written under another name and renamed when whole, so that it is never half there; it is named
@@ -59,9 +60,9 @@ def prepare(reader: Reader, size: int, cache: Path, limit: int | None = None) ->
         raise UserError(f"{reader.name} at {reader.root}: sceneries disagree in their number of seats")
     labels = np.array(listing.labels, dtype=np.int64)
     key = _key(reader, listing, labels, size)
-    folder = cache / "images" / f"{reader.name}-{size}-{key[:16]}"
+    folder = cache / "images" / f"{reader.name}-{_name(size)}-{key[:16]}"
     build_once(folder, lambda temporary: _write(reader, listing, size, temporary))
-    images, unreadable = _open(folder, sum(map(len, listing.sources)), reader.channels, size)
+    images, unreadable = _open(folder, sum(map(len, listing.sources)), _shape(reader, size))
     if unreadable:
         listing = _without(reader, listing, unreadable)
         labels = np.array(listing.labels, dtype=np.int64)
@@ -157,9 +158,10 @@ def new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np
     return array
 
 
-def _key(reader: Reader, listing: Listing, labels: np.ndarray, size: int) -> str:
+def _key(reader: Reader, listing: Listing, labels: np.ndarray, size: Size) -> str:
     """Hash everything that the prepared images and their labels depend on."""
-    digest = hashlib.sha256(f"{reader.name}\n{reader.version}\n{size}\n{reader.channels}\n{labels.shape}\n".encode())
+    parts = (reader.name, reader.version, _name(size), reader.layers, labels.shape, reader.rule)
+    digest = hashlib.sha256("\n".join(map(str, parts)).encode())
     digest.update(labels.tobytes())
     digest.update(np.fromiter(map(len, listing.sources), dtype=np.int64).tobytes())
     for texts in (chain.from_iterable(listing.sources), listing.stamps):
@@ -167,11 +169,20 @@ def _key(reader: Reader, listing: Listing, labels: np.ndarray, size: int) -> str
     return digest.hexdigest()
 
 
-def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
+def _name(size: Size) -> str:
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def _shape(reader: Reader, size: Size) -> tuple[int, int, int]:
+    width, height = width_height(size)
+    return reader.layers, height, width
+
+
+def _write(reader: Reader, listing: Listing, size: Size, folder: Path) -> None:
     """Write `images.npy` and, where images could not be read, `unreadable.json`: their places and the problems."""
     sources = list(chain.from_iterable(listing.sources))
     path = folder / "images.npy"
-    offset = new_array(path, np.uint8, (len(sources), reader.channels, size, size)).offset
+    offset = new_array(path, np.uint8, (len(sources), *_shape(reader, size))).offset
     unreadable: dict[int, str] = {}
     with tqdm(total=len(sources), desc=f"preparing {reader.name}", unit="image", disable=None) as bar:
         for count, problems in _fill(reader, sources, size, path, offset):
@@ -185,7 +196,7 @@ def _write(reader: Reader, listing: Listing, size: int, folder: Path) -> None:
         (folder / "unreadable.json").write_text(json.dumps(sorted(unreadable.items())), encoding="utf-8")
 
 
-def _fill(reader: Reader, sources: list[str], size: int, path: Path,
+def _fill(reader: Reader, sources: list[str], size: Size, path: Path,
           offset: int) -> Iterator[tuple[int, dict[int, str]]]:
     """Write all images to a file, yielding how many were written and which of them could not be read."""
     blocks = reader.stream(sources, size)
@@ -201,10 +212,10 @@ def _fill(reader: Reader, sources: list[str], size: int, path: Path,
             yield len(block), {}
 
 
-def _prepare_chunk(reader: Reader, sources: list[str], start: int, size: int, path: Path,
+def _prepare_chunk(reader: Reader, sources: list[str], start: int, size: Size, path: Path,
                    offset: int) -> tuple[int, dict[int, str]]:
     """Prepare some images and write them to their place, counted from `start`, in a file of images from `offset` on."""
-    images = np.zeros((len(sources), reader.channels, size, size), dtype=np.uint8)
+    images = np.zeros((len(sources), *_shape(reader, size)), dtype=np.uint8)
     unreadable = {}
     for i, source in enumerate(sources):
         try:
@@ -233,14 +244,14 @@ def _keep(path: Path, places: np.ndarray) -> None:
     os.replace(kept, path)
 
 
-def _open(folder: Path, sources: int, channels: int, size: int) -> tuple[np.ndarray, dict[int, str]]:
+def _open(folder: Path, sources: int, shape: tuple[int, int, int]) -> tuple[np.ndarray, dict[int, str]]:
     """Map the images of a folder, and return the places and problems of those that could not be read."""
     path, problems = folder / "images.npy", folder / "unreadable.json"
     try:
         unreadable = dict(json.loads(problems.read_text(encoding="utf-8"))) if problems.exists() else {}
         # Copy-on-write: the file never changes, and torch takes the array without a warning about read-only memory.
         images = np.load(path, mmap_mode="c", allow_pickle=False)
-        expected = (sources - len(unreadable), channels, size, size)
+        expected = (sources - len(unreadable), *shape)
         if images.shape != expected or images.dtype != np.uint8 or any(place >= sources for place in unreadable):
             raise ValueError(f"{images.dtype} {images.shape} where uint8 {expected} belongs")
     except (OSError, ValueError, TypeError, EOFError) as error:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Reader, choose_parts, find_dataset, find_folder
-from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.base import Reader, Size, choose_parts, find_dataset, find_folder
+from readers.images import open_cropped, scan, stamp
 from readers.listing import Listing
 
 SEATS = ("empty", "infant seat", "child seat", "adult")
@@ -38,8 +38,8 @@ class Sviro(Reader):
                     if label is not None:
                         listing.add(path.stem, label, [entry.path], [stamp(entry)], split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        return to_array(centre_square(open_grey(source)), size)
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_cropped(source, size)
 
 
 def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:

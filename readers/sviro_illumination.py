@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from readers.base import Reader, choose_parts, find_dataset, find_folder, subfolders
-from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.base import Reader, Size, choose_parts, find_dataset, find_folder, subfolders
+from readers.images import open_cropped, scan, stamp
 from readers.listing import Listing
 from readers.sviro import SEATS, seat_label
 
@@ -24,8 +24,8 @@ class SviroIllumination(Reader):
             for split in self.splits():
                 add_sceneries(listing, find_folder(self, [base / car / split]), split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        return to_array(centre_square(open_grey(source)), size)
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_cropped(source, size)
 
 
 def add_sceneries(listing: Listing, folder: Path, split: str) -> None:

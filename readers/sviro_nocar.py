@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Reader, find_folder
-from readers.images import PREPARED, centre_square, is_prepared, open_grey, open_prepared, to_array
+from readers.base import Reader, Size, find_folder
+from readers.images import PREPARED, is_prepared, open_cropped, open_prepared
 from readers.listing import Listing
 from readers.sviro import SEATS
 from readers.sviro_illumination import add_sceneries
@@ -28,8 +28,8 @@ class SviroNoCar(Reader):
         for split in self.splits():
             add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]), split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        return open_prepared(source, size) if is_prepared(source) else to_array(centre_square(open_grey(source)), size)
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_prepared(source, size) if is_prepared(source) else open_cropped(source, size)
 
     def _base(self) -> Path:
         """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""

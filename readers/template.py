@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from readers.base import Reader, find_folder
-from readers.images import centre_square, open_grey, scan, stamp, to_array
+from readers.base import Reader, Size, find_folder
+from readers.images import open_cropped, scan, stamp
 from readers.listing import Listing
 
 
@@ -28,5 +28,5 @@ class Template(Reader):
                 # One label per seat, here one; one source and one stamp per variant, here one.
                 listing.add(scenery, (self.classes.index(name),), [entry.path], [stamp(entry)], split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
-        return to_array(centre_square(open_grey(source)), size)
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_cropped(source, size)

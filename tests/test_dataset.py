@@ -74,7 +74,7 @@ def test_labels_follow_the_image_when_it_is_mirrored(cabin):
     feed = batches(cabin)
     mirrored = 0
     for batch in feed.epoch(1):
-        assert torch.equal(seats(batch.inputs), torch.from_numpy(feed.pairing.classes)[batch.labels])
+        assert torch.equal(seats(batch.inputs), torch.from_numpy(feed.pairing.class_labels)[batch.labels])
         original = torch.from_numpy(cabin.labels)[row(batch.inputs, 0)]
         mirrored += int((seats(batch.inputs) != original).any(dim=1).sum())
     assert 0 < mirrored < 30

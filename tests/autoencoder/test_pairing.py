@@ -133,7 +133,7 @@ def test_anchors_take_every_variant_and_are_mirrored_half_the_time(generator):
 def test_mirrored_views_carry_the_reversed_label():
     pairing, naive = make(5)
     for view in range(len(pairing.class_of)):
-        assert tuple(pairing.classes[pairing.class_of[view]]) == naive.label(*divmod(view, 2))
+        assert tuple(pairing.class_labels[pairing.class_of[view]]) == naive.label(*divmod(view, 2))
 
 
 def test_without_impossible_targets_the_target_is_the_input(generator):
@@ -171,8 +171,8 @@ def test_triplets_need_a_class_with_a_negative():
 
 def test_classes_are_numbered_in_the_order_of_their_labels():
     pairing, _ = make(seed=5)
-    views = np.unique(np.concatenate([pairing.classes, pairing.classes[:, ::-1]]), axis=0)
-    assert np.array_equal(pairing.classes, views)
+    views = np.unique(np.concatenate([pairing.class_labels, pairing.class_labels[:, ::-1]]), axis=0)
+    assert np.array_equal(pairing.class_labels, views)
 
 
 def test_so_many_classes_that_a_table_over_their_pairs_would_not_fit_are_refused():
