@@ -4,6 +4,9 @@ from pathlib import Path
 
 from errors import choice_error
 from readers.base import Reader
+from readers.camvid import CamVid
+from readers.carla import Carla
+from readers.cityscapes import Cityscapes
 from readers.digit_photos import DigitPhotos
 from readers.folder import Folder
 from readers.glyphs import Glyphs, Letters
@@ -11,6 +14,7 @@ from readers.handwritten import Handwritten
 from readers.listing import Listing
 from readers.mnist import Mnist
 from readers.mpi3d import Mpi3d
+from readers.street_folder import StreetFolder
 from readers.sviro import Sviro
 from readers.sviro_illumination import SviroIllumination
 from readers.sviro_nocar import SviroNoCar
@@ -19,6 +23,7 @@ from readers.ticam import Ticam
 READERS: dict[str, type[Reader]] = {
     reader.name: reader for reader in (
         Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+        Carla, Cityscapes, CamVid, StreetFolder,
     )
 }
 

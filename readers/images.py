@@ -64,6 +64,26 @@ def open_grey(path: str | Path) -> Image.Image:
     return _grey(image, path)
 
 
+def open_colour(path: str | Path) -> Image.Image:
+    """Decode an image file to 8-bit colour (Pillow mode RGB). Raises BadImage for one that cannot be decoded."""
+    image = _decode(path)
+    if image.mode in (*_DEEP_MODES, "F"):
+        raise BadImage(path, f"image of mode {image.mode}; allowed: 8 bits per channel")
+    return _on_black(image).convert("RGB")
+
+
+def open_labels(path: str | Path) -> np.ndarray:
+    """Decode a label map to the numbers in the file, uint8 (H, W), or (H, W, 3) where it is coloured.
+
+    Raises BadImage for a file that cannot be decoded, and for a palette, whose numbers are places in it, 16 bits, etc.
+    """
+    image = _decode(path)
+    if image.mode not in ("L", "RGB", "RGBA"):
+        kind = "palette image" if image.mode == "P" else f"image of mode {image.mode}"
+        raise BadImage(path, f"label map is a {kind}; allowed: 8-bit grey (ids), or RGB (id in red, or colours)")
+    return np.asarray(image)[..., :3] if image.mode != "L" else np.asarray(image)
+
+
 def centre_crop(image: Image.Image, size: Size) -> Image.Image:
     """Crop to the largest central rectangle of the shape of a size: for a square, one of the shorter side."""
     width, height = width_height(size)

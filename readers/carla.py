@@ -1,0 +1,55 @@
+"""CARLA: images of the RGB camera and of the semantic camera, a folder per town or drive."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from readers.base import choose_parts, find_dataset, find_folder
+from readers.listing import Listing
+from readers.streets import Streets
+
+SKY = 13
+# Of each folder's frames, in their order: neighbours look alike, so a random split would test on what it trained on.
+TRAIN_SHARE = 0.8
+
+
+class Carla(Streets):
+    """`CARLA/<town>/rgb/*` and `CARLA/<town>/seg/*.png` of the same names; factor: town or towns.
+
+    Label maps are the raw ones (the tag in red) or in the colours of CARLA's CityScapesPalette. class_map: by version,
+    `carla13` (up to 0.9.9), `carla23` (0.9.10 to 0.9.13) or `carla29` (from 0.9.14 on). The first has no sky: pixels
+    without a tag that hang together with the top row, over their edges, count as sky, what else has no tag is ignored.
+    split: all frames, the first 80 % of each town (train), or the rest (test).
+    """
+
+    name = "carla"
+    default_map = "carla13"
+    allowed_splits = ("train", "test")
+
+    def pairs(self) -> Iterator[tuple[Path, Path, str]]:
+        self.check_split()
+        base = find_dataset(self, "CARLA")
+        for town in choose_parts(self, base, "town"):
+            yield *(find_folder(self, [base / town / name]) for name in ("rgb", "seg")), ""
+
+    def fill(self, listing: Listing) -> None:
+        whole = Listing(dropped=listing.dropped, bad=listing.bad)
+        super().fill(whole)
+        folders = [name.rpartition("/")[0] for name in whole.sceneries]
+        frames = {folder: folders.count(folder) for folder in set(folders)}
+        place: dict[str, int] = {}
+        for i, folder in enumerate(folders):
+            number = place[folder] = place.get(folder, -1) + 1
+            split = "train" if number < TRAIN_SHARE * frames[folder] else "test"
+            if self.split in (split, "all"):
+                listing.add(whole.sceneries[i], whole.labels[i], whole.sources[i], [whole.stamps[i]], split)
+
+    def raw_ids(self, pixels: np.ndarray) -> np.ndarray:
+        ids = super().raw_ids(pixels)
+        if self.class_map.name != "carla13":
+            return ids
+        parts, _ = ndimage.label(ids == 0)
+        top = np.unique(parts[0])
+        return np.where(np.isin(parts, top[top > 0]), SKY, ids).astype(np.uint8)
