@@ -12,7 +12,7 @@ from torch import Tensor
 from autoencoder.pairing import Impossible, Pairing
 from errors import UserError
 from experiment.config import Config, EvaluationDataset
-from experiment.records import dataset_file_name
+from readers import check_name
 from readers.labels import label_codes, labels_of
 from readers.opened import Opened
 from utils import mix_seed
@@ -26,6 +26,7 @@ class Scenes(Opened):
 
     def __init__(self, section: EvaluationDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
+        check_name(section.name)
         super().__init__(section, size, cache, device)
         self.mirrors, self.empty = self.reader.mirrors, self.reader.empty
         self.mirrors_in_test = self.reader.mirrors_in_test
@@ -34,11 +35,6 @@ class Scenes(Opened):
         """Renumber the labels so that a class has the number that another dataset gives the class of the same name."""
         self.labels = np.array([other.classes.index(name) for name in self.classes])[self.labels]
         self.classes = other.classes
-
-    @property
-    def file_name(self) -> str:
-        """Return name, factor and split for use in file names."""
-        return dataset_file_name(self.name, self.factor, self.split)
 
     def label_text(self, scenery: int) -> str:
         """Return a scenery's label for people."""

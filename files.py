@@ -8,6 +8,7 @@ import errno
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import zipfile
@@ -92,6 +93,11 @@ def write_out(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
     else:
         write_text(path.resolve(), text)
+
+
+def dataset_file_name(dataset: str, factor: str, split: str) -> str:
+    """Return name, factor and split of a dataset for use in file names."""
+    return re.sub(r"[\s,/]+", "_", " ".join(part for part in (dataset, factor, split) if part))
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

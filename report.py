@@ -20,10 +20,9 @@ from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
 from experiment.config import PLACES, flatten
-from experiment.records import dataset_file_name
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
-from files import read_bytes, read_text, write_out
+from files import dataset_file_name, read_bytes, read_text, write_out
 from paper import mpi3d as scores
 from paper import text as paper_text
 from paper.placement import is_as_published, paper_name, paper_place

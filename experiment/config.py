@@ -81,11 +81,6 @@ class EvaluationDataset(Section):
     limit: Annotated[int, Field(gt=0)] | None = None
     skip_bad: Switch = False
 
-    @property
-    def options(self) -> dict[str, str]:
-        """Return what the reader takes beside what all readers do."""
-        return {}
-
 
 class Dataset(EvaluationDataset):
     """The dataset to train on: `[dataset]`.

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -90,8 +89,3 @@ def _ends_with_newline(path: Path) -> bool:
     with path.open("rb") as file:
         file.seek(-1, os.SEEK_END)
         return file.read(1) == b"\n"
-
-
-def dataset_file_name(dataset: str, factor: str, split: str) -> str:
-    """Return name, factor and split of a dataset for use in file names."""
-    return re.sub(r"[\s,/]+", "_", " ".join(part for part in (dataset, factor, split) if part))

@@ -37,4 +37,6 @@ class System:
 
 AUTOENCODER = System(("conv", "extractor"), "autoencoder.config:AutoencoderConfig", "train_ae.py", "eval_ae.py")
 CLASSIFIER = System(("classifier",), "classifier.config:ClassifierConfig", "train_classifier.py", "eval_classifier.py")
-BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER) for kind in system.types}
+SEGMENTATION = System(("deeplab",), "segmentation.config:SegmentationConfig", "train_segmentation.py",
+                      "eval_segmentation.py")
+BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION) for kind in system.types}

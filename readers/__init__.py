@@ -1,6 +1,7 @@
 """Dataset readers, one per dataset; a new one is registered here."""
 
 from pathlib import Path
+from typing import Any
 
 from errors import choice_error
 from readers.base import Reader
@@ -30,8 +31,14 @@ READERS: dict[str, type[Reader]] = {
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 
 
+def check_name(name: str, maps: tuple[str, ...] = ()) -> None:
+    """Raise UserError for a dataset that is not known, or has not just these maps beside its images."""
+    if name not in READERS or READERS[name].maps != maps:
+        raise choice_error("dataset.name", name, [each for each, reader in READERS.items() if reader.maps == maps])
+
+
 def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False,
-                  **options: str) -> Reader:
+                  **options: Any) -> Reader:
     """Return the reader of a dataset; UserError for an unknown name.
 
     skip_bad: leave out what cannot be read; options: what readers of one system take beside that.

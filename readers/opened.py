@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
 from readers.base import Size, width_height
@@ -23,10 +24,13 @@ class Opened:
     sources: what each image was prepared from; key: changes with the content; dropped: reason -> sources left out.
     """
 
-    def __init__(self, section: Any, size: Size, cache: str, device: torch.device):
-        """Prepare and open the dataset that a config section (`experiment.config.EvaluationDataset`) names."""
+    def __init__(self, section: Any, size: Size, cache: str, device: torch.device, **options: Any):
+        """Prepare and open the dataset that a config section (`experiment.config.EvaluationDataset`) names.
+
+        options: what its reader takes beside what all readers do.
+        """
         reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad,
-                               **section.options)
+                               **options)
         check_memory(CHUNK * reader.layers * math.prod(width_height(size)),
                      f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
         prepared = prepare(reader, size, Path(cache), section.limit)
@@ -56,6 +60,11 @@ class Opened:
     def identity(self) -> dict[str, str]:
         """Return what records say of a dataset: name, factor and split."""
         return {"dataset": self.name, "factor": self.factor, "split": self.split}
+
+    @property
+    def file_name(self) -> str:
+        """Return name, factor and split for use in file names."""
+        return dataset_file_name(self.name, self.factor, self.split)
 
     @property
     def left_out(self) -> list[str]:

@@ -1,0 +1,37 @@
+"""Train a segmentation network (DeepLabV3+): one config, one run."""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+from segmentation.deeplab import create_deeplab
+
+from errors import run_script
+from experiment.systems import SEGMENTATION
+from segmentation.config import SegmentationConfig
+from segmentation.data import Crops, Frames, open_evaluation_frames
+from segmentation.judge import SegmentationJudge, draw_frames
+from segmentation.step import SegmentationStep
+from training.command import Job, Judge, train_command
+
+
+def build(config: SegmentationConfig, fabric: Fabric, dry: bool = False) -> Job:
+    """Build data, model, step and evaluation from a config."""
+    training, section = config.training, config.dataset
+    frames = Frames(section, section.classes, section.cache, fabric.device)
+    targets = open_evaluation_frames(config, fabric.device)
+    crops = Crops(frames, training)
+    model = create_deeplab(config.model, len(frames.classes)).to(fabric.device)
+    judge = SegmentationJudge(model, targets)
+
+    def draw(folder: Path) -> None:
+        for each in (frames, *targets):
+            draw_frames(each, folder)
+        for found in judge.outcomes():
+            found.draw(folder, "last", "last weights")
+
+    return Job(SegmentationStep(model, training, fabric, len(crops)), crops, Judge(judge.rehearse, judge.rows),
+               crops.identity, crops.about, draw)
+
+
+if __name__ == "__main__":
+    run_script(lambda: train_command(__doc__, SEGMENTATION, build))
