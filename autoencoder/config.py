@@ -48,7 +48,7 @@ class Model(shared.Model):
         return self
 
 
-class Training(shared.Training):
+class Training(shared.SceneryTraining):
     """How it is trained: `[training]`.
 
     epochs: 1 with `model.variation = "features"`, where nothing trains, whatever a file says;

@@ -33,3 +33,4 @@ class ClassifierConfig(shared.Config):
     )  # fmt: skip
 
     model: Model
+    training: shared.SceneryTraining

@@ -4,7 +4,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import toml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -96,7 +96,7 @@ class Dataset(EvaluationDataset):
 
 
 class Model(Section):
-    """The network: `[model]`, with the keys of networks that are built on a backbone.
+    """The network of an autoencoder or classifier: `[model]`.
 
     type: see `experiment.systems`; extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`;
     weights: `imagenet`, `none`, a file, or the run folder of a classifier;
@@ -116,11 +116,9 @@ class Model(Section):
 class Training(Section):
     """How it is trained: `[training]`.
 
-    frequency: epochs between evaluations; augment: photometric changes of the input beside the mirror images;
-    variants: an epoch sees one `random` variant of each scenery, or `all` of them;
-    device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes where there is one; devices: the
-    GPUs (from that one on), or processes on a CPU, that share each batch; precision: `32` bits, or `bf16` for mixed
-    precision.
+    frequency: epochs between evaluations; device: `auto`, `cpu`, `cuda` or `cuda:N`; gpu: the GPU that `auto` takes
+    where there is one; devices: the GPUs (from that one on), or processes on a CPU, that share each batch; precision:
+    `32` bits, or `bf16` for mixed precision.
     """
 
     batch_size: Annotated[int, Field(gt=0)] = 64
@@ -129,13 +127,22 @@ class Training(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-5
     epochs: Annotated[int, Field(gt=0)]
     frequency: Annotated[int, Field(gt=0)] = 1
-    augment: Switch = False
-    variants: Annotated[Literal["random", "all"], BeforeValidator(lower)] = "random"
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 1
     device: Annotated[str, BeforeValidator(_device)] = "auto"
     gpu: Annotated[int, Field(ge=0)] = 0
     devices: Annotated[int, Field(ge=1)] = 1
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
+
+
+class SceneryTraining(Training):
+    """How what sees sceneries is trained: `[training]`.
+
+    augment: photometric changes of the input beside the mirror images; variants: an epoch sees one `random` variant of
+    each scenery, or `all` of them.
+    """
+
+    augment: Switch = False
+    variants: Annotated[Literal["random", "all"], BeforeValidator(lower)] = "random"
 
 
 class Evaluation(Section):
@@ -153,7 +160,7 @@ class Config(Section):
     retired: ClassVar[tuple[str, ...]] = ()
 
     dataset: Dataset
-    model: Model
+    model: Section
     training: Training
     evaluation: Evaluation = Evaluation()
 
@@ -343,7 +350,8 @@ def _keys_beside(location: tuple[int | str, ...], kind: type[Section]) -> list[s
     """Return the dotted keys allowed where an unknown one was found."""
     if len(location) == 1:
         return list(kind.model_fields)
-    listed = location[:2] == ("evaluation", "datasets")
-    below = EvaluationDataset if listed else kind.model_fields[location[0]].annotation
+    below = kind.model_fields[location[0]].annotation
+    if location[:2] == ("evaluation", "datasets"):
+        below = get_args(below.model_fields["datasets"].annotation)[0]
     prefix = ".".join(str(part) for part in location[:-1])
     return [f"{prefix}.{name}" for name in below.model_fields]

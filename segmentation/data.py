@@ -96,8 +96,9 @@ class Crops:
         """Return what people want to know of the data."""
         frames = self.frames
         height, width = frames.rows.tensor.shape[-2:]
-        found = "; ".join([f"{len(frames.classes)} classes", *frames.left_out])
-        return (f"{frames.title}: {len(frames)} images of {width}x{height}, crops of {self.width}x{self.height}, {found}",)
+        crops = f"crops of {self.width}x{self.height}"
+        found = "; ".join([crops, f"{len(frames.classes)} classes", *frames.left_out])
+        return (f"{frames.title}: {len(frames)} images of {width}x{height}, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, from 1 on; of 0 some like them."""
