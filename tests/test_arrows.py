@@ -11,7 +11,7 @@ ROOMS = {"readers", "experiment", "training", "frozen", "evaluation", "autoencod
          "standin"}
 # What any room may import.
 COMMON = {"errors", "files", "memory"}
-SHARED = {"dataset", "model", "pretrained_model", "utils"} | COMMON
+SHARED = {"dataset", "efficientnet_lite", "model", "pretrained_model", "utils"} | COMMON
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 
 
