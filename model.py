@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from autoencoder.layers import Upsample
 from errors import UserError, choice_error
 from memory import check_memory
-from pretrained_model import Frozen, build_extractor, scale_to_network
+from pretrained_model import Frozen, build_extractor, scale_to_network, statistics
 
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
 
@@ -170,6 +170,7 @@ class FrozenExtractor(nn.Module):
         """Add the backbone; return channels c and side h = w of what `extract` returns."""
         backbone = build_extractor(extractor, layer, weights, image_size)
         self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
+        self.colours = statistics(extractor)
         self.frozen = Frozen(self.extractor, batchnorm)
         self.frozen_part = f"{extractor} cut at {layer}, weights {weights}, batchnorm {batchnorm}"
         return backbone.channels, backbone.size // 2
@@ -181,7 +182,7 @@ class FrozenExtractor(nn.Module):
 
     def scale(self, images: Tensor) -> Tensor:
         """Return what the extractor sees of images (n, C, H, W) in [0, 1]."""
-        return scale_to_network(images, self.input_size, self.normalize)
+        return scale_to_network(images, self.input_size, self.normalize, self.colours)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:

@@ -11,16 +11,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
+import efficientnet_lite
 from errors import UserError, choice_error
 from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
 from experiment.published_run import is_published
 
-SMALL_CNN = "small_cnn"
+SMALL_CNN, EFFICIENTNET = "small_cnn", "efficientnet_lite0"
 TORCHVISION_SIZE = 224
 COUNTER = "num_batches_tracked"
 CLASSIFIER_PREFIX = "pre_trained_model."
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Mean and standard deviation of colours in [0, 1].
+Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # The summariser pools by two and then needs four by four positions.
 SMALLEST_FEATURES = 8
 
@@ -84,9 +87,11 @@ def build_network(name: str, num_classes: int) -> nn.Module:
     """Return a classification network with random weights; UserError for an unknown name."""
     if name == SMALL_CNN:
         return SmallCnn(num_classes)
+    if name == EFFICIENTNET:
+        return efficientnet_lite.EfficientNetLite0(num_classes)
     known = tv.list_models(module=tv)
     if name not in known:
-        raise choice_error("model.extractor", name, [SMALL_CNN, *known])
+        raise choice_error("model.extractor", name, [SMALL_CNN, EFFICIENTNET, *known])
     options = {"aux_logits": False, "init_weights": True} if name in ("googlenet", "inception_v3") else {}
     return tv.get_model(name, weights=None, num_classes=num_classes, **options)
 
@@ -94,6 +99,11 @@ def build_network(name: str, num_classes: int) -> nn.Module:
 def input_size(name: str) -> int | None:
     """Return the side length that a network's images are scaled to, None where it takes them as they are."""
     return None if name == SMALL_CNN else TORCHVISION_SIZE
+
+
+def statistics(name: str) -> Statistics:
+    """Return what `normalize` subtracts from a network's images and divides them by: what its weights expect."""
+    return (efficientnet_lite.MEAN, efficientnet_lite.STD) if name == EFFICIENTNET else IMAGENET
 
 
 def stages(network: nn.Module) -> list[nn.Module]:
@@ -143,7 +153,8 @@ def _feature_shapes(parts: list[nn.Module], size: int) -> dict[int, tuple[int, i
 def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str) -> None:
     """Fill a network with weights that must cover `needed`, a part of it; the rest is filled where they fit.
 
-    weights: `imagenet` (downloaded by torchvision), `none`, a file of a state dict, or a run folder of a classifier.
+    weights: `imagenet` (downloaded by torchvision; those of efficientnet_lite0 are installed), `none`, a file of a
+    state dict, or a run folder of a classifier.
     Raises UserError when they cannot be had or do not fit.
     """
     if weights == "none":
@@ -178,6 +189,8 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     if name == SMALL_CNN:
         raise UserError(f"model.weights: there are no ImageNet weights of {name}; "
                         "allowed: none, a file, or the run folder of a classifier")
+    if name == EFFICIENTNET:
+        return load_state_dict(efficientnet_lite.weights_file())
     choices = tv.get_model_weights(name)
     chosen = getattr(choices, "IMAGENET1K_V1", choices.DEFAULT)
     try:
@@ -224,16 +237,17 @@ def _hash(tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def scale_to_network(images: Tensor, size: int | None, normalize: bool = False) -> Tensor:
+def scale_to_network(images: Tensor, size: int | None, normalize: bool = False,
+                     colours: Statistics = IMAGENET) -> Tensor:
     """Scale images (bilinear) to (n, 3, size, size), grey repeated to three channels.
 
-    With `normalize`, ImageNet's mean is subtracted and the result divided by its standard deviation.
+    With `normalize`, the mean of `colours` is subtracted and the result divided by their standard deviation.
     """
     if size is not None and size != images.shape[-1]:
         images = F.interpolate(images, size=(size, size), mode="bilinear", align_corners=False)
     images = images.expand(-1, 3, -1, -1) if images.shape[1] == 1 else images
     if normalize:
-        mean, std = (images.new_tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
+        mean, std = (images.new_tensor(values)[:, None, None] for values in colours)
         images = (images - mean) / std
     return images
 
@@ -251,7 +265,7 @@ class Classifier(nn.Module):
                  batchnorm: str = "frozen", normalize: bool = False):
         super().__init__()
         self.pre_trained_model = build_network(name, num_classes)
-        self.input_size, self.normalize = input_size(name), normalize
+        self.input_size, self.normalize, self.colours = input_size(name), normalize, statistics(name)
         self.frozen: Frozen | None = None
         if variation == "pretrained":
             parts = stages(self.pre_trained_model)
@@ -271,7 +285,7 @@ class Classifier(nn.Module):
 
     def scale(self, images: Tensor) -> Tensor:
         """Return what the backbone sees of images (n, 1 or 3, H, W) in [0, 1]."""
-        return scale_to_network(images, self.input_size, self.normalize)
+        return scale_to_network(images, self.input_size, self.normalize, self.colours)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pre_trained_model(self.scale(images))

@@ -98,11 +98,13 @@ class Dataset(EvaluationDataset):
 class Model(Section):
     """The network of an autoencoder or classifier: `[model]`.
 
-    type: see `experiment.systems`; extractor: torchvision name or `small_cnn`; layer: cut as in `children()[0:layer]`;
+    type: see `experiment.systems`; extractor: torchvision name, `small_cnn` or `efficientnet_lite0`; layer: cut as in
+    `children()[0:layer]`;
     weights: `imagenet`, `none`, a file, or the run folder of a classifier;
     batchnorm: statistics of BatchNorm layers that do not train: `frozen` (those that came with the weights),
     `reference` (batch statistics while training, as in the published runs; evaluation takes the running ones);
-    normalize: subtract ImageNet's mean from what the network sees and divide by its standard deviation.
+    normalize: subtract ImageNet's mean from what the network sees and divide by its standard deviation; for
+    `efficientnet_lite0`, 127/255 and 128/255, which its weights were trained with.
     """
 
     type: str

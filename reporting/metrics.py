@@ -37,6 +37,16 @@ METRICS = {
     "ssim/": Metric("SSIM"),
     "lpips/": Metric("LPIPS", higher_is_better=False),
     "l1/": Metric("L1", higher_is_better=False),
+    "miou": Metric("mIoU", "%", 100, 1),
+    "miou_published": Metric("mIoU as published", "%", 100, 1),
+    "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
+    "mean_accuracy": Metric("mean accuracy", "%", 100, 1),
+    "iou/": Metric("IoU", "%", 100, 1),
+    "fid": Metric("FID", decimals=2, higher_is_better=False),
+    # In tables of the field, a thousand times the value.
+    "kid": Metric("KID × 1000", scale=1000, decimals=2, higher_is_better=False),
+    "frechet/": Metric("Fréchet distance", decimals=2, higher_is_better=False),
+    "kernel/": Metric("kernel distance × 1000", scale=1000, decimals=2, higher_is_better=False),
 }
 
 
