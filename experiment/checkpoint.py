@@ -16,6 +16,8 @@ from errors import UserError
 from files import open_regular, replacing
 
 FLOATING = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+# What a published checkpoint's best score is pickled with.
+NUMPY = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
 WHOLE = (torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64)
 
 
@@ -63,9 +65,24 @@ def _check_stored(file: BinaryIO) -> None:
         raise ValueError(f"claims to hold {claimed} bytes")
 
 
+class Unread:
+    """Stands for a NumPy number in a checkpoint of others, whose value nobody needs."""
+
+    def __init__(self, *_: Any):
+        pass
+
+    def __setstate__(self, _: Any) -> None:
+        pass
+
+
 def load_state_dict(path: Path) -> dict[str, Tensor]:
-    """Read tensors by name; UserError as `load`, and for anything else. `misfit` says whether they fit a model."""
-    state = load(path)
+    """Read tensors by name; UserError as `load`, and for anything else. `misfit` says whether they fit a model.
+
+    Of a published checkpoint of DeepLabV3+, which holds more, its `model_state` is taken.
+    """
+    with torch.serialization.safe_globals([(Unread, name) for name in NUMPY]):
+        state = load(path)
+    state = state.get("model_state", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(
             isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise UserError(f"{path}: holds no state dict of tensors")

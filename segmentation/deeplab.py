@@ -1,15 +1,11 @@
 """DeepLabV3+ (Chen et al. 2018), with the layers and names of the published VainF/DeepLabV3Plus-Pytorch."""
 
-from pathlib import Path
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from errors import UserError
-from experiment.checkpoint import load, misfit
-from pretrained_model import COUNTER, scale_to_network
+from pretrained_model import scale_to_network
 from segmentation.backbones import create_backbone
 
 WIDTH, LOW_WIDTH = 256, 48
@@ -95,34 +91,3 @@ def create_deeplab(section, classes: int) -> DeepLab:
     model = DeepLab(backbone, classes, section.output_stride)
     # The layout in which convolutions on a CPU, and those of half precision on a GPU, are the faster ones.
     return model.to(memory_format=torch.channels_last)
-
-
-class Unread:
-    """Stands for a NumPy number in a published checkpoint, whose value nobody needs."""
-
-    def __init__(self, *_: Any):
-        pass
-
-    def __setstate__(self, _: Any) -> None:
-        pass
-
-
-# What a published checkpoint's best score is pickled with.
-NUMPY = ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar", "numpy.dtype")
-
-
-def load_published(model: DeepLab, path: Path) -> None:
-    """Fill a network from a published checkpoint (a dictionary whose `model_state` is a state dict), or a state dict.
-
-    Raises UserError where the file cannot be read or its tensors are not those of the network.
-    """
-    with torch.serialization.safe_globals([(Unread, name) for name in NUMPY]):
-        content = load(path)
-    state = content.get("model_state", content) if isinstance(content, dict) else content
-    if not isinstance(state, dict):
-        raise UserError(f"{path}: holds no state dict of tensors")
-    state = {str(key).removeprefix("module."): value for key, value in state.items() if not str(key).endswith(COUNTER)}
-    own = {key: value for key, value in model.state_dict().items() if not key.endswith(COUNTER)}
-    if problem := misfit(state, own):
-        raise UserError(f"{path}: does not fit the network: {problem}")
-    model.load_state_dict(state, strict=False)

@@ -11,10 +11,12 @@ from torch.nn import functional as F
 
 from efficientnet_lite import weights_file
 from errors import UserError
+from evaluation.trained import restore
 from experiment.checkpoint import load_state_dict
+from experiment.run import open_run
 from pretrained_model import IMAGENET
 from segmentation.backbones import BACKBONES, create_backbone, spatial
-from segmentation.deeplab import create_deeplab, load_published
+from segmentation.deeplab import create_deeplab
 
 MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 LITE = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -249,6 +251,21 @@ def test_efficientnet_weights_are_the_installed_ones():
     assert all(torch.equal(own[key], state[key]) for key in own)
 
 
+CONFIG = """
+dataset = {name = "cityscapes"}
+model = {type = "deeplab", layout = "published"}
+training = {epochs = 1}
+"""
+
+
+def take_over(model, folder, content):
+    """Lay a checkpoint into a folder as for published runs, and fill a network from it as an evaluation does."""
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "cfg.toml").write_text(CONFIG)
+    torch.save(content, folder / "checkpoints" / "last_model.pth")
+    assert restore(model, open_run(folder), "last") is None
+
+
 def published(model, **more):
     return {"cur_itrs": 30000, "model_state": model.state_dict(), "optimizer_state": {"state": {}, "param_groups": []},
             "scheduler_state": {"last_epoch": 3}, "best_score": np.float64(0.7), **more}
@@ -258,9 +275,8 @@ def test_published_checkpoints_are_taken_over_without_unpickling_their_numbers(t
     source = randomise(network_of("mobilenet_v2", 19, layout="published"), generator)
     images = torch.rand(1, 3, 64, 64, generator=generator)
     for name, content in {"whole": published(source), "plain": source.state_dict()}.items():
-        torch.save(content, tmp_path / f"{name}.pth")
         model = network_of("mobilenet_v2", 19, layout="published").eval()
-        load_published(model, tmp_path / f"{name}.pth")
+        take_over(model, tmp_path / name, content)
         with torch.no_grad():
             assert torch.equal(model(images), source(images))
 
@@ -279,9 +295,8 @@ def test_other_checkpoints_are_one_line(tmp_path, capsys):
     reasons = {"classes": "classifier.classifier.3.*\\(19, 256, 1, 1\\), expected \\(16, 256, 1, 1\\)",
                "evil": "refused", "list": "no state dict", "empty": "is missing", "odd": "no state dict"}
     for name, content in contents.items():
-        torch.save(content, tmp_path / f"{name}.pth")
         with pytest.raises(UserError, match=reasons[name]):
-            load_published(model, tmp_path / f"{name}.pth")
+            take_over(model, tmp_path / name, content)
     assert "executed" not in capsys.readouterr().out
     assert all(torch.equal(before[key], value) for key, value in model.state_dict().items())
 
