@@ -21,10 +21,11 @@ from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
 from experiment.config import PLACES, flatten
+from experiment.output import write_or_print
 from experiment.records import dataset_file_name
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
-from files import read_bytes, read_text, write_out
+from files import read_bytes, read_text
 from paper import mpi3d as scores
 from paper import text as paper_text
 from paper.placement import paper_name
@@ -51,9 +52,10 @@ def main() -> None:
     rows = [row for each in facts for row in each.records]
     entries = [entry for run, each in zip(runs, facts, strict=True) for entry in place(run, each.records)]
     scored = scores.render(found, "html") if (found := scores.summarise(entries)) else ""
+    metrics = {row["metric"] for row in tables.of_weights(rows)}
     sections = [
         Section("What was run", what_was_run(facts)),
-        Section("Accuracy", results(facts, rows, entries, arguments)),
+        Section("Accuracy" if metrics <= {"accuracy"} else "Results", results(facts, rows, entries, arguments)),
         Section("Curves over the epochs", drawn_curves(rows)),
         Section("Classes and seats", classes([each for found in kept.values() for each in found])),
         Section("Domain gap in the latent space", gaps.render(rows, "html") or page.paragraph(
@@ -66,7 +68,10 @@ def main() -> None:
     names = list(by_experiment(facts))
     finished = sum(each.done for each in facts)
     lead = f"{count(len(runs), 'run')} of {count(len(names), 'experiment')}, {finished} finished: {', '.join(names)}."
-    write(Path(arguments.out), page.page("Report of training runs", lead, sections))
+    text, path = page.page("Report of training runs", lead, sections), Path(arguments.out)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_or_print(text, arguments.out)
+    print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
 
 def parse() -> argparse.Namespace:
@@ -123,10 +128,14 @@ def what_was_run(facts: list[RunFacts]) -> Markup:
 def results(facts: list[RunFacts], rows: Records, entries: list[Entry], arguments: argparse.Namespace) -> Markup:
     """Return the tables of results, those of the paper, and the comparison of two experiments."""
     if not tables.of_weights(rows):
-        return page.paragraph("No accuracies of last or best weights are recorded: run eval_ae.py or "
+        return page.paragraph("No results of last or best weights are recorded: run eval_ae.py or "
                               "eval_classifier.py on these runs.")
     several = has_factors(rows)
     single = [row for row in rows if row["factor"] or not several]
+
+    def summary(rows: Records, pool: bool) -> Markup:
+        return tables.render(tables.summarise(rows, pool), "html")
+
     try:
         parts = [summary(rows, True), page.heading("By factor, one by one")] if several else []
     except UserError as error:
@@ -134,19 +143,15 @@ def results(facts: list[RunFacts], rows: Records, entries: list[Entry], argument
     parts.append(summary(single, False))
     if used := {entry.table for entry in entries}:
         parts.append(paper_text.render([name for name in TABLES if name in used], entries, "html"))
-    names = list(by_experiment(facts))
-    if arguments.compare:
-        parts.append(comparison(rows, *arguments.compare))
-    elif len(names) == 2:
+    names = arguments.compare or list(by_experiment(facts))
+    if len(names) == 2:
         try:
             parts.append(comparison(rows, *names))
         except UserError as error:
+            if arguments.compare:
+                raise
             parts.append(page.note(str(error)))
     return page.join(parts)
-
-
-def summary(rows: Records, pool: bool) -> Markup:
-    return tables.render(tables.summarise(rows, pool), "html")
 
 
 def comparison(rows: Records, first: str, second: str) -> Markup:
@@ -222,13 +227,12 @@ def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str
     """Show a picture, or say that the same one is above. shown: what was shown so far, digest -> whose it was."""
     try:
         digest = hashlib.sha256(read_bytes(path, MOST_BYTES)).hexdigest()
-        if digest in shown:
-            return page.note(f"{caption}: the same picture as that of {shown[digest]}, above.")
-        found = embed(path)
-    except OSError as error:
-        return page.note(f"{caption}: not shown. {path}: {error.strerror}")
-    except UserError as error:
-        return page.note(f"{caption}: not shown. {error}")
+        found = None if digest in shown else embed(path)
+    except (OSError, UserError) as error:
+        reason = f"{path}: {error.strerror}" if isinstance(error, OSError) else error
+        return page.note(f"{caption}: not shown. {reason}")
+    if found is None:
+        return page.note(f"{caption}: the same picture as that of {shown[digest]}, above.")
     shown[digest] = whose
     return page.figure(found, alt, f"{caption}; {whose}")
 
@@ -275,16 +279,6 @@ def drawn(draw: Callable[[Path], Path], alt: str, caption: str) -> Markup:
 
 def count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
-
-
-def write(path: Path, text: str) -> None:
-    """Write the page, in place of an earlier one: the file is the old or the whole new one."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_out(path, text)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
-    print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
 
 if __name__ == "__main__":

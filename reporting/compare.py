@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -80,18 +79,9 @@ HEADER = ("dataset", "classifier", "weights", "in words", "A", "B", "A - B", "95
           "p (Wilcoxon)", "effect d", "seeds")
 
 
-class Pair(NamedTuple):
-    """What is compared: test set, classifier or metric, checkpoint, and the metric's name."""
-
-    dataset: str
-    classifier: str
-    checkpoint: str
-    found: Comparison
-    metric: str
-
-
-def comparisons(records: Records, a: str, b: str, pool: bool, wanted: Callable[[str], bool] = is_judged) -> list[Pair]:
-    """Return the comparisons of what both experiments were evaluated on, of the metrics whose names are wanted.
+def comparisons(records: Records, a: str, b: str, pool: bool = False,
+                wanted: Callable[[str], bool] = is_judged) -> list[tuple[str, str, str, str, Comparison]]:
+    """Return test set, classifier or metric, checkpoint, metric's name and comparison of what both were evaluated on.
 
     Classifiers are compared with themselves; a network's own predictions, which have none beside them, with all. Raises
     UserError where the experiments have nothing in common.
@@ -110,24 +100,23 @@ def comparisons(records: Records, a: str, b: str, pool: bool, wanted: Callable[[
                   if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
         pair = paired([scale * ours[seed] for seed in common], [scale * theirs[seed] for seed in common])
         what = " / ".join(dict.fromkeys(subject(each._asdict()) for each in (key, other)))
-        found.append(Pair(title(key, groups[key]), what, key.checkpoint, pair, key.metric))
-    return sorted(found, key=lambda each: (each.dataset, each.metric != "accuracy", each.metric, each.classifier,
-                                           each.checkpoint != "last"))
+        found.append((title(key, groups[key]), what, key.checkpoint, key.metric, pair))
+    return sorted(found, key=lambda each: (each[0], each[3] != "accuracy", each[3], each[1], each[2] != "last"))
 
 
 def render(records: Records, a: str, b: str, pool: bool, style: str,
            wanted: Callable[[str], bool] = is_judged) -> str:
     """Render the comparison of two experiments in one of the formats; `csv` in full precision."""
-    pairs = comparisons(records, a, b, pool, wanted)
-    said = [in_words(each.found, a, b, metric_of(each.metric)) for each in pairs]
+    names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words", "metric")
+    exact, lines, pairs = [], [], comparisons(records, a, b, pool, wanted)
+    for data, what, checkpoint, name, found in pairs:
+        said = in_words(found, a, b, metric_of(name))
+        exact.append((data, what, checkpoint, *vars(found).values(), said, name))
+        lines.append((data, what, WEIGHTS[checkpoint], said, *_cells(found, metric_of(name))))
     if style == "csv":
-        names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words", "metric")
-        return FORMATS[style](names, [(*each[:3], *vars(each.found).values(), text, each.metric)
-                                      for each, text in zip(pairs, said, strict=True)])
-    lines = [(*each[:2], WEIGHTS[each.checkpoint], text, *_cells(each.found, metric_of(each.metric)))
-             for each, text in zip(pairs, said, strict=True)]
-    tests = sum(math.isfinite(each.found.p_t) for each in pairs)
-    return FORMATS[style](HEADER, lines, 4, _note(a, b, units(each.metric for each in pairs), tests))
+        return FORMATS[style](names, exact)
+    tests = sum(math.isfinite(found.p_t) for *_, found in pairs)
+    return FORMATS[style](HEADER, lines, 4, _note(a, b, units(name for *_, name, _ in pairs), tests))
 
 
 def _cells(found: Comparison, metric: Metric) -> list[str]:
