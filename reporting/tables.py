@@ -19,7 +19,7 @@ WEIGHTS = {"last": "last epoch", "best": "oracle"}
 
 
 class Key(NamedTuple):
-    """What the records of a group share. factor: empty where factors are pooled; epoch: of a curve, else None."""
+    """What the records of a group share. factor: empty where factors are pooled; epoch: of a curve, else 0."""
 
     dataset: str
     factor: str
@@ -28,7 +28,7 @@ class Key(NamedTuple):
     classifier: str
     checkpoint: str
     experiment: str
-    epoch: int | None
+    epoch: int
 
 
 class Cell(NamedTuple):
@@ -65,11 +65,11 @@ def group(records: Iterable[dict[str, Any]], pool: bool = False) -> dict[Key, Se
     groups: dict[Key, Seeds] = defaultdict(lambda: defaultdict(dict))
     repeated: dict[str, None] = {}
     for row in records:
-        epoch = row["epoch"] if row["checkpoint"] == "epoch" else None
+        epoch = row["epoch"] or 0 if row["checkpoint"] == "epoch" else 0
         key = Key(*(row[name] for name in Key._fields[:-1]), epoch)
         other = groups[key._replace(factor="") if pool else key][row["seed"]].setdefault(row["factor"], row)
         if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
-            when = key.checkpoint if epoch is None else f"epoch {epoch}"
+            when = f"epoch {epoch}" if epoch else key.checkpoint
             repeated[f"{key.experiment}, seed {row['seed']}, {title_of(*key[:3])}, {subject(row)}, {when}"] = None
     if repeated:
         raise UserError(f"several runs hold different values for the same cell: {next(iter(repeated))}"
