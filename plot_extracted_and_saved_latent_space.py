@@ -75,14 +75,12 @@ def rows(real: SavedLatents, gap: DomainGap) -> list[dict[str, Any]]:
     """Return the records of a domain gap."""
     names = ("experiment", "seed", "dataset", "factor", "split", "checkpoint", "epoch", "selection")
     common = {name: real.about[name] for name in names} | {"classifier": "", "n": gap.real}
-    return [records.record(**common, metric="gap/domain_classifier", value=gap.domain_classifier),
-            records.record(**common, metric="gap/knn_overlap", value=gap.knn_overlap)]
+    return [records.record(**common, metric=name, value=value) for name, value in zip(GAPS, gap.values, strict=True)]
 
 
-def texts(gap: DomainGap) -> tuple[str, str]:
+def texts(gap: DomainGap) -> list[str]:
     """Return the two numbers for people: the first in percent."""
-    accuracy, overlap = (GAPS[f"gap/{name}"] for name in ("domain_classifier", "knn_overlap"))
-    return accuracy.text(accuracy.scale * gap.domain_classifier), overlap.text(gap.knn_overlap)
+    return [metric.text(metric.scale * value) for metric, value in zip(GAPS.values(), gap.values, strict=True)]
 
 
 def draw(run: Run, checkpoint: str, saved: list[SavedLatents], gaps: list[DomainGap], method: str,

@@ -104,8 +104,12 @@ def seed_values(seeds: Seeds) -> dict[int, float]:
 
     So accuracies are the right ones of all factors over their samples.
     """
-    return {seed: sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
-            for seed, rows in seeds.items()}
+    found = {}
+    for seed, rows in seeds.items():
+        first, *others = rows.values()
+        total = sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
+        found[seed] = total if others else first["value"]
+    return found
 
 
 def cell(values: Iterable[float], metric: Metric) -> Cell:
