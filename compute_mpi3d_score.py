@@ -2,7 +2,8 @@
 
 Every real image with a large object goes through the model. Its reconstruction is compared with the synthetic image
 that has the same factors, and with the real image itself: SSIM, L1 (mean absolute error per pixel) and LPIPS (AlexNet).
-The scores are added to the runs' records, a picture to their images, and a table over seeds is printed.
+The real images lie at the training images' root, or at that of mpi3d, real in evaluation.datasets (--set). The scores
+are added to the runs' records, a picture to their images, and a table over seeds is printed.
 """
 
 import argparse
@@ -19,19 +20,20 @@ from autoencoder.judge import has_own_statistics, rebuild_autoencoder
 from autoencoder.similarity import partners, similarity
 from dataset import Inputs, Scenes
 from errors import UserError, run_script
+from evaluation.command import create_parser, in_a_line, open_trained
 from evaluation.embedding import reconstruct
 from evaluation.image_metrics import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics
 from evaluation.ssim import ssim
-from evaluation.trained import check_overrides, check_run, restore
+from evaluation.trained import restore
 from experiment import records
 from experiment.config import Config, EvaluationDataset
 from experiment.output import write_or_print
-from experiment.run import Run, expand, open_run, warn_of_mixture
+from experiment.run import Run, warn_of_mixture
 from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs
 from model import Autoencoder
-from paper.mpi3d import Origin, render, summarise
-from paper.placement import is_as_published, paper_name
+from paper.mpi3d import render, summarise
+from paper.tables import place
 from readers import create_reader
 from reporting.formats import FORMATS
 from reporting.pictures import pair_sheet
@@ -43,37 +45,26 @@ SHOWN = 10
 
 def main() -> None:
     arguments = parse()
-    folders = expand(arguments.runs)
-    check_overrides(arguments.set, folders)
-    runs = [open_run(folder, arguments.set) for folder in folders]
+    runs = open_trained(arguments, AUTOENCODER)
     check(runs, arguments)
-    warn_of_mixture(folders)
+    warn_of_mixture(runs)
     if not arguments.recorded:
         metrics = wanted_metrics(arguments.metric)
         for run in tqdm(runs, desc="runs", unit="run", disable=None):
             for row in score(run, arguments.checkpoint, metrics, arguments.limit):
-                epoch = "unknown" if row["epoch"] is None else row["epoch"]
-                tqdm.write(f"{run.folder}  {row['checkpoint']} (epoch {epoch})  {row['metric']}  "
-                           f"{row['value']:.4f}  (n = {row['n']})", file=sys.stderr)
-    table = summarise([(origin(run.config), row) for run in runs for row in records.read(run.folder)])
+                tqdm.write(in_a_line(run, row), file=sys.stderr)
+    table = summarise([entry for run in runs for entry in place(run, records.read(run.folder))])
     if not table:
         raise UserError(f"{', '.join(arguments.runs)}: no scores recorded; leave out --recorded to compute them")
     write_or_print(render(table, arguments.format), arguments.out)
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser = create_parser(__doc__)
     parser.add_argument("--metric", nargs="+", choices=METRICS,
                         help="default: all, without lpips where the weights of its AlexNet cannot be downloaded")
-    parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
-                        help="weights of the last epoch, or those with the best test accuracy (an oracle); "
-                             "default: those that the run has")
     parser.add_argument("--limit", type=int, metavar="N",
                         help="score on so many of the real images, drawn at random, the same ones every time")
-    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
-                        help="override places, for example training.device=cpu dataset.root=/data; the real images lie "
-                             "at the training images' root, or at that of mpi3d, real in evaluation.datasets")
     parser.add_argument("--recorded", action="store_true", help="compute nothing, tabulate what the records hold")
     parser.add_argument("--format", choices=FORMATS, default="terminal")
     parser.add_argument("--out", metavar="FILE", help="write the table to a file")
@@ -88,7 +79,6 @@ def check(runs: list[Run], arguments: argparse.Namespace) -> None:
         raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
     seeds: dict[tuple[Any, ...], Run] = {}
     for run in runs:
-        check_run(run, arguments.checkpoint, AUTOENCODER)
         if run.config.model.variation == "features":
             raise UserError(f"{run.folder}: frozen features have no decoder, so there are no reconstructions to score; "
                             "allowed: runs of an autoencoder")
@@ -99,14 +89,10 @@ def check(runs: list[Run], arguments: argparse.Namespace) -> None:
         if "lpips" in (arguments.metric or METRICS) and dataset.image_size < LPIPS_LEAST_PIXELS:
             raise UserError(f"{run.folder}: LPIPS needs images of at least {LPIPS_LEAST_PIXELS} pixels, found "
                             f"{dataset.image_size}; allowed: --metric ssim l1")
-        other = seeds.setdefault((run.experiment, origin(run.config), run.config.training.seed), run)
+        other = seeds.setdefault((run.experiment, place(run, [])[0].row, run.config.training.seed), run)
         if other is not run:
             raise UserError(f"{other.folder} and {run.folder} are runs of {run.experiment} with the same seed, which "
                             "would count twice; name the runs to use")
-
-
-def origin(config: Config) -> Origin:
-    return Origin(config.dataset.factor[0], *paper_name(config), is_as_published(config))
 
 
 def wanted_metrics(names: list[str] | None) -> dict[str, Metric]:

@@ -1,7 +1,7 @@
 """Draw accuracy and losses over the epochs of training: mean over seeds and a band of one standard deviation.
 
 One panel per test set and classifier, and one per loss; one line per experiment. Of published runs, the accuracies in
-logs/accuracy.log. Writes accuracy.pdf, accuracy.png, loss.pdf and loss.png.
+logs/accuracy.log. Writes accuracy.pdf, accuracy.png, loss.pdf and loss.png, and such files of other metrics.
 """
 
 import argparse
@@ -12,26 +12,29 @@ from errors import UserError, run_script
 from experiment import records
 from experiment.run import expand, open_run, warn_of_mixture
 from reporting.curves import curves, draw_curves
+from reporting.metrics import families, is_judged
+from reporting.options import create_parser
 from reporting.style import STYLES
-
-METRICS = ("accuracy", "loss")
 
 
 def main() -> None:
     arguments = parse()
-    folders = expand(arguments.runs)
-    warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets"))
-    rows = [row for folder in folders for row in (*records.read(folder), *open_run(folder).logged())]
-    drawn = {metric: panels for metric in arguments.metric if (panels := curves(rows, metric, arguments.pool))}
+    runs = [open_run(folder) for folder in expand(arguments.runs)]
+    warn_of_mixture(runs, ("dataset.factor", "evaluation.datasets"))
+    rows = [row for run in runs for row in (*records.read(run.folder), *run.logged()) if row["checkpoint"] == "epoch"]
+    names = {row["metric"] for row in rows}
+    wanted = arguments.metric or [*families({*filter(is_judged, names)} or {"accuracy"}), "loss"]
+    drawn = {metric: panels for metric in wanted if (panels := curves(rows, metric, arguments.pool))}
     if not drawn:
-        raise UserError(f"{', '.join(arguments.runs)}: no {' and no '.join(arguments.metric)} per epoch recorded; runs "
-                        "record them while they train, accuracies every training.frequency epochs")
-    for metric in arguments.metric:
+        raise UserError(f"{', '.join(arguments.runs)}: no {' and no '.join(wanted)} per epoch recorded; found: "
+                        f"{', '.join(families(names)) or 'nothing'}; runs record losses while they train, results "
+                        "every training.frequency epochs")
+    for metric in wanted:
         if metric not in drawn:
             print(f"note: no {metric} per epoch recorded, so there is none to draw", file=sys.stderr)
-    names = {curve.experiment for panels in drawn.values() for found in panels.values() for curve in found}
-    if len(names) > STYLES:
-        print(f"note: {len(names)} experiments, and {STYLES} lines that can be told apart; name fewer runs for one "
+    lines = {curve.experiment for panels in drawn.values() for found in panels.values() for curve in found}
+    if len(lines) > STYLES:
+        print(f"note: {len(lines)} experiments, and {STYLES} lines that can be told apart; name fewer runs for one "
               "that can be read", file=sys.stderr)
     for metric, panels in drawn.items():
         for path in draw_curves(Path(arguments.out) / metric, panels, metric):
@@ -39,11 +42,9 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
-    parser.add_argument("--metric", nargs="+", choices=METRICS, default=METRICS, help="default: both")
-    parser.add_argument("--pool", action="store_true",
-                        help="take the factors of a dataset (cars left out in turn) as one test set")
+    parser = create_parser(__doc__, pool=True)
+    parser.add_argument("--metric", nargs="+", metavar="NAME",
+                        help="accuracy, loss or others that are recorded, without what follows a slash; default: all")
     parser.add_argument("--out", metavar="DIR", default="results/figures", help="default: results/figures")
     return parser.parse_args()
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from errors import UserError, run_script
 from experiment import predictions
 from experiment.output import write_or_print
-from experiment.run import expand, warn_of_mixture
+from experiment.run import expand, open_run, warn_of_mixture
 from reporting.classwise import collect, render
 from reporting.confusion import draw_classwise
-from reporting.formats import FORMATS
-from reporting.tables import CLASSIFIERS
+from reporting.metrics import CLASSIFIERS
+from reporting.options import create_parser
 
 
 def main() -> None:
     arguments = parse()
-    folders = expand(arguments.runs)
-    warn_of_mixture(folders, ("dataset.factor", "evaluation.datasets"))
-    kept = [each for folder in folders for each in predictions.read(folder)]
+    runs = [open_run(folder) for folder in expand(arguments.runs)]
+    warn_of_mixture(runs, ("dataset.factor", "evaluation.datasets"))
+    kept = [each for run in runs for each in predictions.read(run.folder)]
     if not kept:
         raise UserError(f"{', '.join(arguments.runs)}: no predictions kept; run eval_ae.py or eval_classifier.py on "
                         "these runs first")
@@ -39,18 +39,13 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser = create_parser(__doc__, pool=True, table="--table")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
                         help="weights of the last epoch (default), or those with the best test accuracy (an oracle)")
     parser.add_argument("--classifier", nargs="+", choices=tuple(CLASSIFIERS),
                         help="default: all that there are predictions of")
-    parser.add_argument("--pool", action="store_true",
-                        help="take the factors of a dataset (cars left out in turn) as one test set")
     parser.add_argument("--out", metavar="DIR", default="results/figures",
                         help="folder for the figures; default: results/figures")
-    parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
-    parser.add_argument("--table", metavar="FILE", help="write the table to a file")
     return parser.parse_args()
 
 

@@ -26,6 +26,7 @@ from experiment.run import Run, expand, open_run
 from reporting.formats import FORMATS
 from reporting.gaps import EXPLANATION, GAPS, TITLES
 from reporting.latents import Domain, latent_scatter
+from reporting.options import create_parser
 
 HEADER = ("experiment", "seed", "weights", "real dataset", *TITLES, "real sceneries")
 
@@ -52,8 +53,7 @@ def main() -> None:
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser = create_parser(__doc__, table="--out")
     parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
                         help="latents of these weights; default: all that are saved")
     parser.add_argument("--datasets", nargs="+", metavar="NAME",
@@ -63,8 +63,6 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="of the projection and of the points drawn (default: 0)")
     parser.add_argument("--limit", type=int, default=15000, metavar="N",
                         help="draw at most so many latents of each dataset, picked at random (default: 15000)")
-    parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
-    parser.add_argument("--out", metavar="FILE", help="write the table to a file")
     arguments = parser.parse_args()
     if arguments.limit < 1:
         raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
@@ -77,14 +75,12 @@ def rows(real: SavedLatents, gap: DomainGap) -> list[dict[str, Any]]:
     """Return the records of a domain gap."""
     names = ("experiment", "seed", "dataset", "factor", "split", "checkpoint", "epoch", "selection")
     common = {name: real.about[name] for name in names} | {"classifier": "", "n": gap.real}
-    return [records.record(**common, metric="gap/domain_classifier", value=gap.domain_classifier),
-            records.record(**common, metric="gap/knn_overlap", value=gap.knn_overlap)]
+    return [records.record(**common, metric=name, value=value) for name, value in zip(GAPS, gap.values, strict=True)]
 
 
-def texts(gap: DomainGap) -> tuple[str, str]:
+def texts(gap: DomainGap) -> list[str]:
     """Return the two numbers for people: the first in percent."""
-    accuracy, overlap = (GAPS[f"gap/{name}"] for name in ("domain_classifier", "knn_overlap"))
-    return accuracy.text(accuracy.scale * gap.domain_classifier), overlap.text(gap.knn_overlap)
+    return [metric.text(metric.scale * value) for metric, value in zip(GAPS.values(), gap.values, strict=True)]
 
 
 def draw(run: Run, checkpoint: str, saved: list[SavedLatents], gaps: list[DomainGap], method: str,

@@ -31,6 +31,10 @@ class DomainGap:
     knn_overlap: float
     real: int
 
+    @property
+    def values(self) -> tuple[float, float]:
+        return self.domain_classifier, self.knn_overlap
+
 
 def domain_gap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> DomainGap:
     """Return the numbers for latents (n, d) and (m, d); UserError where a domain has fewer than two."""

@@ -107,22 +107,21 @@ def find(run: Path, checkpoint: str, names: list[str] | None = None) -> list[Sav
     end = f"_{checkpoint}.npz"
     loaded = {path.name.removesuffix(end): load(path) for path in sorted((run / FOLDER).glob(f"*{end}"))}
     training = [name for name, each in loaded.items() if each.about["role"] == "training"]
-    if not training:
-        raise UserError(f"{run}: no latents of the training dataset under the {checkpoint} weights are saved there; "
-                        f"{remedy}")
-    if len(training) > 1:
+    if len(training) != 1:
         raise UserError(f"{run / FOLDER}: holds latents of several training datasets ({', '.join(training)}); delete "
-                        "those that are not meant")
-    others = [name for name in loaded if name not in training]
-    for name in names or ():
+                        "those that are not meant" if training else
+                        f"{run}: no latents of the training dataset under the {checkpoint} weights are saved there; "
+                        f"{remedy}")
+    first, others = loaded[training[0]], [name for name in loaded if name not in training]
+    for name in (wanted := names or others):
         if name not in others:
             raise choice_error(f"{run}: --datasets", name, others)
-    first = loaded[training[0]]
-    for name in (wanted := names or others):
-        if loaded[name].about["weights"] != first.about["weights"]:
-            raise UserError(f"{run / FOLDER / name}{end}: comes from other weights than {training[0]}{end}; {remedy}")
-        if any(getattr(loaded[name], each).shape[1] != getattr(first, each).shape[1] for each in ("latents", "labels")):
-            raise UserError(f"{run / FOLDER / name}{end}: has other dimensions than {training[0]}{end}; {remedy}")
+        each = loaded[name]
+        differ = ("comes from other weights" if each.about["weights"] != first.about["weights"] else
+                  "has other dimensions" if (each.latents.shape[1], each.labels.shape[1]) !=
+                  (first.latents.shape[1], first.labels.shape[1]) else "")
+        if differ:
+            raise UserError(f"{run / FOLDER / name}{end}: {differ} than {training[0]}{end}; {remedy}")
     return [first, *(loaded[name] for name in wanted)]
 
 

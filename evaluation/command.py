@@ -15,6 +15,7 @@ from evaluation.trained import check_overrides, check_run, restore
 from experiment import predictions, records
 from experiment.run import Run, expand, open_run
 from experiment.systems import System
+from reporting.metrics import shown, subject
 from training.journal import selection
 from utils import choose_device
 
@@ -66,9 +67,14 @@ def eval_command(arguments: argparse.Namespace, system: System,
         rows = _evaluate(run, arguments.checkpoint, build)
         records.append(run.folder, rows)
         for row in rows:
-            epoch = "unknown" if row["epoch"] is None else row["epoch"]
-            tqdm.write(f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {epoch})  "
-                       f"{row['classifier']}  {100 * row['value']:.1f} %  (n = {row['n']})")
+            tqdm.write(in_a_line(run, row))
+
+
+def in_a_line(run: Run, row: dict[str, Any]) -> str:
+    """Return a record as scripts print it."""
+    epoch = "unknown" if row["epoch"] is None else row["epoch"]
+    return (f"{run.folder}  {row['dataset']} {row['factor']}  {row['checkpoint']} (epoch {epoch})  {subject(row)}  "
+            f"{shown(row)}  (n = {row['n']})")
 
 
 def _evaluate(run: Run, checkpoints: list[str] | None,

@@ -188,19 +188,18 @@ def expand(patterns: list[str]) -> list[Path]:
     return list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]
 
 
-def warn_of_mixture(folders: list[Path], ignore: tuple[str, ...] = ()) -> None:
+def warn_of_mixture(runs: list[Run], ignore: tuple[str, ...] = ()) -> None:
     """Say on stderr when runs of one experiment differ in more than seed, place and the keys in `ignore`.
 
     Runs that differ from the experiment's first one in the same keys share a line.
     """
     first: dict[str, Run] = {}
     found: dict[tuple[str, str], list[Path]] = {}
-    for folder in folders:
-        run = open_run(folder)
+    for run in runs:
         reference = first.setdefault(run.experiment, run)
         keys = differences(reference.config, run.config, ("training.seed", *PLACES, *ignore))
         if keys:
-            found.setdefault((run.experiment, ", ".join(keys)), []).append(folder)
+            found.setdefault((run.experiment, ", ".join(keys)), []).append(run.folder)
     for (experiment, keys), others in found.items():
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         print(f"warning: runs of {experiment} differ in {keys} ({first[experiment].folder}, {others[0]}{more})",

@@ -2,25 +2,19 @@
 
 import math
 from collections import defaultdict
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from paper.published import TABLE_S5
+from paper.tables import Entry
+from reporting import tables
 from reporting.formats import FORMATS
 from reporting.metrics import metric_of
-from reporting.tables import WEIGHTS, beside, cell, oracles, selections, slashed
+from reporting.tables import WEIGHTS, Records, beside, oracles, slashed
 
 METRICS = ("ssim", "lpips", "l1")
 KNOWN = ("ssim", "lpips")
 COMPARISONS = ("synthetic", "real")
-
-
-class Origin(NamedTuple):
-    """Where records come from: what was trained on, the model's name in Table S5, whether it has that table's sizes."""
-
-    trained_on: str
-    model: str
-    variant: str
-    as_published: bool
+SCORES = {f"{metric}/{against}" for metric in METRICS for against in COMPARISONS}
 
 
 class Row(NamedTuple):
@@ -46,26 +40,25 @@ class Row(NamedTuple):
     published: float
 
 
-def summarise(records: list[tuple[Origin, dict[str, Any]]]) -> list[Row]:
-    """Group score records into rows, sorted; scores over different numbers of images stay apart."""
-    groups: dict[tuple[Any, ...], dict[int, dict[str, Any]]] = defaultdict(dict)
-    for origin, row in records:
-        metric, _, against = row["metric"].partition("/")
-        if metric in METRICS and against in COMPARISONS:
-            key = (row["experiment"], origin, row["checkpoint"], row["n"], against, metric)
-            groups[key][row["seed"]] = row
-    found = [_row(*key, list(rows.values())) for key, rows in groups.items()]
+def summarise(entries: list[Entry]) -> list[Row]:
+    """Summarise the scores of runs of Table S5, sorted; those over different numbers of images stay apart.
+
+    Runs that depart from the published ones have no published value.
+    """
+    groups: dict[tuple[tuple[str, ...], bool, int], Records] = defaultdict(list)
+    for entry in entries:
+        for row in entry.records if entry.table == "s5" else ():
+            groups[entry.row, not entry.departures, row["n"]].append(row)
+    found = []
+    for (place, as_published, images), records in groups.items():
+        for row in tables.summarise(records, wanted=SCORES.__contains__):
+            metric, _, against = row.metric.partition("/")
+            known = TABLE_S5.get(place, {}) if as_published and against == "synthetic" else {}
+            found.append(Row(row.experiment, *place, row.checkpoint, row.selection, images, against, metric, row.mean,
+                             row.std, row.seeds, known.get(metric, math.nan)))
     return sorted(found, key=lambda row: (row.trained_on, row.experiment, row.model, row.variant,
                                           row.checkpoint != "last", row.images, COMPARISONS.index(row.compared_with),
                                           METRICS.index(row.metric)))
-
-
-def _row(experiment: str, origin: Origin, checkpoint: str, images: int, against: str, metric: str,
-         rows: list[dict[str, Any]]) -> Row:
-    found = cell((row["value"] for row in rows), metric_of(metric))
-    known = TABLE_S5.get(origin[:3], {}) if origin.as_published and against == "synthetic" else {}
-    return Row(experiment, *origin[:3], checkpoint, selections(rows), images, against, metric, found.mean, found.std,
-               found.seeds, known.get(metric, math.nan))
 
 
 HEADER = ("experiment", "trained on", "model", "variant", "weights", "compared with",
@@ -74,7 +67,7 @@ HEADER = ("experiment", "trained on", "model", "variant", "weights", "compared w
 FOOTNOTE = ("Reconstructions of the real images of MPI3D (large objects), compared with the synthetic image that has "
             "the same factors, or with the real image itself; mean over images, then mean ± sample standard deviation "
             "(n - 1) over seeds. SSIM: higher is better. LPIPS: AlexNet, lower is better. L1: mean absolute error per "
-            "pixel and channel, of values in [0, 1]. Published: Table S5")
+            "pixel and channel, of values in [0, 1]. Published: Table S5.")
 
 
 def grid(rows: list[Row]) -> list[tuple[str, ...]]:
@@ -93,8 +86,8 @@ def _cells(found: dict[str, Row], metric: str) -> list[str]:
 
 def footnote(rows: list[Row]) -> str:
     """Explain the columns, with the data that the oracle looked at."""
-    chosen = oracles(rows)
-    return f"{FOOTNOTE}. Oracle: weights of the epoch with the {chosen}." if chosen else f"{FOOTNOTE}."
+    chosen = oracles(rows)[2:-1]
+    return f"{FOOTNOTE} Oracle: weights of the epoch with the {chosen}." if chosen else FOOTNOTE
 
 
 def render(rows: list[Row], style: str) -> str:

@@ -70,12 +70,9 @@ def departures(config: Config) -> list[str]:
     """Say in which keys a config of a table's run departs from the published ones: `training.epochs = 5 (250)`.
 
     Table S7 names no extractor; VGG-11 is that of the tables of the network (S3, S4). ImageNet weights may come from a
-    file. Raises ValueError for a config that belongs to no table.
+    file.
     """
-    place = paper_row(config)
-    if place is None:
-        raise ValueError(f"{config.dataset.name} is trained on in no table")
-    table, model = place[0], config.model
+    (table, _), model = paper_row(config), config.model
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
     if model.type == "extractor" and table != "s6":
         expected["model.extractor"] = "vgg11"
@@ -94,17 +91,6 @@ def departures(config: Config) -> list[str]:
     if "model.layer" in expected and model.weights != "imagenet" and not Path(model.weights).suffix:
         found.append(f"model.weights = {model.weights} (imagenet)")
     return found
-
-
-def paper_place(config: Config, published: bool) -> tuple[str, tuple[str, ...], tuple[str, ...]] | None:
-    """Return a run's table, row and departures; None for one that belongs to none. Published runs depart in nothing."""
-    place = paper_row(config)
-    return None if place is None else (*place, () if published else tuple(departures(config)))
-
-
-def is_as_published(config: Config) -> bool:
-    """Say whether networks, data and course of training are those of the paper's table (Tables S1 to S4)."""
-    return paper_row(config) is not None and not departures(config)
 
 
 def _value(config: Config, key: str) -> Any:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from errors import UserError
+from experiment.run import Run
+from paper.placement import departures, paper_row
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
-from reporting.metrics import Metric, metric_of
-from reporting.tables import CLASSIFIERS, WEIGHTS, Cell, cell
+from reporting.metrics import CLASSIFIERS, Metric, metric_of
+from reporting.tables import WEIGHTS, Cell, cell, group
 
 Row = tuple[str, ...]
 NOTHING = Published(math.nan)
@@ -97,6 +98,13 @@ class Entry(NamedTuple):
     records: list[dict[str, Any]]
 
 
+def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
+    """Return a run's entry in the paper's tables, none where it belongs to none; published runs depart in nothing."""
+    found, config = paper_row(run.config), run.config
+    departs = tuple(departures(config)) if found and not run.published else ()
+    return [Entry(run.experiment, config.training.seed, *found, departs, records)] if found else []
+
+
 @dataclass(frozen=True)
 class Line:
     """One row of one column: the published figure, and ours of one experiment (empty where there is none).
@@ -137,38 +145,25 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
     first = entries[0]
     departures = ", ".join(first.departures)
     notes = [f"departs from the published runs (theirs in brackets): {departures}"] if departures else []
-    scores, sizes, finite = {}, set(), {}
-    for checkpoint in WEIGHTS:
-        seeds = _by_seed(column, entries, checkpoint)
-        finite = {seed: row for seed, row in seeds.items() if math.isfinite(row["value"])}
-        lost = ", ".join(str(seed) for seed in sorted(seeds.keys() - finite.keys()))
+    scores, sizes, chosen = {}, set(), ""
+    for key, seeds in group(row for entry in entries for row in entry.records if column.holds(row)).items():
+        rows = {seed: row for seed, factors in seeds.items() for row in factors.values()}
+        finite = {seed: row for seed, row in rows.items() if math.isfinite(row["value"])}
+        lost = ", ".join(str(seed) for seed in sorted(rows.keys() - finite.keys()))
         if lost:
-            notes.append(f"not a number, left out of {column.name}, {checkpoint}: seed {lost}")
+            notes.append(f"not a number, left out of {column.name}, {key.checkpoint}: seed {lost}")
         if finite:
-            scores[checkpoint] = cell((row["value"] for row in finite.values()), column.shown)
+            scores[key.checkpoint] = cell((row["value"] for row in finite.values()), column.shown)
             sizes |= {row["n"] for row in finite.values()}
+        if key.checkpoint == "best":
+            chosen = "; ".join(sorted({row["selection"] for row in finite.values()}))
     if len(sizes) > 1:
         notes.append(f"{column.name}: not all seeds were tested on the same number of images")
     if column.samples and sizes - {column.samples}:
         notes.append(f"{column.name}: published on {column.samples} test images")
     published = column.published.get(first.row, NOTHING)
     runs = len({entry.seed for entry in entries})
-    # Of the best weights, which come last.
-    chosen = "; ".join(sorted({row["selection"] for row in finite.values()}))
     return Line(first.row, published, first.experiment, scores, runs, tuple(sorted(sizes)), tuple(notes), chosen)
-
-
-def _by_seed(column: Column, entries: list[Entry], checkpoint: str) -> dict[int, dict[str, Any]]:
-    """Return a column's record of each seed; UserError where a seed has several that differ."""
-    found: dict[int, dict[str, Any]] = {}
-    for entry in entries:
-        for row in entry.records:
-            if row["checkpoint"] == checkpoint and column.holds(row):
-                other = found.setdefault(entry.seed, row)
-                if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
-                    raise UserError(f"several runs hold different values for the same cell: {entry.experiment}, seed "
-                                    f"{entry.seed}, {column.name}, {checkpoint}; name the runs to use")
-    return found
 
 
 def difference(table: Table, line: Line) -> float:

@@ -1,6 +1,5 @@
 """What an accuracy over whole labels hides: which seats and which classes fail, over seeds, from predictions."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,8 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import METRICS
-from reporting.tables import CLASSIFIERS, WEIGHTS, Key, cell, check_factors, in_order, title_of
+from reporting.metrics import CLASSIFIERS, METRICS
+from reporting.tables import WEIGHTS, Key, Seeds, cell, group, title
 
 SEATS = {1: ("",), 3: ("left", "middle", "right")}
 
@@ -59,8 +58,7 @@ class Classwise:
 
     def samples(self, seat: int, number: int) -> str:
         """Return how many test samples a class has: those of one seed, or from to where seeds differ."""
-        found = sorted(set(self.counts[:, seat, number].sum(axis=1).tolist()))
-        return "-".join(str(count) for count in (found[0], found[-1])[: min(2, len(found))])
+        return _span(self.counts[:, seat, number].sum(axis=1))
 
 
 def collect(found: Iterable[Any], pool: bool = False) -> list[Classwise]:
@@ -69,33 +67,28 @@ def collect(found: Iterable[Any], pool: bool = False) -> list[Classwise]:
     found: as in `experiment.predictions`. With `pool`, the factors of a dataset count as one test set. Raises UserError
     where a seed has several, different predictions of the same, or seeds are not comparable.
     """
-    groups: dict[Key, dict[int, dict[str, Any]]] = defaultdict(lambda: defaultdict(dict))
-    for each in found:
-        factor = "" if pool else each.factor
-        key = (each.experiment, each.dataset, factor, each.split, each.classifier, each.checkpoint)
-        other = groups[key][each.seed].setdefault(each.factor, each)
-        if not (np.array_equal(other.predicted, each.predicted) and np.array_equal(other.true, each.true)):
-            raise UserError(f"several runs hold different predictions for the same cell: {each.experiment}, seed "
-                            f"{each.seed}, {each.dataset} {each.factor}, {each.classifier}; name the runs to use")
-    return [_count(key, seeds, pool) for key, seeds in in_order(groups)]
+    rows = [vars(each) | {"metric": "accuracy", "epoch": None, "value": each.predicted.tobytes() + each.true.tobytes()}
+            for each in found]
+    return [_count(key, seeds) for key, seeds in group(rows, pool).items()]
 
 
-def _count(key: Key, seeds: dict[int, dict[str, Any]], pool: bool) -> Classwise:
-    first = check_factors(key, seeds)
-    sample = next(iter(first.values()))
-    classes, seats = tuple(sample.classes.tolist()), sample.true.shape[1]
+def _count(key: Key, seeds: Seeds) -> Classwise:
+    sample = next(iter(seeds[min(seeds)].values()))
+    classes, seats = tuple(sample["classes"].tolist()), sample["true"].shape[1]
     counts, whole = [], []
     for _, factors in sorted(seeds.items()):
-        if any(tuple(each.classes.tolist()) != classes or each.true.shape[1] != seats for each in factors.values()):
-            raise UserError(f"{key[0]}: seeds were evaluated on other classes of {key[1]}; evaluate the runs again")
-        true, predicted = (np.concatenate([getattr(each, name) for each in factors.values()]).astype(np.int64)
+        if any(tuple(each["classes"].tolist()) != classes or each["true"].shape[1] != seats
+               for each in factors.values()):
+            raise UserError(f"{key.experiment}: seeds were evaluated on other classes of {key.dataset}; evaluate the "
+                            "runs again")
+        true, predicted = (np.concatenate([each[name] for each in factors.values()]).astype(np.int64)
                            for name in ("true", "predicted"))
         counts.append([np.bincount(true[:, seat] * len(classes) + predicted[:, seat], minlength=len(classes) ** 2)
                        .reshape(len(classes), -1) for seat in range(seats)])
         whole.append((true == predicted).all(axis=1).mean())
     names = SEATS.get(seats) or tuple(f"seat {number}" for number in range(1, seats + 1))
-    return Classwise(key[0], title_of(key, len(first) if pool else 1), CLASSIFIERS.get(key[4], key[4]),
-                     WEIGHTS.get(key[5], key[5]), classes, names, np.array(counts), np.array(whole))
+    return Classwise(key.experiment, title(key, seeds), CLASSIFIERS.get(key.classifier, key.classifier),
+                     WEIGHTS.get(key.checkpoint, key.checkpoint), classes, names, np.array(counts), np.array(whole))
 
 
 class Row(NamedTuple):
@@ -117,8 +110,7 @@ class Row(NamedTuple):
 def rows(found: Classwise) -> list[Row]:
     """Return all seats at once, then each seat: all classes, then those that occur."""
     start = (found.data, found.classifier, found.experiment, found.weights)
-    size = found.counts[:, 0].sum(axis=(1, 2))
-    images = "-".join(map(str, sorted({int(size.min()), int(size.max())})))
+    images = _span(found.counts[:, 0].sum(axis=(1, 2)))
     several = len(found.seats) > 1
 
     def row(seat: str, name: str, shares: np.ndarray, samples: str = images, taken_for: str = "-") -> Row:
@@ -135,6 +127,10 @@ def rows(found: Classwise) -> list[Row]:
                 lines.append(row(name, found.classes[number], share[np.isfinite(share)], found.samples(seat, number),
                                  _taken_for(found, seat, number)))
     return lines
+
+
+def _span(sizes: np.ndarray) -> str:
+    return "-".join(map(str, sorted({int(sizes.min()), int(sizes.max())})))
 
 
 def _taken_for(found: Classwise, seat: int, number: int) -> str:

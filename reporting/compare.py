@@ -1,6 +1,7 @@
 """Two experiments compared across their common seeds: paired tests and effect size, from records."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,8 +9,8 @@ from scipy import stats
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import metric_of
-from reporting.tables import WEIGHTS, Records, group, seed_values, title_of
+from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
+from reporting.tables import WEIGHTS, Records, group, of_weights, seed_values, title, units
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
@@ -20,7 +21,7 @@ LEAST_WILCOXON = 6
 
 @dataclass(frozen=True)
 class Comparison:
-    """A less B, in points, over common seeds.
+    """A less B over common seeds, in the unit of the metric (accuracies: points).
 
     low, high: 95 % confidence interval of the mean difference (t distribution); p_t: paired t-test; p_wilcoxon:
     Wilcoxon's signed-rank test; effect: Cohen's d of paired samples, the mean difference over its standard deviation
@@ -55,12 +56,12 @@ def paired(a: list[float], b: list[float]) -> Comparison:
                       float(apart.mean() / apart.std(ddof=1)))
 
 
-def in_words(found: Comparison, a: str, b: str) -> str:
+def in_words(found: Comparison, a: str, b: str, metric: Metric = METRICS["accuracy"]) -> str:
     """Say what a comparison of the experiments named `a` and `b` tells."""
     if found.seeds < LEAST_SEEDS:
         return f"too few common seeds: {found.seeds}, at least {LEAST_SEEDS} needed"
     higher, lower = (a, b) if found.difference > 0 else (b, a)
-    amount = f"{abs(found.difference):.1f} points"
+    amount = metric.text(abs(found.difference)) + (" points" if metric.unit == "%" else "")
     if math.isnan(found.p_t):
         return ("equal for every seed" if abs(found.difference) < 1e-9 else
                 f"{higher} {amount} above {lower} for every seed alike; no spread to test against")
@@ -78,52 +79,57 @@ HEADER = ("dataset", "classifier", "weights", "in words", "A", "B", "A - B", "95
           "p (Wilcoxon)", "effect d", "seeds")
 
 
-def comparisons(records: Records, a: str, b: str, pool: bool) -> list[tuple[str, str, str, Comparison]]:
-    """Return test set, classifier, checkpoint and comparison of what both experiments were evaluated on.
+def comparisons(records: Records, a: str, b: str, pool: bool = False,
+                wanted: Callable[[str], bool] = is_judged) -> list[tuple[str, str, str, str, Comparison]]:
+    """Return test set, classifier or metric, checkpoint, metric's name and comparison of what both were evaluated on.
 
     Classifiers are compared with themselves; a network's own predictions, which have none beside them, with all. Raises
     UserError where the experiments have nothing in common.
     """
-    groups = group([row for row in records if row["experiment"] in (a, b)], pool)
+    groups = group(of_weights((row for row in records if row["experiment"] in (a, b)), wanted), pool)
     pairs = [(key, other) for key in groups for other in groups
-             if (key[0], other[0]) == (a, b) and (key[1:4], key[5]) == (other[1:4], other[5])
-             and (key[4] == other[4] or "network" in (key[4], other[4]))]
+             if (key.experiment, other.experiment) == (a, b) and key.checkpoint == other.checkpoint
+             and key[:4] == other[:4] and (key.classifier == other.classifier
+                                           or "network" in (key.classifier, other.classifier))]
     if not pairs:
         raise UserError(f"--compare: {a} and {b} have no test set, classifier and weights in common")
-    found, scale = [], metric_of("accuracy").scale
-    for key, other in sorted(pairs):
-        (ours, sizes), (theirs, _) = seed_values(key, groups[key]), seed_values(other, groups[other])
+    found = []
+    for key, other in pairs:
+        ours, theirs, scale = seed_values(groups[key]), seed_values(groups[other]), metric_of(key.metric).scale
         common = [seed for seed in sorted(ours.keys() & theirs.keys())
                   if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
         pair = paired([scale * ours[seed] for seed in common], [scale * theirs[seed] for seed in common])
-        classifiers = key[4] if key[4] == other[4] else f"{key[4]} / {other[4]}"
-        found.append((title_of(key, len(sizes) if pool else 1), classifiers, key[5], pair))
-    return sorted(found, key=lambda each: (*each[:2], each[2] != "last"))
+        what = " / ".join(dict.fromkeys(subject(each._asdict()) for each in (key, other)))
+        found.append((title(key, groups[key]), what, key.checkpoint, key.metric, pair))
+    return sorted(found, key=lambda each: (each[0], each[3] != "accuracy", each[3], each[1], each[2] != "last"))
 
 
-def render(records: Records, a: str, b: str, pool: bool, style: str) -> str:
+def render(records: Records, a: str, b: str, pool: bool, style: str,
+           wanted: Callable[[str], bool] = is_judged) -> str:
     """Render the comparison of two experiments in one of the formats; `csv` in full precision."""
-    found = comparisons(records, a, b, pool)
+    names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words", "metric")
+    exact, lines, pairs = [], [], comparisons(records, a, b, pool, wanted)
+    for data, what, checkpoint, name, found in pairs:
+        said = in_words(found, a, b, metric_of(name))
+        exact.append((data, what, checkpoint, *vars(found).values(), said, name))
+        lines.append((data, what, WEIGHTS[checkpoint], said, *_cells(found, metric_of(name))))
     if style == "csv":
-        names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words")
-        return FORMATS[style](names, [(*key, *vars(each).values(), in_words(each, a, b)) for *key, each in found])
-    lines = [(title, classifier, WEIGHTS[checkpoint], in_words(each, a, b), *_cells(each))
-             for title, classifier, checkpoint, each in found]
-    tests = sum(math.isfinite(each.p_t) for *_, each in found)
-    return FORMATS[style](HEADER, lines, 4, _note(a, b, tests))
+        return FORMATS[style](names, exact)
+    tests = sum(math.isfinite(found.p_t) for *_, found in pairs)
+    return FORMATS[style](HEADER, lines, 4, _note(a, b, units(name for *_, name, _ in pairs), tests))
 
 
-def _cells(found: Comparison) -> list[str]:
-    interval = "-" if math.isnan(found.low) else f"{found.low:+.1f} to {found.high:+.1f}"
-    numbers = (f"{found.mean_a:.1f}", f"{found.mean_b:.1f}", f"{found.difference:+.1f}", interval,
+def _cells(found: Comparison, metric: Metric) -> list[str]:
+    interval = f"{metric.text(found.low, sign='+')} to {metric.text(found.high, sign='+')}"
+    numbers = (metric.text(found.mean_a), metric.text(found.mean_b), metric.text(found.difference, sign="+"), interval,
                f"{found.p_t:.2g}", f"{found.p_wilcoxon:.2g}", f"{found.effect:+.2f}")
     return ["-" if text.endswith("nan") else text for text in numbers] + [str(found.seeds)]
 
 
-def _note(a: str, b: str, tests: int) -> str:
+def _note(a: str, b: str, shown: str, tests: int) -> str:
     chance = (f" {tests} tests, p not corrected for their number: at {LEVEL:g}, {tests * LEVEL:.2g} would be expected "
               "by chance alone." if tests else "")
-    return (f"A: {a}, B: {b}; accuracy in %, means over the seeds that both have. Two-sided paired t-test, from "
+    return (f"A: {a}, B: {b}; {shown}, means over the seeds that both have. Two-sided paired t-test, from "
             f"{LEAST_SEEDS} common seeds on; it takes the differences to be normal. Wilcoxon's signed-rank test, from "
             f"{LEAST_WILCOXON} on, does not; with fewer pairs it cannot fall below {LEVEL}. Effect d: mean difference "
             "over the standard deviation of the differences (n - 1); 0.2 small, 0.5 medium, 0.8 large. Seeds stand for "

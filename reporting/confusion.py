@@ -24,35 +24,28 @@ def draw_classwise(folder: Path, found: Classwise) -> list[Path]:
 
     Writes `<experiment>_<data>_<classifier>_<weights>` as PDF and PNG and returns their paths.
     """
-    shown = found.occurring
-    seeds = f"{len(found.whole)} seeds" if len(found.whole) > 1 else "1 seed"
-    if len(found.seats) > 1:
-        figure = new_figure(PAGE_INCHES, 4.5)
+    shown, several = found.occurring, len(found.seats) > 1
+    seeds = f"{len(found.whole)} seed{'s' if len(found.whole) > 1 else ''}"
+    figure = new_figure(PAGE_INCHES, 4.5 if several else 3.1)
+    names = [found.classes[number] for number in shown]
+    if several:
         top, bottom = figure.subfigures(2, 1, height_ratios=(1.25, 1))
-        matrices = top.subplots(1, len(found.seats), sharey=True, squeeze=False)[0]
         left, right = bottom.subplots(1, 2, width_ratios=(1, 2))
         _bars(left, ["all seats", *found.seats], np.column_stack([found.whole, found.by_seat])[:, None],
               colours=[[TOTAL, *COLOURS]])
-        _bars(right, [found.classes[number] for number in shown], found.recall[:, :, shown], COLOURS, found.seats)
-        left.set_ylabel("accuracy (%)")
-        left.set_title("by seat, over all classes")
-        right.set_ylabel("recognised (%)")
+        _bars(right, names, found.recall[:, :, shown], COLOURS, found.seats)
+        left.set(xlabel="seat", ylabel="accuracy (%)", title="by seat, over all classes")
         right.set_title("by true class")
-        left.set_xlabel("seat")
-        right.set_xlabel("true class")
     else:
-        figure = new_figure(PAGE_INCHES, 3.1)
         top, bottom = figure.subfigures(1, 2, width_ratios=(1.15, 1))
-        matrices, right = [top.subplots()], bottom.subplots()
-        values = np.column_stack([found.whole, found.recall[:, 0, shown]])[:, None]
-        _bars(right, ["all", *(found.classes[number] for number in shown)], values,
+        right = bottom.subplots()
+        _bars(right, ["all", *names], np.column_stack([found.whole, found.recall[:, 0, shown]])[:, None],
               colours=[[TOTAL, *[COLOURS[0]] * len(shown)]])
-        right.set_ylabel("recognised (%)")
-        right.set_xlabel("true class")
+    right.set(xlabel="true class", ylabel="recognised (%)")
+    matrices = top.subplots(1, len(found.seats), sharey=True, squeeze=False)[0]
     for seat, (ax, name) in enumerate(zip(matrices, found.seats, strict=True)):
         image = _matrix(ax, found, seat, shown)
-        ax.set_title(f"{name} seat" if name in ("left", "middle", "right") else name)
-        ax.set_xlabel("predicted class")
+        ax.set(title=f"{name} seat" if name in ("left", "middle", "right") else name, xlabel="predicted class")
     matrices[0].set_ylabel("true class")
     top.colorbar(image, ax=list(matrices), label="share of true class (%)", shrink=0.8, pad=0.02)
     figure.get_layout_engine().set(wspace=0.05, hspace=0.04, h_pad=0.05)
@@ -96,8 +89,11 @@ def _bars(ax: Axes, names: list[str], values: np.ndarray, colours: Sequence[str 
         known = np.isfinite(percent).all(axis=0)
         means = np.where(known, percent.mean(axis=0), np.nan)
         std = percent.std(axis=0, ddof=1) if len(percent) > 1 else None
-        ax.bar(at, means, width * 0.92, color=_pick(colours, number, len(names)), label=label or None,
-               yerr=std, error_kw={"elinewidth": 0.8, "capsize": 1.5})
+        picked = colours[number % len(colours)]
+        # From the beginning again, where there are more bars than colours.
+        colour = picked if isinstance(picked, str) else [picked[bar % len(picked)] for bar in range(len(names))]
+        ax.bar(at, means, width * 0.92, color=colour, label=label or None, yerr=std,
+               error_kw={"elinewidth": 0.8, "capsize": 1.5})
         if len(percent) > 1:
             for seed in percent:
                 ax.plot(at + 0.2 * width, seed, ".", color="black", markersize=2.5)
@@ -109,9 +105,3 @@ def _bars(ax: Axes, names: list[str], values: np.ndarray, colours: Sequence[str 
         ax.set_xticks(range(len(names)), names)
     if len(series) > 1:
         ax.legend(title="seat", loc="upper left", bbox_to_anchor=(1, 1))
-
-
-def _pick(colours: Sequence[str | list[str]], number: int, bars: int) -> str | list[str]:
-    """Return the colour of a series, or those of its bars, from the beginning again where there are too few."""
-    found = colours[number % len(colours)]
-    return found if isinstance(found, str) else [found[bar % len(found)] for bar in range(bars)]

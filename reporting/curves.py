@@ -11,10 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from errors import UserError
-from reporting.metrics import metric_of
+from reporting.metrics import CLASSIFIERS, metric_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
-from reporting.tables import CLASSIFIERS, Records, cell, group, seed_values, title_of
+from reporting.tables import Records, cell, group, seed_values, title
 
 COLUMNS = 3
 PANEL_HEIGHT = 1.85
@@ -42,39 +41,27 @@ Panels = dict[tuple[str, str], list[Curve]]
 
 
 def curves(records: Records, metric: str, pool: bool = False) -> Panels:
-    """Return panel -> curves of a metric, `accuracy` (in percent) or `loss`, sorted by name.
+    """Return panel -> curves of a metric, by its name before a slash (`accuracy`, `loss`), in its unit, sorted by name.
 
     A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
     are not finite, and records that do not say their epoch, are left out.
     """
-    by_epoch: dict[tuple[str, int], Records] = defaultdict(list)
-    for row in records:
-        wanted = row["metric"] == metric or row["metric"].startswith(f"{metric}/")
-        if wanted and row["checkpoint"] == "epoch" and row["epoch"] is not None and math.isfinite(row["value"]):
-            by_epoch[row["metric"], row["epoch"]].append(row)
+    wanted = [row for row in records if row["metric"].partition("/")[0] == metric and row["checkpoint"] == "epoch"
+              and row["epoch"] is not None and math.isfinite(row["value"])]
     points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
-    for (name, epoch), rows in sorted(by_epoch.items(), key=lambda each: each[0]):
-        for key, seeds in group(rows, pool, name, ("epoch",)).items():
-            _check_unique(seeds, key[0], epoch)
-            found, sizes = seed_values(key, seeds)
-            what = name.partition("/")[2] or CLASSIFIERS.get(key[4], key[4])
-            mean, std, _, count = cell(found.values(), metric_of(name))
-            points[(what, title_of(key, len(sizes) if pool else 1)), key[0]].append((epoch, mean, std, count))
+    for key, seeds in group(wanted, pool).items():
+        shown = metric_of(key.metric)
+        what = key.metric.partition("/")[2] or CLASSIFIERS.get(key.classifier, key.classifier) or shown.title
+        mean, std, _, count = cell(seed_values(seeds).values(), shown)
+        points[(what, title(key, seeds)), key.experiment].append((key.epoch, mean, std, count))
     panels: Panels = defaultdict(list)
     for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
         panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))
     return dict(panels)
 
 
-def _check_unique(seeds: dict[int, Records], experiment: str, epoch: int) -> None:
-    for seed, rows in seeds.items():
-        if len({(row["factor"], row["value"]) for row in rows}) > len({row["factor"] for row in rows}):
-            raise UserError(f"several runs hold different values for the same point: {experiment}, seed {seed}, epoch "
-                            f"{epoch}; name the runs to use")
-
-
 def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
-    """Draw one panel per entry, accuracies on one scale, under one legend, as PDF and PNG; return their paths."""
+    """Draw one panel per entry, percentages on one scale, under one legend, as PDF and PNG; return their paths."""
     rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
     names = sorted({curve.experiment for found in panels.values() for curve in found})
     labels = [f"{name} ({_count(panels, name)})" for name in names]
@@ -82,7 +69,7 @@ def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
     legend_columns = max(1, min(len(names), int(width // (0.5 + 0.055 * max(map(len, labels))))))
     figure = new_figure(width, PANEL_HEIGHT * rows + 0.17 * -(-len(names) // legend_columns) + 0.42)
     figure.get_layout_engine().set(hspace=0.06, wspace=0.04)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=metric == "accuracy").ravel()
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=metric_of(metric).unit == "%").ravel()
     for ax in grid[len(panels):]:
         ax.remove()
     for number, (ax, ((what, data), found)) in enumerate(zip(grid, panels.items(), strict=False)):

@@ -58,10 +58,9 @@ def latent_scatter(path: Path, domains: Sequence[Domain], classes: Sequence[str]
 def _by_domain(ax: Axes, domains: Sequence[Domain], axes: tuple[str, str]) -> None:
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(domains))]
     for i, domain in enumerate(domains):
-        _scatter(ax, domain.points, MARKERS[i % len(MARKERS)], i, colours[i])
-    _finish(ax, axes, "domain", [
-        Line2D([], [], linestyle="", marker=MARKERS[i % len(MARKERS)], color=colours[i], markersize=4,
-               label=f"{domain.name} (n = {len(domain.points)})") for i, domain in enumerate(domains)])
+        _scatter(ax, domain.points, i, colours[i])
+    _finish(ax, axes, "domain", [(f"{domain.name} (n = {len(domain.points)})", MARKERS[i % len(MARKERS)], colours[i])
+                                 for i, domain in enumerate(domains)])
 
 
 def _by_class(ax: Axes, domains: Sequence[Domain], seat: int, classes: Sequence[str], axes: tuple[str, str],
@@ -71,19 +70,18 @@ def _by_class(ax: Axes, domains: Sequence[Domain], seat: int, classes: Sequence[
     if len(present) > len(TEN):
         # Too many for one legend of all seats, which gives a class the same colour in each.
         present = np.unique(together[:, seat])
-    colours = _colours(len(present))
+    colours, few = _colours(len(present)), len(present) <= len(TEN)
     for i, domain in enumerate(domains):
         number = np.searchsorted(present, domain.labels[:, seat])
         # In random order, so that no class lies on top of all others.
         order = np.random.default_rng(0).permutation(len(number))
-        _scatter(ax, domain.points[order], MARKERS[i % len(MARKERS)], i, np.array(colours)[number[order]])
-    if len(present) <= len(TEN) and domains[0].labels.shape[1] == 1:
+        _scatter(ax, domain.points[order], i, np.array(colours)[number[order]])
+    if few and domains[0].labels.shape[1] == 1:
         _name_classes(ax, domains[0], classes)
-    if len(present) > len(TEN):
-        _colour_bar(ax, colours, [classes[label] for label in present])
-    handles = [Line2D([], [], linestyle="", marker="o", color=colour, markersize=4, label=classes[label])
-               for colour, label in zip(colours, present, strict=True)]
-    _finish(ax, axes, name, handles if len(present) <= len(TEN) else [])
+    names = [classes[label] for label in present]
+    if not few:
+        _colour_bar(ax, colours, names)
+    _finish(ax, axes, name, [(each, "o", colour) for each, colour in zip(names, colours, strict=True)] if few else [])
 
 
 def _name_classes(ax: Axes, domain: Domain, classes: Sequence[str]) -> None:
@@ -102,20 +100,19 @@ def _name_classes(ax: Axes, domain: Domain, classes: Sequence[str]) -> None:
                 path_effects=[withStroke(linewidth=2, foreground="white")])
 
 
-def _scatter(ax: Axes, points: np.ndarray, marker: str, number: int, colours: str | np.ndarray) -> None:
-    """Draw points (n, 2): the training domain small and pale, the others larger and edged, above it."""
+def _scatter(ax: Axes, points: np.ndarray, number: int, colours: str | np.ndarray) -> None:
+    """Draw points (n, 2): the training domain (number 0) small and pale, the others larger and edged, above it."""
     size = float(np.clip(12000 / len(points), 2, 14))
     edge = {"edgecolors": "black", "linewidths": 0.3} if number else {"linewidths": 0}
-    ax.scatter(*points.T, s=size if number else size / 2 + 1, c=colours, marker=marker, alpha=0.9 if number else 0.5,
-               zorder=2 + number, rasterized=True, **edge)
+    ax.scatter(*points.T, s=size if number else size / 2 + 1, c=colours, marker=MARKERS[number % len(MARKERS)],
+               alpha=0.9 if number else 0.5, zorder=2 + number, rasterized=True, **edge)
 
 
 def _colours(count: int) -> list[str]:
     """Return a colour per class: of the palette or of ten where they suffice, else even steps of one map."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
-    if count <= len(TEN):
-        return list(TEN[:count])
+    for palette in (COLOURS, TEN):
+        if count <= len(palette):
+            return list(palette[:count])
     return [matplotlib.colors.to_hex(colour) for colour in matplotlib.colormaps["viridis"](np.linspace(0, 1, count))]
 
 
@@ -126,12 +123,15 @@ def _colour_bar(ax: Axes, colours: list[str], names: list[str]) -> None:
     bar.ax.set_xticklabels([names[i] for i in shown])
 
 
-def _finish(ax: Axes, axes: tuple[str, str], title: str, handles: list[Line2D]) -> None:
+def _finish(ax: Axes, axes: tuple[str, str], title: str, entries: list[tuple[str, str, str]]) -> None:
+    """Name a panel and its axes, and explain it; entries: text, marker and colour of each line of the legend."""
     ax.set_visible(True)
     ax.set(xticks=[], yticks=[], xlabel=axes[0], ylabel=axes[1], title=title)
     ax.spines[:].set_visible(True)
     ax.set_box_aspect(1)
-    if handles:
+    if entries:
+        handles = [Line2D([], [], linestyle="", marker=marker, color=colour, markersize=4, label=text)
+                   for text, marker, colour in entries]
         # Below the panel, where it covers no point.
         ax.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.06), handletextpad=0.1,
-                  columnspacing=0.8, ncols=1 if len(handles[0].get_label()) > 20 else 5)
+                  columnspacing=0.8, ncols=1 if len(entries[0][0]) > 20 else 5)

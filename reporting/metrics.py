@@ -1,7 +1,13 @@
-"""What the metrics of records are called, in which unit they are shown, and which direction is better."""
+"""What metrics and classifiers of records are called, in which unit values are shown, which direction is better."""
 
 import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+# In the order of preference where only one is shown.
+CLASSIFIERS = {"network": "network", "knn": "kNN", "knn_cosine": "kNN (cosine)", "logistic": "logistic regression",
+               "svm": "linear SVM", "forest": "random forest"}
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,10 @@ class Metric:
     def arrow(self) -> str:
         return f"{self.title} {'↑' if self.higher_is_better else '↓'}"
 
+    @property
+    def best(self) -> str:
+        return "max" if self.higher_is_better else "min"
+
     def text(self, mean: float, std: float = math.nan, sign: str = "") -> str:
         """Return a value in the unit as text, with its spread where that is known; `sign`: `+` to show it always."""
         spread = "" if math.isnan(std) else f" ± {std:.{self.decimals}f}"
@@ -31,6 +41,9 @@ class Metric:
 # A name that ends in a slash stands for all that begin with it.
 METRICS = {
     "accuracy": Metric("accuracy", "%", 100, 1),
+    "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
+    "miou": Metric("mIoU", "%", 100, 1),
+    "iou/": Metric("IoU", "%", 100, 1),
     "loss/": Metric("loss", higher_is_better=False),
     "gap/domain_classifier": Metric("domain classifier", "%", 100, 1, higher_is_better=False),
     "gap/knn_overlap": Metric("kNN overlap", decimals=2),
@@ -47,9 +60,37 @@ METRICS = {
     "kid": Metric("KID × 1000", scale=1000, decimals=2, higher_is_better=False),
     "frechet/": Metric("Fréchet distance", decimals=2, higher_is_better=False),
     "kernel/": Metric("kernel distance × 1000", scale=1000, decimals=2, higher_is_better=False),
+    "chamfer/": Metric("Chamfer distance", decimals=4, higher_is_better=False),
 }
+# Not what a judge says of weights: these have tables and figures of their own.
+APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
 
 def metric_of(name: str) -> Metric:
-    """Return the metric of a record's name, such as `ssim/real`; one that is not known is shown as it is."""
-    return METRICS.get(name) or METRICS.get(name.partition("/")[0] + "/") or Metric(name)
+    """Return the metric of a record's name, `iou/person` or `fid`, say; one that is not known is shown as it is."""
+    family, _, part = name.partition("/")
+    known = METRICS.get(name) or METRICS.get(family + "/") or Metric(name)
+    return replace(known, title=f"{known.title} {part}") if part and family + "/" in METRICS else known
+
+
+def is_judged(name: str) -> bool:
+    """Say whether a metric is what a judge says of weights, and so stands in the table of results."""
+    return not name.startswith(APART)
+
+
+def families(names: Iterable[str]) -> list[str]:
+    """Return what metrics are called before a slash, accuracy first, losses last."""
+    return sorted({name.partition("/")[0] for name in names},
+                  key=lambda family: (family == "loss", family != "accuracy", family))
+
+
+def subject(row: dict[str, Any]) -> str:
+    """Return what a record is of, beside its dataset: the classifier, where it is an accuracy, else the metric."""
+    title = "" if row["metric"] == "accuracy" and row["classifier"] else metric_of(row["metric"]).title
+    return " ".join(part for part in (row["classifier"], title) if part)
+
+
+def shown(row: dict[str, Any]) -> str:
+    """Return the value of a record with its unit: `44.1 %`, `31.2`."""
+    metric = metric_of(row["metric"])
+    return f"{metric.text(metric.scale * row['value'])} {metric.unit}".rstrip()

@@ -1,6 +1,7 @@
-"""One self-contained HTML page and its parts, which page.html describes; page.css is its style, page.js sorts tables.
+"""One self-contained HTML page and its parts: page.html describes them, report.html the sections of a report.
 
-All texts given to the parts are escaped by them, and so is anything joined with them or put into a page that is none.
+page.css is a page's style, page.js sorts its tables. All texts given to the parts are escaped by them, and so is
+anything joined with them or put into a page that is none.
 """
 
 import base64
@@ -13,8 +14,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 HERE = Path(__file__).parent
-_PARTS = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
-                     undefined=StrictUndefined).get_template("page.html").module
+_TEMPLATES = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
+                         undefined=StrictUndefined)
+_PARTS, REPORT = (_TEMPLATES.get_template(name).module for name in ("page.html", "report.html"))
 heading, paragraph, note, listing, details, commands, figure, table = (getattr(_PARTS, name) for name in (
     "heading", "paragraph", "note", "listing", "details", "commands", "figure", "table"))
 join = Markup("").join

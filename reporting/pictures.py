@@ -1,5 +1,6 @@
 """Sheets of images with labels: what is trained on, and what is reconstructed."""
 
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -14,72 +15,51 @@ LONGEST = 8
 RIGHT, WRONG = (COLOURS[2], "-", "✓"), (COLOURS[1], (0, (3, 2)), "✗")
 
 
-def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title: str) -> None:
-    """Draw one row per scenery with its variants side by side.
+# Name at the left, images (n, C, H, W) with values in 0..255 or [0, 1], and a text above each, or none.
+Row = tuple[str, np.ndarray, list[str]]
 
-    images: per scenery (variants, C, H, W), values in 0..255 or [0, 1]; labels: text at the left of each row.
-    """
-    columns = max(len(variants) for variants in images)
-    figure = new_figure(min(PAGE_INCHES, 0.6 * columns + 0.9), 0.6 * len(images) + 0.5)
-    grid = figure.subplots(len(images), columns, squeeze=False)
-    for row, variants, label in zip(grid, images, labels, strict=True):
-        for ax in row:
-            ax.axis("off")
-        for ax, image in zip(row, variants, strict=False):
-            _show(ax, image)
-        row[0].text(-0.15, 0.5, label, transform=row[0].transAxes, ha="right", va="center")
-    if columns > 1:
-        for number, ax in enumerate(grid[0], 1):
-            ax.set_title(str(number), pad=2)
-        title = f"{title}; one scenery per row (class at the left), one variant per column"
-    else:
-        title = f"{title}; class at the left"
-    figure.suptitle(title, fontsize=8, wrap=True)
-    save_figure(figure, path)
+
+def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title: str) -> None:
+    """Draw one row per scenery with its variants (variants, C, H, W) side by side and its label at the left."""
+    columns = max(map(len, images))
+    numbers = [str(number) for number in range(1, columns + 1)] if columns > 1 else []
+    rows = [(label, variants, [] if row else numbers) for row, (label, variants) in
+            enumerate(zip(labels, images, strict=True))]
+    explained = "one scenery per row (class at the left), one variant per column" if numbers else "class at the left"
+    _sheet(path, rows, f"{title}; {explained}", columns, 0.6 * len(images) + 0.5, at=-0.15)
 
 
 def sample_sheet(path: Path, images: np.ndarray, labels: list[str], title: str, columns: int = 10) -> None:
     """Draw images (n, C, H, W) in rows of `columns`, each with its class above it."""
-    rows = -(-len(images) // columns)
-    figure = new_figure(PAGE_INCHES, 0.85 * rows + 0.35)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax in grid:
-        ax.axis("off")
-    for ax, image, label in zip(grid, images, labels, strict=False):
-        _show(ax, image)
-        _label(ax, label)
-    figure.suptitle(title, fontsize=8)
-    save_figure(figure, path)
+    rows = [("", images[i : i + columns], labels[i : i + columns]) for i in range(0, len(images), columns)]
+    _sheet(path, rows, title, columns, 0.85 * len(rows) + 0.35, width=PAGE_INCHES)
 
 
 def reconstruction_sheet(path: Path, inputs: np.ndarray, outputs: np.ndarray, labels: list[str], title: str) -> None:
     """Draw inputs (n, C, H, W) above their reconstructions, with the classes at the top."""
-    figure = new_figure(min(PAGE_INCHES, 0.6 * len(inputs) + 0.9), 1.75)
-    grid = figure.subplots(2, len(inputs), squeeze=False)
-    for row, images, name in zip(grid, (inputs, outputs), ("input", "reconstruction"), strict=True):
-        for ax, image in zip(row, images, strict=True):
-            _show(ax, image)
-            ax.axis("off")
-        row[0].text(-0.1, 0.5, name, transform=row[0].transAxes, ha="right", va="center", rotation=90)
-    for ax, label in zip(grid[0], labels, strict=True):
-        _label(ax, label)
-    figure.suptitle(title, fontsize=8)
-    save_figure(figure, path)
+    rows = [("input", inputs, labels), ("reconstruction", outputs, [])]
+    _sheet(path, rows, title, len(inputs), 1.75, turned=90)
 
 
 def pair_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], title: str) -> None:
     """Draw rows of images (n, C, H, W) with a class above each; the keys name the rows."""
     columns = max(len(labels) for _, labels in rows.values())
-    figure = new_figure(min(PAGE_INCHES, 0.6 * columns + 0.9), 0.78 * len(rows) + 0.25)
+    _sheet(path, [(name, *row) for name, row in rows.items()], title, columns, 0.78 * len(rows) + 0.25, size=7)
+
+
+def _sheet(path: Path, rows: list[Row], title: str, columns: int, height: float, width: float = 0, size: float = 8,
+           at: float = -0.1, turned: float = 0) -> None:
+    """Draw rows; `at`, `turned`: where their names are, as a share of an image's width, and turned by what angle."""
+    figure = new_figure(width or min(PAGE_INCHES, 0.6 * columns + 0.9), height)
     grid = figure.subplots(len(rows), columns, squeeze=False)
-    for line, (name, (images, labels)) in zip(grid, rows.items(), strict=True):
-        for ax in line:
+    for line, (name, images, texts) in zip(grid, rows, strict=True):
+        for ax, image, text in zip_longest(line, images, texts):
             ax.axis("off")
-        for ax, image, label in zip(line, images, labels, strict=False):
-            _show(ax, image)
-            _label(ax, label, 7)
-        line[0].text(-0.1, 0.5, name, transform=line[0].transAxes, ha="right", va="center")
-    figure.suptitle(title, fontsize=8)
+            if image is not None:
+                _show(ax, image)
+            _label(ax, text or "", size)
+        line[0].text(at, 0.5, name, transform=line[0].transAxes, ha="right", va="center", rotation=turned)
+    figure.suptitle(title, fontsize=8, wrap=True)
     save_figure(figure, path)
 
 

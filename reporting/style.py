@@ -1,5 +1,6 @@
 """One look for all figures: readable at 8 pt in a two-column paper, in colours that colour-blind readers tell apart."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -59,21 +60,19 @@ def line_style(number: int) -> dict[str, str]:
     return {"color": COLOURS[number % len(COLOURS)], "linestyle": DASHES[number // len(COLOURS) % len(DASHES)]}
 
 
-def save(figure: Figure, path: Path) -> list[Path]:
-    """Write a figure for a paper as vector PDF and as PNG, replacing earlier ones; return the paths of both.
+def save(figure: Figure, path: Path, kinds: Sequence[str] = ("pdf", "png")) -> list[Path]:
+    """Write a figure for a paper as vector PDF and as PNG, replacing earlier ones; return the paths.
 
     path: without a suffix, or with that of either; each file is the old or the whole new one.
     """
     _make_printable(figure)
     stem = path.with_suffix("") if path.suffix in (".pdf", ".png") else path
     stem.parent.mkdir(parents=True, exist_ok=True)
-    written = []
-    for kind in ("pdf", "png"):
-        target = stem.with_name(f"{stem.name}.{kind}")
+    written = [stem.with_name(f"{stem.name}.{kind}") for kind in kinds]
+    for target, kind in zip(written, kinds, strict=True):
         # Without a date, the same figure is the same file.
         with replacing(target) as temporary:
             figure.savefig(temporary, format=kind, metadata={"CreationDate": None} if kind == "pdf" else None)
-        written.append(target)
     return written
 
 
@@ -87,6 +86,4 @@ def _make_printable(figure: Figure) -> None:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a PNG, replacing an earlier one: for sheets of images, which have nothing to gain from vectors."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+    save(figure, path, ("png",))

@@ -1,23 +1,34 @@
-"""Accuracy tables over seeds, from records."""
+"""Tables of results over seeds, from records, and how records are grouped over seeds for all tables and figures."""
 
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import Metric, metric_of
+from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
 
 Records = list[dict[str, Any]]
-
-CLASSIFIERS = {"knn": "kNN", "knn_cosine": "kNN (cosine)", "forest": "random forest", "svm": "linear SVM",
-               "logistic": "logistic regression", "network": "network"}
-
+# Seed -> factor -> record.
+Seeds = dict[int, dict[str, dict[str, Any]]]
 
 WEIGHTS = {"last": "last epoch", "best": "oracle"}
+
+
+class Key(NamedTuple):
+    """What the records of a group share. factor: empty where factors are pooled; epoch: of a curve, else 0."""
+
+    dataset: str
+    factor: str
+    split: str
+    metric: str
+    classifier: str
+    checkpoint: str
+    experiment: str
+    epoch: int
 
 
 class Cell(NamedTuple):
@@ -30,10 +41,7 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """Accuracies in percent over the seeds of one experiment on one dataset with one classifier; see `Cell`.
-
-    samples: test images.
-    """
+    """A metric in its unit over the seeds of one experiment on one dataset; see `Cell`. samples: test images."""
 
     experiment: str
     dataset: str
@@ -45,54 +53,63 @@ class Row(NamedTuple):
     best: float
     seeds: int
     samples: int
+    metric: str
 
 
-def summarise(records: Records, pool: bool = False) -> list[Row]:
-    """Group accuracy records of last and best checkpoints into rows, sorted; see `group` for `pool`."""
-    return [_row(key, seeds, pool) for key, seeds in in_order(group(records, pool))]
+def group(records: Iterable[dict[str, Any]], pool: bool = False) -> dict[Key, Seeds]:
+    """Group records over seeds, sorted: accuracy before other metrics, last weights before best ones, by epoch.
 
-
-Key = tuple[str, str, str, str, str, str]
-
-
-def group(records: Records, pool: bool = False, metric: str = "accuracy",
-          checkpoints: tuple[str, ...] = ("last", "best")) -> dict[Key, dict[int, Records]]:
-    """Sort records into (experiment, dataset, factor, split, classifier, checkpoint) -> seed -> records.
-
-    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set, and the factor is
-    empty.
+    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set. Raises UserError
+    where a seed has several values for the same cell, which would count it twice, or seeds have not the same factors.
     """
-    groups: dict[Key, dict[int, Records]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[Key, Seeds] = defaultdict(lambda: defaultdict(dict))
+    repeated: dict[str, None] = {}
     for row in records:
-        if row["metric"] == metric and row["checkpoint"] in checkpoints:
-            factor = "" if pool else row["factor"]
-            key = (row["experiment"], row["dataset"], factor, row["split"], row["classifier"], row["checkpoint"])
-            groups[key][row["seed"]].append(row)
-    return groups
+        epoch = row["epoch"] or 0 if row["checkpoint"] == "epoch" else 0
+        key = Key(*(row[name] for name in Key._fields[:-1]), epoch)
+        other = groups[key._replace(factor="") if pool else key][row["seed"]].setdefault(row["factor"], row)
+        if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
+            when = f"epoch {epoch}" if epoch else key.checkpoint
+            repeated[f"{key.experiment}, seed {row['seed']}, {title_of(*key[:3])}, {subject(row)}, {when}"] = None
+    if repeated:
+        raise UserError(f"several runs hold different values for the same cell: {next(iter(repeated))}"
+                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
+    for key, seeds in groups.items():
+        first = next(iter(seeds.values()))
+        for seed, found in seeds.items():
+            if found.keys() != first.keys():
+                raise UserError(f"{key.experiment}: seed {seed} was evaluated on other factors of {key.dataset} "
+                                f"({'; '.join(found)}) than the first seed ({'; '.join(first)}), so they cannot be "
+                                "pooled")
+    return dict(sorted(groups.items(), key=lambda each: (
+        *each[0][:3], each[0].metric != "accuracy", *each[0][3:5], each[0].checkpoint != "last", *each[0][6:])))
 
 
-def seed_values(key: Key, seeds: dict[int, Records]) -> tuple[dict[int, float], dict[str, int]]:
-    """Return the value of each seed, and factor -> samples behind it.
+def of_weights(records: Iterable[dict[str, Any]], wanted: Callable[[str], bool] = is_judged) -> Records:
+    """Return the records of last and best weights in those metrics whose names are wanted."""
+    return [row for row in records if row["checkpoint"] in WEIGHTS and wanted(row["metric"])]
 
-    Over several factors: the mean over all their samples, so accuracies are the right ones of all factors over their
-    samples. Raises UserError where seeds do not have the same factors.
+
+def title_of(dataset: str, factor: str, split: str, factors: int = 1) -> str:
+    """Return what tables and figures call a test set, pooled over several factors or not."""
+    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
+
+
+def title(key: Key, seeds: Seeds) -> str:
+    return title_of(*key[:3], len(next(iter(seeds.values()))))
+
+
+def seed_values(seeds: Seeds) -> dict[int, float]:
+    """Return the value of each seed; over several factors the mean over all their samples.
+
+    So accuracies are the right ones of all factors over their samples.
     """
-    by_factor = {seed: {row["factor"]: row for row in rows} for seed, rows in seeds.items()}
-    first = check_factors(key, by_factor)
-    sizes = {factor: row["n"] for factor, row in first.items()}
-    values = {seed: sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
-              for seed, rows in by_factor.items()}
-    return values, sizes
-
-
-def check_factors(key: Key, seeds: dict[int, dict[str, Any]]) -> dict[str, Any]:
-    """Return what the first seed has, by factor; UserError where other seeds do not have the same factors."""
-    first = next(iter(seeds.values()))
-    for seed, found in seeds.items():
-        if found.keys() != first.keys():
-            raise UserError(f"{key[0]}: seed {seed} was evaluated on other factors of {key[1]} ({'; '.join(found)}) "
-                            f"than the first seed ({'; '.join(first)}), so they cannot be pooled")
-    return first
+    found = {}
+    for seed, rows in seeds.items():
+        first, *others = rows.values()
+        total = sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
+        found[seed] = total if others else first["value"]
+    return found
 
 
 def cell(values: Iterable[float], metric: Metric) -> Cell:
@@ -103,47 +120,15 @@ def cell(values: Iterable[float], metric: Metric) -> Cell:
     return Cell(float(np.mean(shown)), std, float(best), len(shown))
 
 
-def selections(rows: Iterable[dict[str, Any]]) -> str:
-    return "; ".join(dict.fromkeys(row["selection"] for row in rows))
-
-
-def title_of(key: Key, factors: int = 1) -> str:
-    """Return what tables and figures call the test set of a group, pooled over several factors or not."""
-    _, dataset, factor, split, _, _ = key
-    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
-
-
-def duplicates(records: Records) -> list[str]:
-    """Describe cells in which one seed of an experiment has several values, which no table should average away."""
-    return [f"{key[0]}, seed {seed}, {title_of(key)}, {key[4]}, {key[5]}"
-            for key, seeds in group(records).items() for seed, rows in seeds.items()
-            if len({(row["epoch"], row["value"]) for row in rows}) > 1]
-
-
-def check_unique(records: Records) -> None:
-    """Raise UserError where a seed has several values for the same cell: a table would count one seed twice."""
-    repeated = duplicates(records)
-    if repeated:
-        raise UserError(f"several runs hold different values for the same cell: {repeated[0]}"
-                        f"{f' and {len(repeated) - 1} more' if len(repeated) > 1 else ''}; name the runs to use")
-
-
-def in_order(groups: dict[Key, Any]) -> list[tuple[Key, Any]]:
-    """Sort by dataset, factor, split, classifier, last weights before best ones, and experiment."""
-    return sorted(groups.items(), key=lambda each: (*each[0][1:5], each[0][5] != "last", each[0][0]))
-
-
-def _row(key: Key, seeds: dict[int, Records], pool: bool) -> Row:
-    found, sizes = seed_values(key, seeds)
-    chosen = selections(row for rows in seeds.values() for row in rows)
-    return Row(key[0], title_of(key, len(sizes) if pool else 1), key[4], key[5], chosen,
-               *cell(found.values(), metric_of("accuracy")), sum(sizes.values()))
-
-
-HEADER = ("dataset", "classifier", "experiment", "last epoch: mean ± std", "max", "oracle: mean ± std", "max", "seeds",
-          "test images")
-FOOTNOTE = ("Accuracy in %. ± is the sample standard deviation over seeds (n - 1). Last epoch: weights after the last "
-            "epoch. Oracle: weights of the epoch with the best test accuracy, chosen on the test data itself")
+def summarise(records: Records, pool: bool = False, wanted: Callable[[str], bool] = is_judged) -> list[Row]:
+    """Return a row per group of last or best weights, of the metrics whose names are wanted; see `group`."""
+    rows = []
+    for key, seeds in group(of_weights(records, wanted), pool).items():
+        chosen = "; ".join(dict.fromkeys(row["selection"] for each in seeds.values() for row in each.values()))
+        rows.append(Row(key.experiment, title(key, seeds), key.classifier, key.checkpoint, chosen,
+                        *cell(seed_values(seeds).values(), metric_of(key.metric)),
+                        sum(row["n"] for row in next(iter(seeds.values())).values()), key.metric))
+    return rows
 
 
 def beside(rows: Iterable[Any], names: Collection[str], across: str) -> dict[tuple[Any, ...], dict[str, Any]]:
@@ -158,24 +143,46 @@ def slashed(values: Iterable[int]) -> str:
     return "/".join(map(str, sorted(set(values))))
 
 
-def grid(rows: list[Row]) -> list[tuple[str, ...]]:
-    """Arrange rows as text cells under HEADER: last epoch and oracle side by side, `-` where there is none."""
-    text = metric_of("accuracy").text
-    return [(*key, *(part for name in WEIGHTS for part in
-                     ((text(*found[name][5:7]), text(found[name].best)) if name in found else "--")),
-             slashed(row.seeds for row in found.values()), str(next(iter(found.values())).samples))
-            for key, found in beside(rows, ("dataset", "classifier", "experiment"), "checkpoint").items()]
-
-
 def oracles(rows: Iterable[Any]) -> str:
-    """Say what the best weights among rows were chosen by; an empty text where there are none."""
-    chosen = {part for row in rows if row.checkpoint == "best" for part in row.selection.split("; ")}
-    return "; ".join(sorted(part.removeprefix("oracle: ") for part in chosen))
+    """Say in brackets what the best weights among rows were chosen by; an empty text where there are none."""
+    chosen = {part.removeprefix("oracle: ") for row in rows if row.checkpoint == "best"
+              for part in row.selection.split("; ")}
+    return f" ({'; '.join(sorted(chosen))})" if chosen else ""
+
+
+def units(names: Iterable[str]) -> str:
+    """Say in which units metrics are: `accuracy in %, FID`."""
+    shown = [METRICS.get(name) or metric_of(name.partition("/")[0]) for name in names]
+    return ", ".join(dict.fromkeys(f"{metric.title} in {metric.unit}" if metric.unit else metric.title
+                                   for metric in shown))
+
+
+def header(rows: list[Row]) -> tuple[str, ...]:
+    best = "/".join(dict.fromkeys(metric_of(row.metric).best for row in rows)) or "max"
+    return ("dataset", "classifier" if any(row.classifier for row in rows) else "metric", "experiment",
+            *(part for name in WEIGHTS.values() for part in (f"{name}: mean ± std", best)), "seeds", "test images")
+
+
+def grid(rows: list[Row]) -> list[tuple[str, ...]]:
+    """Arrange rows as text cells: last epoch and oracle side by side, `-` where there is none."""
+    lines = []
+    for (data, metric, classifier, name), found in beside(
+            rows, ("dataset", "metric", "classifier", "experiment"), "checkpoint").items():
+        text = metric_of(metric).text
+        cells = [part for weights in WEIGHTS for part in (
+            (text(*found[weights][5:7]), text(found[weights].best)) if weights in found else "--")]
+        lines.append((data, subject({"metric": metric, "classifier": classifier}), name, *cells,
+                      slashed(row.seeds for row in found.values()), str(next(iter(found.values())).samples)))
+    return lines
 
 
 def footnote(rows: list[Row]) -> str:
     """Explain the columns, with the data that the oracle looked at."""
-    return f"{FOOTNOTE} ({chosen})." if (chosen := oracles(rows)) else f"{FOOTNOTE}."
+    names = dict.fromkeys(row.metric for row in rows)
+    shown = units(names)
+    return (f"{shown[:1].upper()}{shown[1:]}. ± is the sample standard deviation over seeds (n - 1). Last epoch: "
+            "weights after the last epoch. Oracle: weights of the epoch with the best test "
+            f"{'accuracy' if set(names) <= {'accuracy'} else 'value'}, chosen on the test data itself{oracles(rows)}.")
 
 
 def render(rows: list[Row], style: str) -> str:
@@ -185,4 +192,4 @@ def render(rows: list[Row], style: str) -> str:
     """
     if style == "csv":
         return FORMATS[style](Row._fields, rows)
-    return FORMATS[style](HEADER, grid(rows), 3, footnote(rows))
+    return FORMATS[style](header(rows), grid(rows), 3, footnote(rows))

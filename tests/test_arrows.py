@@ -45,7 +45,8 @@ SYSTEMS = {"autoencoder", "classifier", "segmentation"}
 # Which rooms, beside itself and the modules at the root, a room may import; None: nothing of the root but what any may.
 MAY_IMPORT = {"experiment": None, "readers": None, "reporting": None, "standin": {"readers"},
               "paper": {"experiment", "reporting"}, "frozen": {"experiment", "readers"},
-              "training": {"experiment"}, "evaluation": {"experiment", "frozen", "readers", "reporting", "training"}}
+              "training": {"experiment", "reporting"},
+              "evaluation": {"experiment", "frozen", "readers", "reporting", "training"}}
 MAY_IMPORT |= {system: ROOMS - SYSTEMS - {"paper", "standin"} for system in SYSTEMS}
 
 
@@ -74,9 +75,10 @@ def test_tables_readers_and_configs_come_without_torch(module):
 
 def test_training_knows_no_system_and_of_models_only_how_to_tell_that_frozen_weights_stay():
     for path in files("training"):
-        assert roots(path) <= {"experiment", "training", "utils", "pretrained_model", *COMMON}, path
+        assert roots(path) <= {"experiment", "reporting", "training", "utils", "pretrained_model", *COMMON}, path
         assert {name for name in imports(path) if name.startswith("pretrained_model")} <= {
             "pretrained_model", "pretrained_model.frozen_fingerprint"}, path
+        assert {name.split(".")[1] for name in imports(path) if name.startswith("reporting.")} <= {"metrics"}, path
 
 
 def test_the_loop_knows_no_model_and_no_dataset():

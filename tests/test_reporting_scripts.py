@@ -6,6 +6,7 @@ import statistics
 
 import numpy as np
 import pytest
+from small_records import row
 
 from experiment import predictions, records
 
@@ -25,26 +26,17 @@ make_instance_impossible = true
 """
 
 
-def row(experiment, seed, **changes):
-    return {
-        "experiment": experiment, "seed": seed, "dataset": "digit_photos", "factor": "", "split": "all",
-        "classifier": "knn", "checkpoint": "last", "epoch": 20, "metric": "accuracy", "selection": "last epoch",
-        "value": 0.5, "n": 593,
-    } | changes  # fmt: skip
-
-
 @pytest.fixture
 def write(tmp_path):
     """Write a run folder with records; returns its experiment's folder."""
 
-    def write(experiment, seed, rows, name="mnist", type="extractor", more="", done=True):
+    def write(experiment, seed, rows, name="mnist", type="extractor", more=""):
         run = tmp_path / experiment / f"{seed}-run"
         run.mkdir(parents=True)
         (run / "environment.json").write_text(f'{{"experiment": "{experiment}"}}')
         (run / "cfg.toml").write_text(CONFIG.format(name=name, type=type, seed=seed, more=more))
-        if done:
-            (run / "done").touch()
-        records.append(run, [row(experiment, seed, **changes) for changes in rows])
+        own = {"experiment": experiment, "seed": seed, "dataset": "digit_photos", "factor": ""}
+        records.append(run, [row(**own | changes) for changes in rows])
         return run.parent
 
     return write
@@ -54,7 +46,7 @@ def test_the_papers_table_places_runs_by_their_config(script, write):
     values = [0.61, 0.66, 0.64]
     for seed, value in enumerate(values):
         folder = write("mine", seed, [{"value": 0.1}, {"value": value}])
-    write("mine", 9, [{"checkpoint": "epoch", "epoch": 1}], done=False)
+    write("mine", 9, [{"checkpoint": "epoch", "epoch": 1}])
     small = write("small", 1, [{"value": 0.3}], type="conv", more="limit = 100")
     code, out, err = script("calculate_mean_and_var_accuracy.py", folder, small, "--table", "s7", "--format", "csv")
     assert code == 0, err
@@ -83,24 +75,35 @@ def test_all_tables_are_those_that_runs_belong_to(script, write, tmp_path, style
     assert "elsewhere" not in text
 
 
-def test_runs_of_no_table_are_one_line(script, write):
-    folder = write("elsewhere", 1, [{}], name="glyphs")
-    code, _, err = script("calculate_mean_and_var_accuracy.py", folder, "--table", "s6")
-    assert (code, len(err.strip().splitlines())) == (2, 1)
-    assert "no run belongs to s6" in err
-
-
-def test_the_comparison_names_unknown_experiments(script, write):
+def test_two_experiments_are_compared(script, write):
     for name, shift in (("first", 0.1), ("second", 0.0)):
         for seed, value in enumerate((0.5, 0.52, 0.47, 0.55)):
             folder = write(name, seed, [{"value": value + shift * (1 + 0.1 * seed)}])
     code, out, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--compare", "first", "second")
     assert code == 0, err
     assert "first 11.5 points above second" in out
-    code, _, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--compare", "first", "secnd")
-    assert (code, "did you mean 'second'" in err) == (2, True)
-    code, _, err = script("calculate_mean_and_var_accuracy.py", folder.parent, "--table", "s7", "--pool")
-    assert (code, "--pool" in err) == (2, True)
+
+
+def test_all_metrics_that_are_recorded_are_tabulated_or_those_asked_for(script, write):
+    folder = write("mine", 1, [{"metric": name, "classifier": "", "value": 0.4} for name in (
+        "miou", "overall_accuracy", "iou/road", "fid", "gap/knn_overlap")])
+    code, out, err = script("calculate_mean_and_var_accuracy.py", folder, "--format", "csv")
+    assert code == 0, err
+    assert {line["metric"]: line["mean"] for line in csv.DictReader(io.StringIO(out))} == {
+        "fid": "0.4", "iou/road": "40.0", "miou": "40.0", "overall_accuracy": "40.0"}
+    code, out, _ = script("calculate_mean_and_var_accuracy.py", folder, "--metric", "gap/knn_overlap", "--format",
+                          "csv")
+    assert [line["metric"] for line in csv.DictReader(io.StringIO(out))] == ["gap/knn_overlap"]
+
+
+@pytest.mark.parametrize(("options", "said"), [
+    (["--compare", "mine", "mime"], "did you mean 'mine'"), (["--metric", "acuracy"], "did you mean 'accuracy'"),
+    (["--table", "s7", "--pool"], "--pool: the paper's tables"), (["--table", "s6"], "no run belongs to s6"),
+    (["--table", "s7", "--metric", "accuracy"], "--metric: the paper's tables")])
+def test_what_cannot_be_tabulated_is_one_line(script, write, options, said):
+    code, out, err = script("calculate_mean_and_var_accuracy.py", write("mine", 1, [{}]), *options)
+    assert (code, out, len(err.strip().splitlines())) == (2, "", 1)
+    assert said in err
 
 
 def test_curves_are_drawn_into_the_folder(script, write, tmp_path):
@@ -113,7 +116,8 @@ def test_curves_are_drawn_into_the_folder(script, write, tmp_path):
     assert [line.rsplit("/")[-1] for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
     assert len(list((tmp_path / "figures").iterdir())) == 2
     code, _, err = script("plot_accuracy_over_time.py", folder, "--metric", "loss", "--out", tmp_path / "none")
-    assert (code, "no loss per epoch recorded" in err, (tmp_path / "none").exists()) == (2, True, False)
+    assert (code, (tmp_path / "none").exists()) == (2, False)
+    assert "no loss per epoch recorded; found: accuracy" in err
 
 
 def test_more_experiments_than_lines_that_differ_are_said(script, write, tmp_path):

@@ -315,13 +315,13 @@ def test_runs_that_differ_from_the_first_in_the_same_keys_are_one_warning(make, 
     for folder, line in zip(folders[1:4], ("epochs = 3", "epochs = 5", "batch_size = 7"), strict=True):
         text = (folder / "cfg.toml").read_text()
         (folder / "cfg.toml").write_text(re.sub(rf"(?m)^{line.split()[0]} = .*$", line, text))
-    warn_of_mixture(folders)
+    warn_of_mixture([open_run(folder) for folder in folders])
     a, b, _, d, _ = folders
     assert capsys.readouterr().err.splitlines() == [
         f"warning: runs of letters differ in training.epochs ({a}, {b} and 1 more)",
         f"warning: runs of letters differ in training.batch_size ({a}, {d})",
     ]
-    warn_of_mixture(folders, ("training.epochs", "training.batch_size"))
+    warn_of_mixture([open_run(folder) for folder in folders], ("training.epochs", "training.batch_size"))
     assert capsys.readouterr().err == ""
 
 

@@ -104,7 +104,7 @@ def test_the_same_twice_counts_once_and_two_that_differ_are_refused():
     run = kept()
     assert collect([run, run])[0].counts.shape[0] == 1
     other = replace(run, predicted=run.true)
-    with pytest.raises(UserError, match="different predictions for the same cell: e_tae, seed 1, sviro x5, knn"):
+    with pytest.raises(UserError, match=r"same cell: e_tae, seed 1, sviro \(x5\), all, knn, last"):
         collect([run, other])
 
 

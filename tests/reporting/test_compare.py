@@ -6,6 +6,7 @@ import statistics
 import numpy as np
 import pytest
 from scipy import special
+from small_records import row
 
 from errors import UserError
 from reporting.compare import comparisons, in_words, paired, render
@@ -16,11 +17,8 @@ B = [69.8, 68.1, 72.0, 70.9, 70.2, 68.8, 70.6, 70.1, 69.7, 71.4]
 
 
 def record(experiment, seed, value, **changes):
-    return {
-        "experiment": experiment, "seed": seed, "dataset": "digit_photos", "factor": "", "split": "all",
-        "classifier": "knn", "checkpoint": "last", "epoch": 20, "metric": "accuracy", "selection": "last epoch",
-        "value": value, "n": 593,
-    } | changes  # fmt: skip
+    return row(**{"experiment": experiment, "seed": seed, "value": value, "dataset": "digit_photos", "factor": "",
+                  **changes})
 
 
 def records(a, b, **changes):
@@ -55,18 +53,14 @@ def test_wilcoxons_p_equals_a_count_over_all_signs():
     assert paired(a, b).p_wilcoxon == pytest.approx(extreme.mean())
 
 
-def test_two_seeds_are_too_few_and_said_to_be():
+def test_few_seeds_have_fewer_tests_and_two_are_said_to_be_too_few():
     found = paired(A[:2], B[:2])
     assert (found.seeds, found.difference) == (2, pytest.approx(1.1))
     assert math.isnan(found.p_t)
     assert in_words(found, "a", "b") == "too few common seeds: 2, at least 3 needed"
     assert in_words(paired([], []), "a", "b").startswith("too few common seeds: 0")
-
-
-def test_few_seeds_have_a_t_test_and_no_wilcoxon():
-    found = paired(A[:5], B[:5])
-    assert 0 < found.p_t < 1
-    assert math.isnan(found.p_wilcoxon)
+    assert 0 < paired(A[:5], B[:5]).p_t < 1
+    assert math.isnan(paired(A[:5], B[:5]).p_wilcoxon)
     assert math.isfinite(paired(A[:6], B[:6]).p_wilcoxon)
 
 
@@ -84,16 +78,19 @@ def test_words_name_the_higher_one_the_points_and_the_size():
     assert in_words(paired([70, 72, 69], [69, 74, 68]), "a", "b").startswith("not told apart")
 
 
-def test_only_seeds_that_both_have_are_compared():
-    rows = [*records(A, B[:4]), record("b", 99, 0.1)]
-    [(title, classifier, checkpoint, found)] = comparisons(rows, "a", "b", pool=False)
-    assert (title, classifier, checkpoint, found.seeds) == ("digit_photos, all", "knn", "last", 4)
+def test_only_seeds_that_have_a_number_in_both_are_compared():
+    rows = [*records([*A[:4], math.nan], B[:5]), record("b", 99, 0.1)]
+    [(*what, found)] = comparisons(rows, "a", "b")
+    assert (*what, found.seeds) == ("digit_photos, all", "knn", "last", "accuracy", 4)
     assert found.difference == pytest.approx(np.mean(np.subtract(A[:4], B[:4])))
 
 
-def test_seeds_without_a_number_are_left_out():
-    rows = records([*A[:4], math.nan], B[:5])
-    assert comparisons(rows, "a", "b", pool=False)[0][3].seeds == 4
+def test_other_metrics_are_compared_in_their_own_units():
+    rows = [*records(A, B, metric="fid", classifier=""), *records(A, B)]
+    text = render(rows, "a", "b", False, "markdown")
+    assert text.index("| knn |") < text.index("| FID |")
+    assert "| last epoch | a 0.0 above b, p" in text
+    assert "accuracy in %, FID, means over the seeds that both have" in text
 
 
 def test_pooling_compares_all_factors_at_once():
@@ -102,14 +99,14 @@ def test_pooling_compares_all_factors_at_once():
     [(title, *_, found)] = comparisons(rows, "a", "b", pool=True)
     assert "pooled" in title
     assert found.difference == pytest.approx(100 * np.mean([0.1, 0.2, 0.3]) * 30 / 40)
-    assert len(comparisons(rows, "a", "b", pool=False)) == 2
+    assert len(comparisons(rows, "a", "b")) == 2
 
 
 def test_a_network_is_compared_with_each_classifier_in_a_latent_space():
-    rows = [row for row in records(A, B) if row["experiment"] == "a"]
-    rows += [{**row, "classifier": "svm", "value": row["value"] / 2} for row in rows]
+    rows = [each for each in records(A, B) if each["experiment"] == "a"]
+    rows += [{**each, "classifier": "svm", "value": each["value"] / 2} for each in rows]
     rows += [record("b", seed, value / 100, classifier="network") for seed, value in enumerate(B)]
-    found = {classifier: each for _, classifier, _, each in comparisons(rows, "a", "b", pool=False)}
+    found = {classifier: each for _, classifier, *_, each in comparisons(rows, "a", "b")}
     assert set(found) == {"knn / network", "svm / network"}
     assert found["knn / network"].p_t == pytest.approx(paired(A, B).p_t)
     assert found["svm / network"].difference == pytest.approx(np.mean(A) / 2 - np.mean(B))
@@ -120,7 +117,7 @@ def test_a_network_is_compared_with_each_classifier_in_a_latent_space():
 def test_nothing_in_common_is_said(other):
     rows = [record("a", 1, 0.5), record("b", 1, 0.5, **other)]
     with pytest.raises(UserError, match="a and b have no test set, classifier and weights in common"):
-        comparisons(rows, "a", "b", pool=False)
+        comparisons(rows, "a", "b")
 
 
 @pytest.mark.parametrize("style", FORMATS)

@@ -3,6 +3,7 @@ import statistics
 
 import numpy as np
 import pytest
+from small_records import row
 
 from errors import UserError
 from reporting import curves as module
@@ -11,23 +12,14 @@ from reporting.style import save
 
 
 def record(seed, epoch, value, **changes):
-    return {
-        "experiment": "e_ae", "seed": seed, "dataset": "sviro", "factor": "x5", "split": "all", "classifier": "knn",
-        "checkpoint": "epoch", "epoch": epoch, "metric": "accuracy", "selection": "every epoch", "value": value,
-        "n": 50,
-    } | changes  # fmt: skip
+    return row(**{"experiment": "e_ae", "seed": seed, "checkpoint": "epoch", "epoch": epoch, "value": value, **changes})
 
 
 @pytest.fixture
 def drawn(monkeypatch, tmp_path):
     """Draw curves; returns the figure."""
     figures = []
-
-    def keep(figure, path):
-        figures.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(module, "save", keep)
+    monkeypatch.setattr(module, "save", lambda figure, path: figures.append(figure) or save(figure, path))
 
     def draw(panels, metric):
         paths = draw_curves(tmp_path / "new" / metric, panels, metric)
@@ -73,6 +65,14 @@ def test_losses_have_a_panel_each_in_their_own_units_and_the_total_goes_first():
     assert panels["total", "mnist, all"][0].mean.tolist() == [703, 703]
 
 
+def test_other_metrics_have_panels_by_what_follows_the_slash_and_a_scale_of_their_own(drawn):
+    rows = [record(1, epoch, 0.1, metric=name, classifier="") for name in ("iou/road", "iou/sky", "miou") for epoch in
+            (1, 2)]
+    assert [what for what, _ in curves(rows, "iou")] == ["road", "sky"]
+    assert [what for what, _ in curves(rows, "miou")] == ["mIoU"]
+    assert drawn(curves(rows, "iou"), "iou").axes[0].get_ylabel() == "IoU (%)"
+
+
 def test_pooled_factors_are_one_panel_weighted_by_their_images():
     rows = [record(1, 5, 0.2, factor="x5", n=30), record(1, 5, 0.6, factor="i3", n=10)]
     [(panel, [curve])] = curves(rows, "accuracy", pool=True).items()
@@ -83,7 +83,7 @@ def test_pooled_factors_are_one_panel_weighted_by_their_images():
 
 def test_two_runs_of_a_seed_that_differ_are_refused():
     assert len(curves([record(1, 5, 0.2), record(1, 5, 0.2)], "accuracy")) == 1
-    with pytest.raises(UserError, match="e_ae, seed 1, epoch 5; name the runs to use"):
+    with pytest.raises(UserError, match=r"e_ae, seed 1, sviro \(x5\), all, knn, epoch 5; name the runs to use"):
         curves([record(1, 5, 0.2), record(1, 5, 0.3)], "accuracy")
 
 

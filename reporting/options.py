@@ -1,0 +1,18 @@
+"""What scripts that make tables and figures of runs share on their command line."""
+
+import argparse
+
+from reporting.formats import FORMATS
+
+
+def create_parser(description: str, pool: bool = False, table: str = "") -> argparse.ArgumentParser:
+    """Return a parser that takes runs; `pool`: and --pool; `table`: and --format, with this option for a file."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    if pool:
+        parser.add_argument("--pool", action="store_true",
+                            help="take the factors of a dataset (cars left out in turn) as one test set")
+    if table:
+        parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
+        parser.add_argument(table, metavar="FILE", help="write the table to a file")
+    return parser
