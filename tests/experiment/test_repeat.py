@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from errors import UserError
 from experiment.config import load_config
 from experiment.repeat import visible_gpus
 from experiment.run import open_run
-from experiment.systems import BY_TYPE
 
 PROJECT = Path(__file__).parents[2]
 
@@ -166,10 +164,3 @@ def test_gpus_are_named_as_the_user_has_named_them(monkeypatch, given, count, na
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert visible_gpus() == names
-
-
-def test_every_type_of_model_has_its_scripts():
-    for kind, system in BY_TYPE.items():
-        assert kind in get_args(system.config.model_fields["model"].annotation.model_fields["type"].annotation)
-        assert (PROJECT / system.train).is_file()
-        assert (PROJECT / system.evaluate).is_file()
