@@ -360,7 +360,8 @@ def test_a_dumped_config_spells_out_every_default(tmp_path):
     (["training.seed=13", "model.knn=9", "evaluation.datasets=[{name='sviro'}]"], (),
      ["evaluation.datasets", "model.knn", "training.seed"]),
     (["training.seed=13", "model.knn=9"], ("training.seed",), ["model.knn"]),
-    (["training.seed=13", "model.knn=9", "evaluation.datasets=[{name='sviro'}]"], ("training", "evaluation"), ["model.knn"]),
+    (["training.seed=13", "evaluation.datasets=[{name='sviro'}]", "model.knn=9"], ("training", "evaluation"),
+     ["model.knn"]),
     (["training.gpu=1", "training.seed=2"], ("training.se", "train"), ["training.gpu", "training.seed"])])
 def test_differences_are_the_dotted_keys_that_differ_less_those_below_ignored_ones(tmp_path, changes, ignored, found):
     first, second = load(tmp_path), load(tmp_path, MINIMAL, *changes)
