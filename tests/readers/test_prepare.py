@@ -186,7 +186,8 @@ def mixed(listing):
     return listing
 
 
-@pytest.mark.parametrize(("change", "told"), [(empty, "no images"), (dropped, "2 left out: too dark"), (mixed, "seats")])
+@pytest.mark.parametrize(("change", "told"), [(empty, "no images"), (dropped, "2 left out: too dark"),
+                                              (mixed, "seats")])
 def test_what_cannot_be_a_dataset_is_refused_before_anything_is_written(source, tmp_path, change, told):
     class Changed(Folder):
         def listing(self):
