@@ -1,4 +1,4 @@
-"""Many seeds of one or several experiments: in parallel processes, each with a GPU of its own, or by SLURM."""
+"""Many seeds of one or several experiments: in parallel processes, each with GPUs of its own, or by SLURM."""
 
 import argparse
 import os
@@ -50,6 +50,10 @@ class Task:
         return f"{self.experiment.name} seed {self.seed}"
 
     @property
+    def devices(self) -> int:
+        return self.experiment.config.training.devices
+
+    @property
     def output(self) -> Path:
         return self.experiment.logs / f"seed-{self.seed}.log"
 
@@ -96,6 +100,7 @@ def repeat_command(description: str, system: System | None = None) -> None:
     options = slurm.parse_options(arguments.slurm) if arguments.launcher == "slurm" else []
     experiments = _experiments(arguments, system)
     tasks = _unfinished(experiments, seeds, told=True)
+    slots = _slots(arguments.jobs, tasks) if arguments.launcher == "local" else []
     for experiment in experiments:
         try:
             experiment.logs.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ def repeat_command(description: str, system: System | None = None) -> None:
             return
         failed = _unfinished(experiments, seeds)
     else:
-        failed = _run(tasks, _slots(arguments.jobs, tasks))
+        failed = _run(tasks, slots)
     if failed:
         places = dict.fromkeys(str(task.experiment.logs) for task in failed)
         raise UserError(f"{len(failed)} of {len(experiments) * len(seeds)} runs failed: "
@@ -122,7 +127,8 @@ def _parse(description: str) -> argparse.Namespace:
     parser.add_argument("configs", nargs="+", metavar="CONFIG", help="TOML file of an experiment")
     parser.add_argument("--seeds", default="1-10", help="seeds such as 1-10 or 1,3,7-9 (default: 1-10)")
     parser.add_argument("--jobs", type=int, help="runs trained at the same time; GPUs are shared where there are fewer "
-                        "(default: one per GPU, 1 without; with SLURM: as many as it starts)")
+                        "(default: as many as have training.devices GPUs each, 1 without; with SLURM: as many as it "
+                        "starts)")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
                         help="override config keys for all runs")
     parser.add_argument("--name", help="name of the experiment; default: the config file's name")
@@ -206,35 +212,40 @@ def visible_gpus() -> list[str]:
     return [str(index) for index in range(count)] if names is None else names[:count]
 
 
-def _slots(jobs: int | None, tasks: list[Task]) -> list[str | None]:
-    """Return the GPU of each process that runs at a time, in turn where there are more processes than GPUs.
+def _slots(jobs: int | None, tasks: list[Task]) -> list[list[str]]:
+    """Return the GPUs of each run that trains at a time, in turn where there are more runs than groups of GPUs.
 
-    None: the environment as it is, where there is no GPU or no second run to share them with.
+    A group has as many as the largest `training.devices` asks for; UserError where there are fewer. Nothing in place of
+    a group stands for the environment as it is, where there is no GPU or no second run to share them with.
     """
-    shared = len(tasks) > 1 and any(task.experiment.config.training.device != "cpu" for task in tasks)
-    gpus = visible_gpus() if shared else []
-    return [gpus[index % len(gpus)] if gpus else None for index in range(jobs or len(gpus) or 1)]
+    shared = [task.devices for task in tasks if task.experiment.config.training.device != "cpu" and len(tasks) > 1]
+    gpus, size = visible_gpus() if shared else [], max(shared, default=1)
+    if 0 < len(gpus) < size:
+        raise UserError(f"training.devices: found {size}, but only {len(gpus)} GPU(s) for each run to have as many")
+    groups = [gpus[start : start + size] for start in range(0, len(gpus) - size + 1, size)] or [[]]
+    return [groups[index % len(groups)] for index in range(jobs or len(groups))]
 
 
-def _run(tasks: list[Task], slots: list[str | None]) -> list[Task]:
-    """Train, one process per slot at a time, and return what failed."""
+def _run(tasks: list[Task], slots: list[list[str]]) -> list[Task]:
+    """Train, one run per slot at a time, and return what failed."""
     waiting, free, failed = list(tasks), list(slots), []
-    running: list[tuple[Task, str | None, subprocess.Popen[bytes]]] = []
+    running: list[tuple[Task, list[str], subprocess.Popen[bytes]]] = []
     environment = dict(os.environ)
     if len(slots) > 1:
         # Each process would otherwise use all cores, and they would slow each other down.
-        threads = str(max(1, (os.cpu_count() or 1) // len(slots)))
+        processes = len(slots) * max((task.devices for task in tasks), default=1)
+        threads = str(max(1, (os.cpu_count() or 1) // processes))
         environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     try:
         while waiting or running:
             while waiting and free:
-                task, gpu = waiting.pop(0), free.pop(0)
-                running.append((task, gpu, _start(task, gpu, environment)))
+                task, gpus = waiting.pop(0), free.pop(0)
+                running.append((task, gpus, _start(task, gpus[:task.devices], environment)))
             time.sleep(0.2)
             for child in [child for child in running if child[2].poll() is not None]:
                 running.remove(child)
-                task, gpu, process = child
-                free.append(gpu)
+                task, gpus, process = child
+                free.append(gpus)
                 if not _succeeded(task, process.returncode):
                     failed.append(task)
     finally:
@@ -243,12 +254,12 @@ def _run(tasks: list[Task], slots: list[str | None]) -> list[Task]:
     return sorted(failed, key=tasks.index)
 
 
-def _start(task: Task, gpu: str | None, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    where = "" if gpu is None else f" on GPU {gpu}"
+def _start(task: Task, gpus: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    given, where = ",".join(gpus), f" on GPU {', '.join(gpus)}" if gpus else ""
     print(f"{task}: {'resumed' if task.run else 'started'}{where}, output in {task.output}", flush=True)
     with task.output.open("ab") as file:
         return subprocess.Popen(task.command(), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                env=environment if gpu is None else environment | {"CUDA_VISIBLE_DEVICES": gpu})
+                                env=environment | ({"CUDA_VISIBLE_DEVICES": given} if gpus else {}))
 
 
 def _succeeded(task: Task, code: int) -> bool:

@@ -1,7 +1,10 @@
 """Small experiments that train in seconds, shared by the tests."""
 
+import functools
 import os
 import re
+import runpy
+import shutil
 import sys
 from pathlib import Path
 
@@ -64,35 +67,64 @@ def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def write_config(folder: Path, cache: Path, type: str, variation: str, loss: str = "ssim", limit: int = 40) -> Path:
+    path = folder / f"tiny_{type}_{variation}.toml"
+    text = CONFIG.format(type=type, variation=variation, loss=loss, limit=limit, cache=cache)
+    # What a classifier's config does not know.
+    path.write_text(re.sub("^(dimension|knn|loss) = .*\n", "", text, flags=re.M) if type == "classifier" else text)
+    return path
+
+
 @pytest.fixture
 def config_file(tmp_path: Path, cache: Path):
     """Write a tiny experiment's TOML file; returns its path."""
-
-    def write(type: str = "extractor", variation: str = "tae", loss: str = "ssim", limit: int = 40) -> Path:
-        path = tmp_path / f"tiny_{type}_{variation}.toml"
-        text = CONFIG.format(type=type, variation=variation, loss=loss, limit=limit, cache=cache)
-        # What a classifier's config does not know.
-        path.write_text(re.sub("^(dimension|knn|loss) = .*\n", "", text, flags=re.M) if type == "classifier" else text)
-        return path
-
-    return write
+    return lambda type="extractor", variation="tae", **options: write_config(tmp_path, cache, type, variation,
+                                                                             **options)
 
 
-@pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Run a script's code as `python NAME ARGUMENTS` would; returns exit code, stdout and stderr."""
-    import runpy
-
-    def run(name: str, *arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
-        code = 0
-        capsys.readouterr()
+def start(name: str, *arguments: object) -> int:
+    """Run a script's code as `python NAME ARGUMENTS` would; returns its exit code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
         try:
             runpy.run_path(str(PROJECT / name), run_name="__main__")
         except SystemExit as stop:
-            code = int(stop.code or 0)
-        out, err = capsys.readouterr()
-        return code, out, err
+            return int(stop.code or 0)
+    return 0
+
+
+@pytest.fixture
+def script(capsys: pytest.CaptureFixture[str]):
+    """Run a script as `start` does; returns exit code, stdout and stderr."""
+
+    def run(name: str, *arguments: object) -> tuple[int, str, str]:
+        capsys.readouterr()
+        code = start(name, *arguments)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path):
+    """Train a tiny run without pictures, once for all tests that ask for it; returns its folder, to be left as it is.
+
+    changes: values of --set, or further arguments behind them; copy: where a test wants a copy, to do with as it likes.
+    """
+
+    @functools.cache
+    def train(type: str, variation: str, *changes: str) -> Path:
+        folder = tmp_path_factory.mktemp("finished")
+        name = "train_classifier.py" if type == "classifier" else "train_ae.py"
+        with pytest.MonkeyPatch.context() as patch:
+            leave_out_pictures(patch)
+            config = write_config(folder, cache, type, variation)
+            assert start(name, config, "--out", folder / "run", "--set", "training.seed=1", *changes) == 0
+        return folder / "run"
+
+    def run(type: str = "extractor", variation: str = "tae", *changes: str, copy: Path | None = None) -> Path:
+        folder = train(type, variation, *changes)
+        return shutil.copytree(folder, copy) if copy else folder
 
     return run
 
@@ -102,8 +134,12 @@ def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
 
 
+def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
+    for function in ("evaluation.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
+        patch.setattr(function, lambda *_: None)
+
+
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing at the end of a run, which takes longer than tiny runs themselves."""
-    for function in ("evaluation.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
-        monkeypatch.setattr(function, lambda *_: None)
+    leave_out_pictures(monkeypatch)

@@ -16,13 +16,10 @@ pytestmark = pytest.mark.usefixtures("no_pictures")
 
 
 @pytest.fixture
-def trained(script, config_file, tmp_path):
-    """A finished tiny classifier, evaluated on two datasets while it trained."""
-    run = tmp_path / "results" / "tiny" / "run"
+def trained(finished, tmp_path):
+    """A finished tiny classifier of the test's own, evaluated on two datasets while it trained."""
     targets = 'evaluation.datasets=[{name="handwritten", limit=60}, {name="glyphs", split="test", limit=6}]'
-    code, _, err = script("train_classifier.py", config_file("classifier", "scratch"), "--out", run, "--set", targets)
-    assert code == 0, err
-    return run
+    return finished("classifier", "scratch", targets, copy=tmp_path / "results" / "tiny" / "run")
 
 
 def final(run):
@@ -30,37 +27,43 @@ def final(run):
             if row["metric"] == "accuracy" and row["checkpoint"] != "epoch"}
 
 
-def test_a_classifiers_rows_are_those_known_from_training(script, trained):
+def test_a_classifiers_rows_are_those_known_from_training_and_of_the_predictions_that_are_kept(script, trained):
     told = final(trained)
     lines = len((trained / "records.jsonl").read_text().splitlines())
     code, out, err = script("eval_classifier.py", trained)
     assert code == 0, err
     assert len((trained / "records.jsonl").read_text().splitlines()) == lines + 4
-    assert set(final(trained)) == {(checkpoint, *data) for checkpoint in ("last", "best")
-                                   for data in (("handwritten", "all"), ("glyphs", "test"))}
+    assert set(told) == {(checkpoint, *data) for checkpoint in ("last", "best")
+                         for data in (("handwritten", "all"), ("glyphs", "test"))}
     assert final(trained) == told
     assert {row["classifier"] for row in told.values()} == {"network"}
-    assert len(out.splitlines()) == 4
-    assert "network" in out
-
-
-def test_kept_predictions_are_those_behind_the_records(script, trained):
-    assert script("eval_classifier.py", trained)[0] == 0
+    assert (len(out.splitlines()), "network" in out) == (4, True)
     kept = {(each.checkpoint, each.dataset, each.split): each for each in predictions.read(trained)}
-    rows = final(trained)
-    assert kept.keys() == rows.keys()
+    assert kept.keys() == told.keys()
     for key, each in kept.items():
-        assert len(each.true) == rows[key]["n"]
-        assert (each.predicted == each.true).all(axis=1).mean() == pytest.approx(rows[key]["value"])
+        assert len(each.true) == told[key]["n"]
+        assert (each.predicted == each.true).all(axis=1).mean() == pytest.approx(told[key]["value"])
         assert each.classes.tolist() == [str(digit) for digit in range(10)]
-        assert (each.seed, each.classifier) == (rows[key]["seed"], "network")
+        assert (each.seed, each.classifier) == (told[key]["seed"], "network")
+    code, out, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "csv")
+    assert code == 0
+    rows = [line.split(",") for line in out.splitlines()[1:]]
+    assert len(rows) == 4
+    assert all("network" in row for row in rows)
 
 
-def test_a_run_that_can_keep_no_predictions_is_refused_beforehand(script, trained):
-    (trained / "predictions").write_text("a file in the way")
+@pytest.mark.parametrize(("spoil", "arguments", "message"), [
+    (lambda run: (run / "predictions").touch(), [], "predictions: cannot be written"),
+    (lambda run: (run / "checkpoints" / "best_model.pth").unlink(), ["--checkpoint", "best"], "no best weights"),
+    (lambda run: (run / "done").unlink(), [], "continue it with train_classifier.py --resume {run}"),
+    (lambda run: None, ["--set", "evaluation.datasets=[]"], "no [[evaluation.datasets]]"),
+    *((lambda run: None, ["--set", override], "evaluated as it was trained") for override in (
+        "model.layer=-2", "training.seed=7", "dataset.limit=5"))])
+def test_what_cannot_be_evaluated_is_refused_beforehand(script, trained, spoil, arguments, message):
+    spoil(trained)
     before = records.read(trained)
-    code, _, err = script("eval_classifier.py", trained)
-    assert (code, "predictions: cannot be written" in err) == (2, True)
+    code, _, err = script("eval_classifier.py", trained, *arguments)
+    assert (code, message.format(run=trained) in err) == (2, True)
     assert records.read(trained) == before
 
 
@@ -85,49 +88,16 @@ def test_a_classifiers_accuracy_equals_a_count_over_single_images(script, traine
     assert (row["n"], row["value"]) == (90, pytest.approx(right / 90))
 
 
-def test_the_table_has_a_row_per_dataset(script, trained):
-    assert script("eval_classifier.py", trained)[0] == 0
-    code, out, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "csv")
-    assert code == 0
-    rows = [line.split(",") for line in out.splitlines()[1:]]
-    assert len(rows) == 4
-    assert all("network" in row for row in rows)
-
-
-@pytest.mark.parametrize("override", ["model.layer=-2", "training.seed=7", "dataset.limit=5"])
-def test_overrides_of_what_a_classifier_was_trained_with_are_refused(script, trained, override):
-    before = records.read(trained)
-    code, _, err = script("eval_classifier.py", trained, "--set", override)
-    assert (code, "evaluated as it was trained" in err) == (2, True)
-    assert records.read(trained) == before
-
-
-def test_each_script_refuses_the_runs_of_the_other(script, config_file, trained, tmp_path):
-    autoencoder = tmp_path / "ae"
-    code, _, err = script("train_ae.py", config_file("conv", "ae"), "--out", autoencoder)
-    assert code == 0, err
-    for name, run, kind, trainer in (("eval_classifier.py", autoencoder, "conv", "train_ae.py"),
-                                     ("train_classifier.py --resume", autoencoder, "conv", "train_ae.py"),
+def test_each_script_refuses_the_runs_of_the_other(script, finished, trained):
+    autoencoder = finished()
+    for name, run, kind, trainer in (("eval_classifier.py", autoencoder, "extractor", "train_ae.py"),
+                                     ("train_classifier.py --resume", autoencoder, "extractor", "train_ae.py"),
                                      ("eval_ae.py", trained, "classifier", "train_classifier.py"),
                                      ("train_ae.py --resume", trained, "classifier", "train_classifier.py")):
         code, _, err = script(*name.split(), run)
         assert code == 2
         assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in err
         assert len(err.strip().splitlines()) == 1
-
-
-def test_an_unfinished_classifier_and_one_without_best_weights_are_refused(script, trained):
-    (trained / "checkpoints" / "best_model.pth").unlink()
-    code, _, err = script("eval_classifier.py", trained, "--checkpoint", "best")
-    assert (code, "no best weights" in err) == (2, True)
-    (trained / "done").unlink()
-    code, _, err = script("eval_classifier.py", trained)
-    assert (code, f"train_classifier.py --resume {trained}" in err) == (2, True)
-
-
-def test_a_run_without_targets_says_how_to_give_some(script, trained):
-    code, _, err = script("eval_classifier.py", trained, "--set", "evaluation.datasets=[]")
-    assert (code, "no [[evaluation.datasets]]" in err) == (2, True)
 
 
 @pytest.mark.parametrize(("change", "pieces"), [

@@ -15,16 +15,13 @@ from train_ae import few_steps
 
 pytestmark = pytest.mark.usefixtures("no_pictures")
 
-FEATURES = ["model.variation=features", "model.features=pca", "evaluation.classifiers=[\"knn_cosine\", \"logistic\"]"]
+FEATURES = ("model.variation=features", "model.features=pca", "evaluation.classifiers=[\"knn_cosine\", \"logistic\"]")
 
 
 @pytest.fixture
-def run(script, config_file, tmp_path):
+def run(finished, tmp_path):
     """A finished run on the config of an E-TAE."""
-    folder = tmp_path / "results" / "features" / "run"
-    code, _, err = script("train_ae.py", config_file(), "--name", "features", "--out", folder, "--set", *FEATURES)
-    assert code == 0, err
-    return folder
+    return finished("extractor", "tae", *FEATURES, "--name", "features", copy=tmp_path / "results" / "features" / "run")
 
 
 def test_any_extractors_config_makes_a_baseline_of_one_epoch(run):
@@ -64,10 +61,8 @@ def test_evaluation_equals_scikit_learn_on_the_saved_latents(script, run):
         assert found[name] == np.mean(codes == test.codes)
 
 
-def test_tables_and_the_page_show_it_beside_an_autoencoder(script, config_file, run, tmp_path):
-    other = tmp_path / "results" / "tiny" / "run"
-    assert script("train_ae.py", config_file(), "--name", "tiny", "--out", other)[0] == 0
-    both = [run.parent, other.parent]
+def test_tables_and_the_page_show_it_beside_an_autoencoder(script, finished, run, tmp_path):
+    both = [run.parent, finished(copy=tmp_path / "results" / "tiny" / "run").parent]
     assert script("eval_ae.py", *both, "--classifiers", "logistic", "--checkpoint", "last")[0] == 0
     code, table, err = script("calculate_mean_and_var_accuracy.py", *both)
     assert code == 0, err

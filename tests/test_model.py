@@ -84,6 +84,8 @@ def test_extractor_ae_has_the_parameters_of_table_s4(name, tensors, features):
     ("conv", "ae", 16, 1), ("conv", "ae", 48, 3), ("extractor", "ae", 32, 1), ("extractor", "ae", 112, 3),
     ("conv", "vae", 16, 1), ("conv", "vae", 48, 3), ("conv", "factorvae", 64, 3)])
 def test_any_multiple_of_16_is_encoded_and_reconstructed_in_range(kind, variation, size, channels):
+    with pytest.raises(UserError, match="multiples of 16"):
+        make(size + 8, channels, type=kind, variation=variation)
     model = make(size, channels, type=kind, variation=variation, extractor="small_cnn", dimension=5)
     images, latents = model(torch.rand(2, channels, size, size))
     assert images.shape == (2, channels, size, size)
@@ -158,36 +160,24 @@ def test_latents_are_drawn_from_the_posterior_in_training_and_are_its_mean_in_ev
     assert torch.equal(reconstruction, model.decode(latents))
 
 
-def test_discriminator_equals_the_plain_chain_of_layers(generator):
-    """The layers of Table S2 written out with torch's functions."""
-    model, x = variational(), torch.randn(3, 6, generator=generator)
-    weights, latents = model.state_dict(), x
-    for i in (0, 2, 4, 6, 8, 10):
-        x = x @ weights[f"discriminator.{i}.weight"].T + weights[f"discriminator.{i}.bias"]
-        x = x if i == 10 else torch.where(x > 0, x, 0.2 * x)
-    torch.testing.assert_close(model.discriminator(latents), x)
-
-
-def test_decoder_equals_the_plain_chain_of_layers(generator):
-    """The layers of Table S1 written out with torch's functions."""
-    model = make(32, type="conv", dimension=6)
-    latents = torch.randn(3, 6, generator=generator)
-    weights = model.state_dict()
+def test_decoder_and_discriminator_equal_the_plain_chain_of_layers(generator):
+    """The layers of Tables S1 and S2 written out with torch's functions."""
+    model, latents = variational(), torch.randn(3, 6, generator=generator)
+    weights, logits = model.state_dict(), latents
 
     def fc(x, name):
-        return torch.relu(x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"])
+        return x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
 
-    x = fc(fc(latents, "decoder_fc.0"), "decoder_fc.2").reshape(3, 64, 2, 2)
+    for i in (0, 2, 4, 6, 8, 10):
+        logits = fc(logits, f"discriminator.{i}")
+        logits = logits if i == 10 else torch.where(logits > 0, logits, 0.2 * logits)
+    torch.testing.assert_close(model.discriminator(latents), logits)
+    x = torch.relu(fc(torch.relu(fc(latents, "decoder_fc.0")), "decoder_fc.2")).reshape(3, 64, 2, 2)
     for i in (0, 2, 4, 6):
         x = torch.nn.functional.conv_transpose2d(
             x, weights[f"decoder_conv.{i}.weight"], weights[f"decoder_conv.{i}.bias"], stride=2, padding=1)
         x = torch.sigmoid(x) if i == 6 else torch.relu(x)
     torch.testing.assert_close(model.decode(latents), x)
-
-
-def test_a_size_that_is_no_multiple_of_16_is_refused():
-    with pytest.raises(UserError, match="multiples of 16"):
-        make(40)
 
 
 @pytest.mark.parametrize(("kind", "variation"), [("conv", "ae"), ("conv", "factorvae"), ("extractor", "tae")])
@@ -250,17 +240,14 @@ def test_frozen_features_are_the_extractors_pooled_output(policy):
         latents = model.train().encode(model.extract(images))
         assert latents.shape == (3, model.dimension)
         torch.testing.assert_close(latents, reduce(frozen_features(images, model)))
+        # So is what the trained head is given.
+        head = make(64, extractor="small_cnn", variation="tae", batchnorm=policy)
+        head.extractor.load_state_dict(model.extractor.state_dict())
+        assert torch.equal(head.eval().extract(images), model.extract(images))
         assert not latents.requires_grad
         assert count(model) == 0
         assert not hasattr(model, "decode")
         assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-
-
-def test_features_are_those_that_the_trained_head_is_given():
-    images = torch.rand(2, 1, 64, 64)
-    head, alone = (make(64, extractor="small_cnn", variation=variation) for variation in ("tae", "features"))
-    alone.extractor.load_state_dict(head.extractor.state_dict())
-    assert torch.equal(head.extract(images), alone.extract(images))
 
 
 def test_principal_components_are_those_of_the_singular_value_decomposition():

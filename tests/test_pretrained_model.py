@@ -33,6 +33,11 @@ def test_weights_file_needs_to_cover_only_what_lies_below_the_cut(resnet18, tmp_
     expected = resnet18.layer3(resnet18.layer2(resnet18.layer1(x)))
     torch.testing.assert_close(extractor.layers(images), expected)
     assert (extractor.channels, extractor.size) == tuple(expected.shape[1:3])
+    # A classifier's names have a prefix.
+    state = {f"pre_trained_model.{key}": value for key, value in resnet18.state_dict().items()}
+    torch.save(state, tmp_path / "classifier.pth")
+    again = build_extractor("resnet18", -3, str(tmp_path / "classifier.pth"), 128)
+    assert fingerprint(again.layers) == fingerprint(extractor.layers)
 
 
 def refused(weights, name="resnet18", layer=-3):
@@ -40,19 +45,6 @@ def refused(weights, name="resnet18", layer=-3):
         build_extractor(name, layer, str(weights), 128)
     assert "\n" not in str(error.value)
     return str(error.value)
-
-
-def test_weights_that_lack_a_layer_below_the_cut_are_refused(resnet18, tmp_path):
-    part = {key: value for key, value in resnet18.state_dict().items() if key != "layer3.1.conv2.weight"}
-    torch.save(part, tmp_path / "part.pth")
-    assert "layer3.1.conv2.weight is missing" in refused(tmp_path / "part.pth")
-
-
-def test_weights_of_another_shape_are_refused(resnet18, tmp_path):
-    state = resnet18.state_dict()
-    state["conv1.weight"] = torch.zeros(64, 1, 7, 7)
-    torch.save(state, tmp_path / "grey.pth")
-    assert "(64, 1, 7, 7), expected (64, 3, 7, 7)" in refused(tmp_path / "grey.pth")
 
 
 @pytest.mark.parametrize(("odd", "problem"), [
@@ -64,41 +56,26 @@ def test_odd_tensors_are_refused_below_the_cut_and_left_out_above_it(tmp_path, o
         torch.save(state | {key: odd(state[key])}, tmp_path / f"{key}.pth")
     assert re.search(f"features.0.weight .*{problem}", refused(tmp_path / "features.0.weight.pth", "small_cnn"))
     build_extractor("small_cnn", -3, str(tmp_path / "classifier.2.weight.pth"), 128)
-    torch.save(state | {5: torch.ones(1)}, tmp_path / "keys.pth")
-    assert "no state dict" in refused(tmp_path / "keys.pth", "small_cnn")
 
 
-def test_a_classifiers_state_dict_fits_with_and_without_its_prefix(resnet18, tmp_path):
-    state = resnet18.state_dict()
-    torch.save({f"pre_trained_model.{key}": value for key, value in state.items()}, tmp_path / "classifier.pth")
-    torch.save(state, tmp_path / "plain.pth")
-    prints = {fingerprint(build_extractor("resnet18", -3, str(tmp_path / name), 128).layers)
-              for name in ("classifier.pth", "plain.pth")}
-    assert len(prints) == 1
+@pytest.mark.parametrize(("state", "told"), [
+    (lambda state: {key: value for key, value in state.items() if key != "features.3.weight"},
+     "features.3.weight is missing"),
+    (lambda state: state | {"features.0.weight": torch.zeros(32, 1, 5, 5)}, "(32, 1, 5, 5), expected (32, 3, 5, 5)"),
+    (lambda state: [1, 2], "no state dict"), (lambda state: state | {5: torch.ones(1)}, "no state dict")])
+def test_weights_that_do_not_fit_below_the_cut_are_refused(tmp_path, state, told):
+    torch.save(state(build_network("small_cnn", 1000).state_dict()), tmp_path / "a.pth")
+    assert told in refused(tmp_path / "a.pth", "small_cnn")
 
 
-def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
-    torch.save([1, 2], tmp_path / "list.pth")
-    assert "no state dict" in refused(tmp_path / "list.pth")
-    (tmp_path / "text.pth").write_text("hello")
-    assert "text.pth" in refused(tmp_path / "text.pth")
-    assert "an existing file or run folder" in refused(tmp_path / "absent.pth")
-
-
-def test_an_unknown_extractor_names_the_nearest(tmp_path):
-    assert "did you mean 'resnet18'" in refused("none", name="resnet_18")
-
-
-@pytest.mark.parametrize("layer", [-1, -2, -20])
-def test_a_cut_without_a_usable_feature_map_names_those_that_have_one(layer):
-    message = refused("none", layer=layer)
-    assert f"cannot be cut at {layer}" in message
-    assert "-3 (256x14x14)" in message
-
-
-@pytest.mark.parametrize("name", ["vit_b_16", "swin_t"])
-def test_a_network_that_is_no_chain_of_feature_maps_is_refused(name):
-    assert "model.layer" in refused("none", name=name)
+@pytest.mark.parametrize(("weights", "name", "layer", "told"), [
+    (__file__, "small_cnn", -3, __file__), ("/absent.pth", "small_cnn", -3, "an existing file or run folder"),
+    ("none", "resnet_18", -3, "did you mean 'resnet18'"), ("none", "vit_b_16", -3, "model.layer"),
+    ("none", "swin_t", -3, "model.layer"),
+    *(("none", "resnet18", cut, f"cannot be cut at {cut} for images of 224 pixels; allowed: ") for cut in (-1, -20)),
+    ("none", "resnet18", -2, "-3 (256x14x14)")])
+def test_a_backbone_a_cut_or_a_file_that_is_none_is_refused(weights, name, layer, told):
+    assert told in refused(weights, name, layer)
 
 
 @pytest.mark.parametrize(("name", "layer"), [("mobilenet_v2", -6), ("squeezenet1_1", -3), ("shufflenet_v2_x0_5", -3),
@@ -130,13 +107,6 @@ def test_imagenet_weights_are_those_of_the_papers_torchvision(monkeypatch, tmp_p
     assert asked == [torchvision.models.ResNet50_Weights.IMAGENET1K_V1.url]
 
 
-def test_grey_images_are_scaled_and_repeated(generator):
-    images = torch.rand(2, 1, 64, 64, generator=generator)
-    expected = F.interpolate(images, size=(224, 224), mode="bilinear", align_corners=False).repeat(1, 3, 1, 1)
-    torch.testing.assert_close(scale_to_network(images, 224), expected)
-    assert torch.equal(scale_to_network(images, None), images.repeat(1, 3, 1, 1))
-
-
 @pytest.mark.parametrize(("name", "tensors"), [("resnet50", 129), ("vgg11", 14), ("densenet121", 261)])
 def test_a_pretrained_classifier_freezes_the_published_number_of_tensors(name, tensors):
     model = Classifier(name, 64, "pretrained", -3, "none")
@@ -144,20 +114,6 @@ def test_a_pretrained_classifier_freezes_the_published_number_of_tensors(name, t
     assert sum(frozen) == tensors
     assert all(frozen[:tensors])
     assert model(torch.rand(2, 1, 32, 32)).shape == (2, 64)
-
-
-def test_frozen_layers_of_a_classifier_keep_their_statistics_in_training():
-    model = Classifier("resnet18", 10, "pretrained", -3, "none").train()
-    below = torch.nn.Sequential(*stages(model.pre_trained_model)[:-3])
-    frozen, whole = fingerprint(below), fingerprint(model)
-    model(torch.rand(4, 1, 32, 32))
-    assert fingerprint(below) == frozen
-    assert fingerprint(model) != whole
-
-
-def test_a_scratch_classifier_trains_everything():
-    model = Classifier("small_cnn", 10, "scratch", -3, "imagenet")
-    assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_fingerprints_differ_by_a_single_weight():
@@ -202,15 +158,11 @@ def test_reference_batchnorm_uses_batch_statistics_in_training_and_drifted_ones_
     assert fingerprint(frozen.layers) == before
 
 
-def test_under_reference_nothing_but_batchnorm_is_in_training_mode():
+def test_under_reference_nothing_but_batchnorm_is_in_training_mode_and_without_it_nothing_changes(generator):
     layers = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout(0.5))
-    frozen = Frozen(layers, "reference")
-    frozen.train(True)
+    Frozen(layers, "reference").train(True)
     assert [layer.training for layer in layers] == [False, True, False]
     assert not any(parameter.requires_grad for parameter in layers.parameters())
-
-
-def test_a_network_without_batchnorm_behaves_alike_under_all_policies(generator):
     images, outputs = torch.rand(2, 3, 32, 32, generator=generator), []
     for policy in ("frozen", "reference"):
         frozen = normed(policy, torchvision.models.squeezenet1_1)
@@ -223,40 +175,47 @@ def test_a_network_without_batchnorm_behaves_alike_under_all_policies(generator)
 @pytest.mark.parametrize(("policy", "moves"), [("frozen", False), ("reference", True)])
 def test_a_pretrained_classifiers_frozen_statistics_follow_the_policy(policy, moves):
     model = Classifier("resnet18", 10, "pretrained", -3, "none", policy).train()
-    below = fingerprint(model.frozen.layers)
+    below, whole = fingerprint(model.frozen.layers), fingerprint(model)
+    assert below == fingerprint(torch.nn.Sequential(*stages(model.pre_trained_model)[:-3]))
     model(torch.rand(4, 1, 32, 32))
     assert (fingerprint(model.frozen.layers) != below) == moves
+    assert fingerprint(model) != whole
     below = fingerprint(model.frozen.layers)
     model.eval()(torch.rand(4, 1, 32, 32))
     assert fingerprint(model.frozen.layers) == below
 
 
-def test_no_policy_touches_a_scratch_classifier():
+def test_no_policy_touches_a_scratch_classifier_which_trains_everything():
     for policy in ("frozen", "reference"):
-        model = Classifier("small_cnn", 10, "scratch", -3, "none", policy)
+        model = Classifier("small_cnn", 10, "scratch", -3, "imagenet", policy)
         assert model.frozen is None
         assert all(module.training for module in model.modules())
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_normalised_images_are_those_of_torchvision(channels, generator):
-    images = torch.rand(2, channels, 64, 64, generator=generator)
-    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-    expected = normalise(scale_to_network(images, 224))
-    torch.testing.assert_close(scale_to_network(images, 224, normalize=True), expected)
-    assert expected.min() < -1
+        assert all(parameter.requires_grad for parameter in model.parameters())
 
 
 def test_a_classifier_normalises_only_when_it_is_told_to(generator):
     images, outputs = torch.rand(2, 1, 32, 32, generator=generator), []
-    normalise = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     for normalize in (False, True):
         torch.manual_seed(0)
         model = Classifier("small_cnn", 10, "scratch", -3, "none", normalize=normalize).eval()
         outputs.append(model(images))
     repeated = images.repeat(1, 3, 1, 1)
     torch.testing.assert_close(outputs[0], model.pre_trained_model(repeated))
-    torch.testing.assert_close(outputs[1], model.pre_trained_model(normalise(repeated)))
+    torch.testing.assert_close(outputs[1], model.pre_trained_model(NORMALISE(repeated)))
+
+
+NORMALISE = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_are_scaled_repeated_and_normalised_as_torchvision_does(channels, generator):
+    images = torch.rand(2, channels, 64, 64, generator=generator)
+    repeated = images.repeat(1, 3 // channels, 1, 1)
+    assert torch.equal(scale_to_network(images, None), repeated)
+    expected = F.interpolate(repeated, size=(224, 224), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(scale_to_network(images, 224), expected)
+    torch.testing.assert_close(scale_to_network(images, 224, normalize=True), NORMALISE(expected))
+    assert NORMALISE(expected).min() < -1
 
 
 # Cut -> channels and side length at 224 pixels, written down from the papers' tables of the three networks.

@@ -1,7 +1,7 @@
 """The scripts as a user runs them, on experiments of seconds."""
 
+import gc
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -15,6 +15,9 @@ import torch
 from dataset import Scenes
 from experiment import records
 from experiment.config import load_config
+from experiment.run import open_run
+from pretrained_model import build_network
+from training.loop import Loop
 
 PROJECT = Path(__file__).parent.parent
 
@@ -33,31 +36,31 @@ def assert_same_run(run: Path, other: Path):
 
 
 @pytest.fixture
-def trained(script, config_file, tmp_path):
-    """A finished tiny E-TAE run."""
-    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "results" / "tiny" / "run")
+def trained(finished, tmp_path):
+    """A finished tiny E-TAE run of the test's own."""
+    return finished(copy=tmp_path / "results" / "tiny" / "run")
+
+
+def test_a_run_leaves_all_that_it_should(script, config_file, tmp_path):
+    run = tmp_path / "run"
+    code, _, err = script("train_ae.py", config_file(), "--out", run)
     assert code == 0, err
-    return tmp_path / "results" / "tiny" / "run"
-
-
-def test_a_run_leaves_all_that_it_should(trained, config_file):
-    assert {path.name for path in trained.iterdir()} == {
+    assert {path.name for path in run.iterdir()} == {
         "cfg.toml", "environment.json", "checkpoints", "records.jsonl", "logs", "images", "done", "lock"}
-    assert {path.name for path in (trained / "checkpoints").iterdir()} == {
-        "last.pth", "last_model.pth", "best_model.pth"}
-    assert load_config(trained / "cfg.toml") == load_config(config_file())
-    environment = json.loads((trained / "environment.json").read_text())
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.pth", "last_model.pth", "best_model.pth"}
+    assert load_config(run / "cfg.toml") == load_config(config_file())
+    environment = json.loads((run / "environment.json").read_text())
     assert environment["packages"]["torch"].startswith(torch.__version__.split("+")[0])
     assert environment["device"] == "cpu"
-    assert {path.name for path in (trained / "images").iterdir()} == {
+    assert {path.name for path in (run / "images").iterdir()} == {
         f"{kind}_{data}.png" for kind in ("data", "reconstruction") for data in ("glyphs_train", "handwritten_all")}
-    log = (trained / "logs" / "training.log").read_text()
+    log = (run / "logs" / "training.log").read_text()
     assert [f"epoch {n}/3" in log for n in (1, 2, 3, 4)] == [True, True, True, False]
-    assert list((trained / "logs").glob("events.out.tfevents*"))
+    assert list((run / "logs").glob("events.out.tfevents*"))
 
 
-def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoints(trained):
-    rows = records.read(trained)
+def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoints(finished):
+    rows = records.read(finished())
     losses = [(row["epoch"], row["metric"]) for row in rows if row["metric"].startswith("loss/")]
     assert losses == [(epoch, f"loss/{name}") for epoch in (1, 2, 3) for name in ("total", "reconstruction", "triplet")]
     scores = {(row["checkpoint"], row["epoch"]): row for row in rows if row["metric"] == "accuracy"}
@@ -71,45 +74,65 @@ def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoin
     assert scores["last", 3]["n"] == 60
 
 
-def kill_after_epoch(command: list[str], log: Path, epoch: int):
-    """Start a training process and kill it, as a power cut would, once its log shows an epoch."""
-    process = subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (log.exists() and f"epoch {epoch}/" in log.read_text()):
+KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "training.augment=true"]),
+         ("train_classifier.py", "classifier", "scratch", ["training.augment=true"]),
+         ("train_ae.py", "extractor", "tae", ["model.batchnorm=reference"]),
+         ("train_classifier.py", "classifier", "pretrained", ["model.batchnorm=reference", "model.weights={weights}"])]
+
+
+@pytest.mark.usefixtures("no_pictures")
+@pytest.mark.parametrize(("name", "kind", "variation", "changes"), KINDS)
+def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
+        script, config_file, tmp_path, monkeypatch, name, kind, variation, changes):
+    config, whole, broken, save = config_file(kind, variation), tmp_path / "whole", tmp_path / "broken", Loop._save
+    torch.save(build_network("small_cnn", 10).state_dict(), tmp_path / "weights.pth")
+    options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth") for change in changes)]
+    assert script(name, config, "--out", whole, *options)[0] == 0
+
+    def stop(self, progress, *arguments):
+        save(self, progress, *arguments)
+        if progress.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_save", stop)
+        assert script(name, config, "--out", broken, *options)[0] == 130
+    # The lock goes with the run, as it does with its process.
+    gc.collect()
+    code, _, err = script(name, "--resume", broken)
+    assert code == 0, err
+    assert "resumed after epoch 2" in err
+    assert_same_run(whole, broken)
+
+
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_killed_at_any_moment_ends_bit_for_bit_where_an_uninterrupted_one_does(script, config_file, tmp_path):
+    whole, broken, options = tmp_path / "whole", tmp_path / "broken", ["--name", "tiny", "--set", "training.epochs=12"]
+    assert script("train_ae.py", config_file(), "--out", whole, *options)[0] == 0
+    process = subprocess.Popen([sys.executable, "train_ae.py", config_file(), "--out", broken, *options], cwd=PROJECT,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log, deadline = broken / "logs" / "training.log", time.monotonic() + 120
+    while not (log.exists() and "epoch 3/" in log.read_text()):
         assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-
-
-@pytest.mark.parametrize(("name", "kind", "variation"), [("train_ae.py", "extractor", "tae"),
-                                                         ("train_ae.py", "conv", "factorvae"),
-                                                         ("train_classifier.py", "classifier", "scratch")])
-def test_a_killed_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
-        script, config_file, tmp_path, name, kind, variation):
-    config = config_file(kind, variation)
-    options = ["--name", "tiny", "--set", "training.epochs=12", "training.augment=true",
-               *(["training.tc_weight=10"] if variation == "factorvae" else [])]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert script(name, config, "--out", whole, *options)[0] == 0
-    kill_after_epoch([name, str(config), "--out", str(broken), *options], broken / "logs" / "training.log", 3)
     assert not (broken / "done").exists()
-    code, _, err = script(name, "--resume", broken)
+    code, _, err = script("train_ae.py", "--resume", broken)
     assert code == 0, err
     assert "resumed after epoch" in (broken / "logs" / "training.log").read_text()
     assert_same_run(whole, broken)
 
 
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(script, config_file, trained, tmp_path):
-    early = tmp_path / "early"
-    shutil.copytree(trained, early)
-    (early / "done").unlink()
-    (early / "records.jsonl").unlink()
-    shutil.rmtree(early / "checkpoints")
-    (early / "checkpoints").mkdir()
-    assert script("train_ae.py", "--resume", early)[0] == 0
-    assert_same_run(trained, early)
+@pytest.mark.usefixtures("no_pictures")
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(script, finished, trained):
+    (trained / "done").unlink()
+    (trained / "records.jsonl").unlink()
+    shutil.rmtree(trained / "checkpoints")
+    (trained / "checkpoints").mkdir()
+    assert script("train_ae.py", "--resume", trained)[0] == 0
+    assert_same_run(finished(), trained)
 
 
 def test_resuming_a_finished_run_changes_nothing(script, trained):
@@ -129,27 +152,25 @@ def test_resuming_with_other_frozen_weights_is_refused(script, trained):
     assert "model.weights changed" in err
 
 
-def test_seeds_make_runs_differ_and_repeat(script, config_file, trained, tmp_path):
+@pytest.mark.usefixtures("no_pictures")
+def test_seeds_make_runs_differ_and_repeat(script, config_file, finished, tmp_path):
     for name, seed in (("again", 1), ("other", 2)):
         assert script("train_ae.py", config_file(), "--seed", seed, "--name", "tiny", "--out", tmp_path / name)[0] == 0
-    again, other, first = (weights(run) for run in (tmp_path / "again", tmp_path / "other", trained))
+    again, other, first = (weights(run) for run in (tmp_path / "again", tmp_path / "other", finished()))
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first if key.startswith("encoder"))
 
 
-def test_mixed_precision_trains_to_nearly_the_same_loss(script, config_file, trained, tmp_path):
-    code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "bf16",
-                          "--set", 'training.precision="bf16"')
-    assert code == 0, err
-    full, mixed = ([row["value"] for row in records.read(run) if row["metric"] == "loss/total"]
-                   for run in (trained, tmp_path / "bf16"))
+def test_mixed_precision_trains_to_nearly_the_same_loss(finished):
+    full, mixed = ([row["value"] for row in records.read(finished("extractor", "tae", *changes))
+                    if row["metric"] == "loss/total"] for changes in ((), ("training.precision=bf16",)))
     assert mixed == pytest.approx(full, rel=0.02)
     assert mixed != full
 
 
 @pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
 def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
-    config, history = config_file("conv", variation, loss="bce", limit=200), {}
+    config, history = config_file("conv", variation, loss="bce", limit=60), {}
     for precision in ("32", "bf16"):
         run = tmp_path / precision
         code, _, err = script("train_ae.py", config, "--out", run, "--set", "training.tc_weight=10",
@@ -159,7 +180,7 @@ def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_
         history[precision] = [row["value"] for row in losses if row["metric"] == "loss/reconstruction"]
         assert [row["metric"] for row in losses[: len(losses) // 6]] == [
             f"loss/{name}" for name in ("total", "reconstruction", *parts)]
-        assert history[precision][-1] < 0.95 * history[precision][0]
+        assert history[precision][-1] < history[precision][0]
         assert (run / "images" / "reconstruction_handwritten_all.png").exists()
         told = [row for row in records.read(run) if row["classifier"] == "knn" and row["checkpoint"] != "epoch"]
         code, out, err = script("eval_ae.py", run, "--classifiers", "knn")
@@ -209,15 +230,15 @@ def counted(gather, seen):
     return gathering
 
 
-def test_a_classifier_run_serves_as_extractor_weights(script, config_file, tmp_path):
-    classifier = tmp_path / "classifier"
-    assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", classifier)[0] == 0
+@pytest.mark.usefixtures("no_pictures")
+def test_a_classifier_run_serves_as_extractor_weights(script, config_file, finished, tmp_path):
+    classifier = finished("classifier", "scratch", copy=tmp_path / "classifier")
     # As it was when the config of a classifier held the keys of autoencoders.
     path = classifier / "cfg.toml"
     old = path.read_text().replace("[model]", '[model]\ndimension = 64\nknn = 115\nactivation = "relu"')
     old = old.replace("[training]", '[training]\nloss = "ssim"\nmake_scene_impossible = false\ntc_weight = 0.0')
-    path.write_text(old.replace("[evaluation]", '[evaluation]\nclassifiers = ["knn"]') if "[evaluation]\n" in old
-                    else old + '[evaluation]\nclassifiers = ["knn"]\n')
+    assert "[evaluation]\n" in old
+    path.write_text(old.replace("[evaluation]\n", '[evaluation]\nclassifiers = ["knn"]\n'))
     (classifier / "done").unlink()
     for name, *arguments in (("train_classifier.py", "--resume", classifier), ("eval_classifier.py", classifier),
                              ("calculate_mean_and_var_accuracy.py", classifier)):
@@ -317,32 +338,19 @@ def test_eval_adds_rows_for_every_classifier_and_checkpoint(script, trained):
     assert len(out.splitlines()) == 6
 
 
-def test_eval_on_other_datasets_by_override(script, trained):
+def test_eval_on_other_datasets_by_override_keeps_the_judge_that_chose_the_best_checkpoint(script, trained):
     target = 'evaluation.datasets=[{name="glyphs", split="test", limit=30}]'
-    code, _, err = script("eval_ae.py", trained, "--classifiers", "knn", "--checkpoint", "last", "--set", target)
+    code, _, err = script("eval_ae.py", trained, "--classifiers", "knn", "--set", target)
     assert code == 0, err
-    row = records.read(trained)[-1]
-    assert (row["dataset"], row["split"], row["classifier"], row["checkpoint"], row["n"]) == (
-        "glyphs", "test", "knn", "last", 300)
-    assert row["seed"] == 1
-    assert row["experiment"] == "tiny_extractor_tae"
+    for row, checkpoint in zip(records.read(trained)[-2:], ("last", "best"), strict=True):
+        assert (row["dataset"], row["split"], row["classifier"], row["checkpoint"], row["n"]) == (
+            "glyphs", "test", "knn", checkpoint, 300)
+        assert (row["seed"], row["experiment"]) == (1, "tiny_extractor_tae")
+    assert row["selection"] == "oracle: highest accuracy on handwritten"
 
 
-def test_eval_refuses_overrides_of_what_a_run_was_trained_with(script, trained):
-    for override in ("model.knn=1", "training.seed=7", "dataset.limit=5"):
-        code, _, err = script("eval_ae.py", trained, "--set", override)
-        assert (code, "evaluated as it was trained" in err) == (2, True), override
-
-
-def test_the_best_checkpoint_keeps_the_judge_that_chose_it(script, trained):
-    target = 'evaluation.datasets=[{name="glyphs", split="test", limit=30}]'
-    assert script("eval_ae.py", trained, "--classifiers", "knn", "--checkpoint", "best", "--set", target)[0] == 0
-    assert records.read(trained)[-1]["selection"] == "oracle: highest accuracy on handwritten"
-
-
-def test_a_run_without_targets_has_no_best_checkpoint_and_can_be_evaluated_later(script, config_file, tmp_path):
-    run = tmp_path / "blind"
-    assert script("train_ae.py", config_file(), "--out", run, "--set", "evaluation.datasets=[]")[0] == 0
+def test_a_run_without_targets_has_no_best_checkpoint_and_can_be_evaluated_later(script, finished, tmp_path):
+    run = finished("extractor", "tae", "evaluation.datasets=[]", copy=tmp_path / "blind")
     target = ["--set", 'evaluation.datasets=[{name="handwritten", limit=30}]']
     assert script("eval_ae.py", run, "--classifiers", "knn", *target)[0] == 0
     assert [row["checkpoint"] for row in records.read(run) if row["metric"] == "accuracy"] == ["last"]
@@ -350,9 +358,8 @@ def test_a_run_without_targets_has_no_best_checkpoint_and_can_be_evaluated_later
     assert (code, "no best weights" in err) == (2, True)
 
 
-def test_all_runs_are_checked_before_one_is_evaluated(script, config_file, trained):
-    classifier = trained.parent / "z_classifier"
-    assert script("train_classifier.py", config_file("classifier", "scratch"), "--out", classifier)[0] == 0
+def test_all_runs_are_checked_before_one_is_evaluated(script, finished, trained):
+    classifier = finished("classifier", "scratch", copy=trained.parent / "z_classifier")
     before = records.read(trained)
     code, _, err = script("eval_ae.py", trained.parent)
     assert (code, str(classifier) in err) == (2, True)
@@ -366,18 +373,6 @@ def test_testing_on_training_images_is_said(script, config_file):
     assert "warning: 400 of 400 test images of glyphs, train, are trained on" in err
 
 
-def test_eval_refuses_a_run_that_is_not_finished_and_weights_that_do_not_fit(script, trained):
-    (trained / "done").unlink()
-    code, _, err = script("eval_ae.py", trained)
-    assert (code, "not finished" in err) == (2, True)
-    (trained / "done").touch()
-    torch.save({"encoder.2.weight": torch.zeros(1)}, trained / "checkpoints" / "last_model.pth")
-    code, _, err = script("eval_ae.py", trained)
-    assert code == 2
-    assert "does not fit" in err
-    assert len(err.strip().splitlines()) == 1
-
-
 def test_the_table_is_made_from_records(script, trained, tmp_path):
     accuracy = next(row for row in records.read(trained) if row["checkpoint"] == "last")["value"]
     code, out, _ = script("calculate_mean_and_var_accuracy.py", trained.parent)
@@ -388,30 +383,23 @@ def test_the_table_is_made_from_records(script, trained, tmp_path):
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
 
 
-def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, config_file, trained):
-    twin = trained.parent / "twin"
-    assert script("train_ae.py", config_file(), "--out", twin, "--set", "training.learning_rate=0.5")[0] == 0
+def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, finished, trained):
+    config = finished(copy=trained.parent / "twin") / "cfg.toml"
+    config.write_text(config.read_text().replace("learning_rate = 0.001", "learning_rate = 0.5"))
+    records.append(config.parent, [row | {"value": 0.5 * row["value"] + 0.1} for row in records.read(config.parent)])
     code, _, err = script("calculate_mean_and_var_accuracy.py", trained.parent)
     assert "differ in training.learning_rate" in err
     assert code == 2
     assert "seed 1" in err
 
 
-def test_a_run_that_is_being_trained_cannot_be_resumed_twice(script, config_file, tmp_path):
-    run = tmp_path / "busy"
-    process = subprocess.Popen([sys.executable, "train_ae.py", str(config_file()), "--out", str(run), "--set",
-                                "training.epochs=100000"], cwd=PROJECT, stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    try:
-        while not (run / "cfg.toml").exists():
-            assert process.poll() is None
-            time.sleep(0.05)
-        code, _, err = script("train_ae.py", "--resume", run)
-        assert code == 2
-        assert "another process" in err
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+def test_a_run_that_is_being_trained_cannot_be_resumed_twice(script, trained):
+    (trained / "done").unlink()
+    run = open_run(trained)
+    run.lock()
+    code, _, err = script("train_ae.py", "--resume", trained)
+    assert (code, "another process is training this run" in err) == (2, True)
+    run.release()
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PROJECT.glob("*.py")

@@ -52,22 +52,19 @@ def test_the_overlap_equals_a_loop_over_all_pairs_and_falls_with_the_shift(shift
     assert knn_overlap(synthetic, real) > knn_overlap(synthetic, cloud(60, 2, shift + 1))
 
 
-def test_the_domain_classifier_does_not_depend_on_the_scale_of_a_dimension():
+def test_the_domain_classifier_does_not_depend_on_the_scale_of_a_dimension_and_takes_latents_that_are_all_the_same():
     scale = np.array([1000, *[1] * 7], dtype=np.float32)
     plain = domain_classifier(cloud(500, 1), cloud(500, 2, 1))
     assert domain_classifier(cloud(500, 1) * scale, cloud(500, 2, 1) * scale) == pytest.approx(plain, abs=1e-3)
+    points = np.zeros((200, 3), dtype=np.float32)
+    assert knn_overlap(points, points) == pytest.approx(1, abs=0.5)
+    assert domain_classifier(points, points) == 0.5
 
 
 def test_copies_count_as_overlap_and_not_as_the_query_itself():
     real = cloud(300, 1)
     # The nearest one is the synthetic copy; the nine after it come as pairs of a real one and its copy.
     assert knn_overlap(real.copy(), real) == pytest.approx((1 + 9 / 2) / 10 / (300 / 599), abs=0.01)
-
-
-def test_latents_that_are_all_the_same_are_mixed():
-    points = np.zeros((200, 3), dtype=np.float32)
-    assert knn_overlap(points, points) == pytest.approx(1, abs=0.5)
-    assert domain_classifier(points, points) == 0.5
 
 
 def test_two_latents_per_domain_do_and_one_is_refused():

@@ -112,11 +112,14 @@ def test_the_forest_repeats_with_its_seed():
     assert not np.array_equal(first, other)
 
 
-def test_more_neighbours_than_training_latents_are_refused(cabins):
+def test_training_latents_that_do_not_suffice_are_refused(cabins):
     train, test = cabins
     evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=49, seed=5)
     with pytest.raises(UserError, match=r"found 49, but there are only 48 training latents .* allowed: 1 to 48"):
         evaluation.rehearse(Halves(), ["knn"])
+    for name in ("svm", "logistic"):
+        with pytest.raises(UserError, match=f"'{name}' needs at least two classes"):
+            fit(name, np.zeros((5, 2)), np.zeros(5), 1, 0)
 
 
 @pytest.mark.parametrize("factor", [1e30, float("nan")])
@@ -167,12 +170,6 @@ def test_the_logistic_regression_takes_all_dimensions_at_one_scale():
     # Latents that are all the same have no scale, and say nothing.
     alike = fit("logistic", np.ones((4, 4), np.float32), np.array([0, 0, 0, 1]), 5, 0)
     assert set(alike.predict(latents)) == {0}
-
-
-@pytest.mark.parametrize("name", ["svm", "logistic"])
-def test_a_single_class_is_refused_by_linear_classifiers(name):
-    with pytest.raises(UserError, match=f"'{name}' needs at least two classes"):
-        fit(name, np.zeros((5, 2)), np.zeros(5), 1, 0)
 
 
 def test_a_gpu_looks_for_neighbours_and_for_nothing_else(monkeypatch):

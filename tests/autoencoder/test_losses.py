@@ -25,10 +25,6 @@ def pair(generator):
     return images, (images + 0.3 * torch.randn(images.shape, generator=generator)).clamp(0, 1)
 
 
-def test_ssim_loss_of_an_image_with_itself_is_zero(pair):
-    assert float(ssim_loss(pair[0], pair[0])) == pytest.approx(0, abs=1e-6)
-
-
 def test_pixel_losses_have_the_published_scales(pair):
     x, y = pair
     squares = absolutes = crosses = 0.0
@@ -43,13 +39,6 @@ def test_pixel_losses_have_the_published_scales(pair):
     assert float(bce_loss(x, y)) == pytest.approx(crosses, rel=1e-5)
 
 
-@pytest.mark.parametrize("name", RECONSTRUCTION_LOSSES)
-def test_a_pixel_that_is_no_number_makes_the_loss_none(name, pair):
-    images, targets = pair
-    images[1, 0, 3, 3] = float("nan")
-    assert math.isnan(RECONSTRUCTION_LOSSES[name](images, targets))
-
-
 def test_bce_and_its_gradient_equal_the_library(pair):
     ours, theirs = pair[0].clone().requires_grad_(), pair[0].clone().requires_grad_()
     value, expected = bce_loss(ours, pair[1]), torch.nn.BCELoss(reduction="sum")(theirs, pair[1])
@@ -60,11 +49,15 @@ def test_bce_and_its_gradient_equal_the_library(pair):
 
 
 @pytest.mark.parametrize("name", RECONSTRUCTION_LOSSES)
-def test_a_better_reconstruction_has_a_lower_loss(name, generator):
+def test_a_better_reconstruction_has_a_lower_loss_and_one_that_is_no_number_none(name, generator, pair):
     target = torch.rand(2, 1, 24, 24, generator=generator)
     noise = torch.randn(target.shape, generator=generator)
     losses = [float(RECONSTRUCTION_LOSSES[name]((target + s * noise).clamp(0, 1), target)) for s in (0.01, 0.1, 0.5)]
     assert losses == sorted(losses)
+    images, targets = pair
+    assert name != "ssim" or float(ssim_loss(images, images)) == pytest.approx(0, abs=1e-6)
+    images[1, 0, 3, 3] = float("nan")
+    assert math.isnan(RECONSTRUCTION_LOSSES[name](images, targets))
 
 
 def naive_triplet(anchor, positive, negative, valid):
@@ -82,14 +75,10 @@ def test_triplet_loss_equals_a_loop_with_swap_and_margin(generator):
     valid = torch.rand(20, generator=generator) < 0.7
     expected = naive_triplet(*parts.tolist(), valid.tolist())
     assert float(triplet_loss(*parts, valid)) == pytest.approx(expected, abs=1e-5)
-
-
-def test_triplet_loss_without_a_valid_triplet_is_zero_with_zero_gradient(generator):
-    parts = [part.requires_grad_() for part in torch.randn(3, 5, 4, generator=generator).unbind()]
-    loss = triplet_loss(*parts, torch.zeros(5, dtype=torch.bool))
+    parts.requires_grad_()
+    loss = triplet_loss(*parts, torch.zeros(20, dtype=torch.bool))
     loss.backward()
-    assert float(loss.detach()) == 0
-    assert all(float(part.grad.abs().sum()) == 0 for part in parts)
+    assert float(loss.detach()) == float(parts.grad.abs().sum()) == 0
 
 
 def test_kl_divergence_equals_torchs_and_a_loop_and_is_averaged_over_the_batch(generator):

@@ -44,22 +44,6 @@ def test_one_unmirrored_image_of_each_scenery_stands_for_it():
     assert seen == {0, 1}
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
-    path = path_of(tmp_path, "sviro", "last")
-    save(path, make())
-    before = path.read_bytes()
-
-    def fail(file, **_):
-        file.write(b"half")
-        raise OSError("disk is full")
-
-    monkeypatch.setattr("autoencoder.saved_latents.np.savez_compressed", fail)
-    with pytest.raises(OSError, match="disk is full"):
-        save(path, make(weights="other"))
-    assert path.read_bytes() == before
-    assert list(path.parent.iterdir()) == [path]
-
-
 class Trap:
     def __reduce__(self):
         return (exec, ("raise SystemExit('executed')",))

@@ -28,27 +28,17 @@ def refusal(folder):
     return str(caught.value)
 
 
-def test_rows_come_back_as_they_were_appended(tmp_path):
-    rows = [row(seed=1), row(seed=2, value=0.1 + 0.2), row(metric="loss/ssim", classifier="", value=1e-7)]
+def test_rows_come_back_as_they_were_appended_each_a_line_and_earlier_lines_are_never_touched(tmp_path):
+    rows, path = [row(seed=1), row(seed=2, value=0.1 + 0.2), row(metric="loss/ssim", classifier="", value=1e-7)], \
+        tmp_path / FILE_NAME
+    assert read(tmp_path) == []
     append(tmp_path, rows[:2])
+    before = path.read_bytes()
+    append(tmp_path, [])
     append(tmp_path, rows[2:])
     assert read(tmp_path) == rows
-
-
-def test_the_file_is_one_json_object_per_line(tmp_path):
-    rows = [row(seed=seed) for seed in range(3)]
-    append(tmp_path, rows)
-    assert [json.loads(line) for line in (tmp_path / FILE_NAME).read_text().splitlines()] == rows
-
-
-def test_a_run_without_records_has_none(tmp_path):
-    assert read(tmp_path) == []
-
-
-def test_appending_nothing_changes_nothing_that_is_read(tmp_path):
-    append(tmp_path, [row()])
-    append(tmp_path, [])
-    assert read(tmp_path) == [row()]
+    assert path.read_bytes().startswith(before)
+    assert [json.loads(line) for line in path.read_text().splitlines()] == rows
 
 
 def test_the_last_row_of_an_identity_wins_at_the_place_of_the_first(tmp_path):
@@ -62,13 +52,6 @@ def test_rows_that_differ_in_any_part_of_the_identity_are_both_kept(tmp_path, na
     rows = [row(), row(**{name: 99 if isinstance(BASE[name], int) else "another"})]
     append(tmp_path, rows)
     assert read(tmp_path) == rows
-
-
-def test_earlier_lines_are_never_touched(tmp_path):
-    append(tmp_path, [row(value=0.1)])
-    before = (tmp_path / FILE_NAME).read_bytes()
-    append(tmp_path, [row(value=0.2)])
-    assert (tmp_path / FILE_NAME).read_bytes().startswith(before)
 
 
 LAST = row(experiment="größe {1}", seed=2)
@@ -109,18 +92,13 @@ def test_windows_line_ends_and_blank_lines_are_read(tmp_path):
     assert read(tmp_path) == rows
 
 
-@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x1c", "\x0b", "\x0c", "\n", "\r", "\r\n"])
-def test_line_separators_inside_a_string_survive(tmp_path, separator):
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x1c", "\x0b", "\x0c", "\n", "\r", "\r\n",
+                                       "größe", "日本", '"quoted" {x}', "back\\slash", "😀"])
+def test_any_text_survives_line_separators_too(tmp_path, separator):
     rows = [row(factor=f"a{separator}b"), row(experiment=separator)]
     append(tmp_path, rows)
     append(tmp_path, [row(seed=9)])
     assert read(tmp_path) == [*rows, row(seed=9)]
-
-
-@pytest.mark.parametrize("text", ["größe", "日本", '"quoted" {x}', "back\\slash", "😀"])
-def test_any_text_survives(tmp_path, text):
-    append(tmp_path, [row(experiment=text)])
-    assert read(tmp_path) == [row(experiment=text)]
 
 
 def test_a_row_has_exactly_the_fields_of_the_store():

@@ -8,7 +8,6 @@ import time
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
-from typing import get_args
 
 import pytest
 import torch
@@ -17,7 +16,6 @@ from errors import UserError
 from experiment.config import load_config
 from experiment.repeat import visible_gpus
 from experiment.run import open_run
-from experiment.systems import BY_TYPE
 
 PROJECT = Path(__file__).parents[2]
 
@@ -26,28 +24,29 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
 
 
-def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, config_file, tmp_path):
-    config, out = config_file(), tmp_path / "runs"
-    command = ("repeat_train_ae.py", config, "--seeds", "1-2", "--jobs", "2", "--out", out)
-    code, text, err = script(*command)
-    assert code == 0, err
-    assert "all 2 seeds are finished" in text
-    runs = {load_config(path).training.seed: path.parent for path in out.glob("*/cfg.toml")}
-    assert sorted(runs) == [1, 2]
-    (runs[2] / "done").unlink()
-    before = weights(runs[2])
-    code, text, _ = script(*command)
-    assert code == 0
-    assert "seed 1: finished earlier, skipped" in text
-    assert "seed 2: resumed" in text
-    assert all(torch.equal(before[key], value) for key, value in weights(runs[2]).items())
-    (runs[2] / "done").unlink()
-    (runs[2] / "checkpoints" / "last.pth").write_bytes(b"damaged")
-    code, text, err = script(*command)
+def test_repeat_skips_finished_starts_missing_resumes_stopped_and_reports_failed_seeds(
+        script, config_file, finished, tmp_path):
+    out = tmp_path / "runs"
+    runs = {seed: finished("extractor", "tae", f"training.seed={seed}", copy=out / str(seed)) for seed in (1, 2, 4)}
+    for seed in (2, 4):
+        (runs[seed] / "done").unlink()
+    busy = open_run(runs[4])
+    busy.lock()
+    command = ("repeat_train_ae.py", config_file(), "--jobs", "3", "--out", out, "--seeds")
+    code, text, err = script(*command, "1-4")
     assert code == 2
-    assert "seed 2: FAILED (exit code 2)" in text
-    assert "1 of 2 runs failed: tiny_extractor_tae seed 2 " in err
-    assert len(list(out.glob("*/cfg.toml"))) == 2
+    for told in ("1: finished earlier, skipped", "2: resumed", "3: started", "3: finished: epoch 3/3", "2: finished: ",
+                 "4: FAILED (exit code 2)"):
+        assert f"tiny_extractor_tae seed {told}" in text
+    assert "1 of 4 runs failed: tiny_extractor_tae seed 4 " in err
+    found = {load_config(path).training.seed: path.parent for path in out.glob("*/cfg.toml")}
+    assert sorted(found) == [1, 2, 3, 4]
+    assert (found[2], found[3].name.partition("-")[0]) == (runs[2], "3")
+    before = weights(finished("extractor", "tae", "training.seed=2"))
+    assert all(torch.equal(before[key], value) for key, value in weights(runs[2]).items())
+    code, text, err = script(*command, "1-3")
+    assert (code, "all 3 seeds are finished" in text) == (0, True), err
+    assert len(list(out.glob("*/cfg.toml"))) == 4
 
 
 def test_terminating_repeat_ends_its_children(config_file, tmp_path):
@@ -71,32 +70,25 @@ def test_terminating_repeat_ends_its_children(config_file, tmp_path):
     run.release()
 
 
-def test_repeat_refuses_a_config_that_its_script_does_not_train_and_a_folder_it_cannot_make(
-        script, config_file, tmp_path):
-    code, _, err = script("repeat_train_classifier.py", config_file(), "--out", tmp_path / "runs")
-    assert (code, "allowed: classifier" in err) == (2, True)
-    code, _, err = script("repeat_train.py", config_file(), config_file("conv", "ae"), "--name", "one")
-    assert (code, "found 2 configs" in err) == (2, True)
-    code, _, err = script("repeat_train.py", config_file(), config_file())
-    assert (code, "is called 'tiny_extractor_tae'" in err) == (2, True)
-    code, _, err = script("repeat_train.py", config_file(), "--wait")
-    assert (code, "--launcher slurm" in err) == (2, True)
-    (tmp_path / "file").touch()
-    code, _, err = script("repeat_train_ae.py", config_file(), "--out", tmp_path / "file" / "runs")
-    assert (code, "cannot be made" in err) == (2, True)
-
-
-def test_repeat_refuses_seeds_it_cannot_read(script, config_file, tmp_path):
-    for seeds in ("one", "3-1", "1,1", ""):
-        code, _, err = script("repeat_train_ae.py", config_file(), "--seeds", seeds, "--out", tmp_path / "runs")
-        assert (code, "--seeds" in err) == (2, True), seeds
+@pytest.mark.parametrize(("name", "arguments", "message"), [
+    ("repeat_train_classifier.py", ["{ae}", "--out", "{folder}/runs"], "allowed: classifier"),
+    ("repeat_train.py", ["{ae}", "{conv}", "--name", "one"], "found 2 configs"),
+    ("repeat_train.py", ["{ae}", "{ae}"], "is called 'tiny_extractor_tae'"),
+    ("repeat_train.py", ["{ae}", "--wait"], "--launcher slurm"),
+    ("repeat_train_ae.py", ["{ae}", "--out", "{ae}/runs"], "cannot be made"),
+    *(("repeat_train.py", ["{ae}", "--seeds", seeds, "--out", "{folder}/runs"], "--seeds") for seeds in (
+        "one", "3-1", "1,1", ""))])
+def test_what_cannot_be_repeated_is_refused(script, config_file, tmp_path, name, arguments, message):
+    places = {"ae": config_file(), "conv": config_file("conv", "ae"), "folder": tmp_path}
+    code, _, err = script(name, *(argument.format(**places) for argument in arguments))
+    assert (code, message in err, err.count("\n")) == (2, True, 1)
     assert not (tmp_path / "runs").exists()
 
 
 TRAINER = """
 import json, os, sys, time
 start = time.monotonic()
-time.sleep(0.3)
+time.sleep(0.2)
 with open({report!r}, "a") as file:
     said = [*sys.argv[1:4], os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.monotonic()]
     file.write(json.dumps([os.path.basename(sys.argv[0]), *said]) + "\\n")
@@ -125,20 +117,33 @@ def repeated(script, config_file, tmp_path, monkeypatch):
     return run
 
 
-def test_each_process_has_a_gpu_of_its_own_and_the_others_queue(repeated):
-    found = repeated("--seeds", "1-3", "--set", "training.device=auto", gpus=["3", "GPU-8a"])
+@pytest.mark.parametrize(("devices", "gpus", "groups"), [
+    (1, ["3", "GPU-8a"], {"3", "GPU-8a"}), (2, "01234", {"0,1", "2,3"}), (3, "012", {"0,1,2"})])
+def test_each_run_has_gpus_of_its_own_and_the_others_queue(repeated, devices, gpus, groups):
+    found = repeated("--seeds", "1-3", "--set", "training.device=auto", f"training.devices={devices}", gpus=gpus)
     trained = Counter((script, Path(config).stem, seed) for script, config, _, seed, *_ in found)
     assert trained == Counter([(script, stem, seed) for seed in "123" for script, stem in [
         ("train_ae.py", "tiny_extractor_tae"), ("train_classifier.py", "tiny_classifier_scratch")]])
-    assert {gpu for *_, gpu, _, _ in found} == {"3", "GPU-8a"}
+    assert {gpu for *_, gpu, _, _ in found} == groups
     for (*_, gpu, start, end), (*_, other, other_start, other_end) in combinations(found, 2):
         assert gpu != other or end <= other_start or other_end <= start
 
 
-def test_more_jobs_than_gpus_share_them_in_turn(repeated):
-    found = repeated("--seeds", "1-2", "--jobs", "3", "--set", "training.device=auto", gpus=["0", "1"])
+@pytest.mark.parametrize(("devices", "gpus", "groups"), [
+    (1, "01", ["0", "0", "1"]), (2, "01234", ["0,1", "0,1", "2,3"])])
+def test_more_jobs_than_groups_of_gpus_share_them_in_turn(repeated, devices, gpus, groups):
+    found = repeated("--seeds", "1-2", "--jobs", "3", "--set", "training.device=auto", f"training.devices={devices}",
+                     gpus=gpus)
     first = sorted(found, key=lambda each: each[-2])[:3]
-    assert sorted(gpu for *_, gpu, _, _ in first) == ["0", "0", "1"]
+    assert sorted(gpu for *_, gpu, _, _ in first) == groups
+
+
+def test_fewer_gpus_than_a_run_asks_for_are_refused(script, config_file, tmp_path, monkeypatch):
+    monkeypatch.setattr("experiment.repeat.visible_gpus", lambda: ["0", "1"])
+    code, _, err = script("repeat_train.py", config_file(), "--out", tmp_path / "runs", "--set", "training.devices=3",
+                          "training.device=auto")
+    assert (code, err) == (2, "error: training.devices: found 3, but only 2 GPU(s) for each run to have as many\n")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_runs_on_a_cpu_are_given_no_gpu_and_queue(repeated):
@@ -159,10 +164,3 @@ def test_gpus_are_named_as_the_user_has_named_them(monkeypatch, given, count, na
     if given is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", given)
     assert visible_gpus() == names
-
-
-def test_every_type_of_model_has_its_scripts():
-    for kind, system in BY_TYPE.items():
-        assert kind in get_args(system.config.model_fields["model"].annotation.model_fields["type"].annotation)
-        assert (PROJECT / system.train).is_file()
-        assert (PROJECT / system.evaluate).is_file()

@@ -55,27 +55,12 @@ def contents(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-def test_a_new_run_has_its_config_environment_and_folders(config, tmp_path):
-    run = create(config, "letters", "cpu", tmp_path / "run")
-    assert {"cfg.toml", "environment.json", "checkpoints", "logs", "images"} <= set(contents(run.folder))
-    assert all(path.is_dir() for path in (run.checkpoints, run.logs, run.images))
-    assert load_config(run.folder / "cfg.toml") == config
-    assert tomllib.loads((run.folder / "cfg.toml").read_text())["training"]["seed"] == 4
-    assert not run.done
-
-
 def test_runs_of_the_same_seed_in_the_same_second_never_share_a_folder(config, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     runs = [create(config, "letters", "cpu") for _ in range(20)]
     assert len({run.folder.resolve() for run in runs}) == 20
     assert {run.folder.parent for run in runs} == {Path("results/letters")}
     assert all(run.folder.name.startswith("4-") for run in runs)
-
-
-def test_a_given_folder_may_be_new_or_empty(config, tmp_path):
-    (tmp_path / "empty").mkdir()
-    for name in ("empty", "new/below/new"):
-        assert create(config, "letters", "cpu", tmp_path / name).folder == tmp_path / name
 
 
 @pytest.mark.parametrize("kind", ["run", "other content", "file"])
@@ -85,66 +70,43 @@ def test_a_taken_folder_is_refused_and_left_alone(config, make, tmp_path, kind):
         make("out")
     elif kind == "file":
         out.write_text("mine")
+        with pytest.raises(UserError, match=f"^{out}/run: cannot be made: [^\n]*$"):
+            create(config, "letters", "cpu", out / "run")
     else:
         out.mkdir()
         (out / "thesis.txt").write_text("mine")
     before = contents(tmp_path)
     for refuse in (lambda: create(config, "letters", "cpu", out), lambda: check_free(out)):
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(UserError, match=rf"^{out}: [^\n]*taken[^\n]*$"):
             refuse()
-        assert str(out) in str(caught.value)
-        assert "taken" in str(caught.value)
-        assert "\n" not in str(caught.value)
     assert contents(tmp_path) == before
 
 
-def test_a_folder_that_cannot_be_made_is_one_line(config, tmp_path):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(UserError) as caught:
-        create(config, "letters", "cpu", tmp_path / "file" / "run")
-    assert str(tmp_path / "file" / "run") in str(caught.value)
-    assert "None" not in str(caught.value)
-
-
-def test_the_environment_says_what_ran_where(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["train_ae.py", "cfg/x.toml", "--seed", "4"])
-    create(config, "letters", "cuda:1", tmp_path / "run")
-    found = json.loads((tmp_path / "run" / "environment.json").read_text())
-    assert found["experiment"] == "letters"
-    assert found["command"] == ["train_ae.py", "cfg/x.toml", "--seed", "4"]
-    assert found["device"] == "cuda:1"
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["packages"]["torch"] == version("torch") == torch.__version__.partition("+")[0]
-    assert {"torchvision", "numpy", "scikit-learn", "pillow"} <= set(found["packages"])
-
-
-def git(folder, *arguments):
-    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+def git(*arguments):
+    done = subprocess.run(["git", *arguments], cwd=PROJECT, capture_output=True, text=True)
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def test_the_environment_names_the_commit_of_the_project_wherever_it_is_started(config, tmp_path, monkeypatch):
+def test_a_new_run_has_its_config_folders_and_what_ran_where(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train_ae.py", "cfg/x.toml", "--seed", "4"])
     monkeypatch.chdir(tmp_path)
-    create(config, "letters", "cpu", tmp_path / "run")
-    found = json.loads((tmp_path / "run" / "environment.json").read_text())
-    status = git(PROJECT, "status", "--porcelain")
-    assert found["commit"] == git(PROJECT, "rev-parse", "HEAD")
-    assert found["dirty"] == (None if status is None else status != "")
-
-
-def test_a_project_without_git_is_recorded_as_unknown(config, tmp_path, monkeypatch):
+    (tmp_path / "run").mkdir()
+    run = create(config, "letters", "cuda:1", tmp_path / "run")
+    assert all(path.is_dir() for path in (run.checkpoints, run.logs, run.images))
+    assert load_config(run.folder / "cfg.toml") == config
+    assert tomllib.loads((run.folder / "cfg.toml").read_text())["training"]["seed"] == 4
+    assert not run.done
+    found = json.loads((run.folder / "environment.json").read_text())
+    assert (found["experiment"], found["device"]) == ("letters", "cuda:1")
+    assert found["command"] == ["train_ae.py", "cfg/x.toml", "--seed", "4"]
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["packages"]["torch"] == version("torch") == torch.__version__.partition("+")[0]
+    assert {"torchvision", "numpy", "scikit-learn", "pillow"} <= set(found["packages"])
+    status = git("status", "--porcelain")
+    assert (found["commit"], found["dirty"]) == (git("rev-parse", "HEAD"), None if status is None else status != "")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
-    create(config, "letters", "cpu", tmp_path / "run")
-    found = json.loads((tmp_path / "run" / "environment.json").read_text())
+    found = create(config, "letters", "cpu", tmp_path / "new" / "below" / "new").environment
     assert (found["commit"], found["dirty"]) == (None, None)
-
-
-def test_the_done_marker_closes_a_run_for_everybody(config, tmp_path):
-    run = create(config, "letters", "cpu", tmp_path / "run")
-    assert not open_run(run.folder).done
-    run.finish()
-    assert run.done
-    assert open_run(run.folder).done
 
 
 HOLDER = """
@@ -175,12 +137,15 @@ def test_a_run_that_another_process_trains_is_refused_until_that_ends(config, tm
     run.release()
 
 
-def test_a_run_is_locked_from_its_making_and_free_after_its_release(config, tmp_path):
+def test_a_run_is_locked_from_its_making_until_its_release_and_closed_by_its_end(config, tmp_path):
     run = create(config, "letters", "cpu", tmp_path / "run")
     second = open_run(tmp_path / "run")
     with pytest.raises(UserError, match="another process"):
         second.lock()
-    run.release()
+    assert not second.done
+    run.finish()
+    assert run.done
+    assert second.done
     second.lock()
     second.release()
 
@@ -221,42 +186,27 @@ def test_opening_changes_nothing_and_overrides_stay_in_this_process(make):
     assert {name: (folder / name).read_bytes() for name in before} == before
 
 
-@pytest.mark.parametrize("kind", ["missing", "empty", "file"])
-def test_what_is_no_run_is_refused_and_says_what_was_looked_for(tmp_path, kind):
-    folder = tmp_path / "thing"
-    if kind == "empty":
-        folder.mkdir()
-    elif kind == "file":
-        folder.write_text("mine")
-    with pytest.raises(UserError) as caught:
-        open_run(folder)
-    assert str(folder / "cfg.toml") in str(caught.value)
-    assert "\n" not in str(caught.value)
+@pytest.mark.parametrize("spoil", [lambda folder: None, lambda folder: folder.mkdir(), lambda folder: folder.touch(),
+                                   lambda folder: folder.mkdir() or (folder / "cfg.toml").write_text("[dataset")])
+def test_what_is_no_run_is_refused_and_says_what_was_looked_for(tmp_path, spoil):
+    spoil(tmp_path / "thing")
+    with pytest.raises(UserError, match=rf"^[^\n]*{tmp_path / 'thing' / 'cfg.toml'}[^\n]*$"):
+        open_run(tmp_path / "thing")
 
 
-def test_a_damaged_config_in_a_run_is_one_line_that_names_the_file(make):
-    folder = make("run")
-    (folder / "cfg.toml").write_text("[dataset")
-    with pytest.raises(UserError) as caught:
-        open_run(folder)
-    assert str(folder / "cfg.toml") in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_the_experiment_is_the_one_it_was_made_for_wherever_the_folder_lies(make, tmp_path):
-    folder = make("run")
-    folder.rename(tmp_path / "renamed")
-    assert open_run(tmp_path / "renamed").experiment == "letters"
-
-
-@pytest.mark.parametrize("content", [None, "", "[1, 2]", "{}", "null", "not json"])
-def test_without_a_recorded_name_the_experiment_is_the_parent_folder(make, content):
-    folder = make("published/1")
-    if content is None:
-        (folder / "environment.json").unlink()
-    else:
-        (folder / "environment.json").write_text(content)
-    assert open_run(folder).experiment == "published"
+@pytest.mark.parametrize("write", [
+    lambda path: None, os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir,
+    *(lambda path, text=text: path.write_text(text) for text in (
+        "", "[1, 2]", "{}", "null", "not json", "[" * 10**5, '{"experiment": ' + "9" * 5000 + "}"))])
+def test_an_environment_that_cannot_be_read_is_an_empty_one_and_the_run_is_called_by_its_folder(make, write):
+    path = make("published/1") / "environment.json"
+    path.parent.rename(path.parents[1] / "renamed")
+    path = path.parents[1] / "renamed" / path.name
+    assert open_run(path.parent).experiment == "letters"
+    path.unlink()
+    write(path)
+    run = open_run(path.parent)
+    assert (run.environment, run.experiment) == ({}, "published")
 
 
 def test_find_runs_lists_the_runs_directly_below_in_order(make, tmp_path):
@@ -266,36 +216,20 @@ def test_find_runs_lists_the_runs_directly_below_in_order(make, tmp_path):
     assert find_runs(tmp_path / "nowhere") == []
 
 
-def test_expand_takes_runs_experiments_and_globs(make, tmp_path):
-    a, b, c = (make(name) for name in ("results/x/1", "results/x/2", "results/y/1"))
+@pytest.mark.parametrize(("patterns", "found"), [
+    (["results/x/1"], ["x/1"]), (["results/x"], ["x/1", "x/2"]), (["results"], ["x/1", "x/2", "y[1]/1"]),
+    (["results/*/1"], ["x/1", "y[1]/1"]), (["results/x/*"], ["x/1", "x/2"]), (["results/y[1]"], ["y[1]/1"]),
+    (["results/[x]/2"], ["x/2"]), (["results/y[1]/1", "results/x"], ["y[1]/1", "x/1", "x/2"]),
+    # A run counts once, however it is spelled.
+    *((["results/x/2", spelling], ["x/2"]) for spelling in (
+        "results/x/2/", "./results/x/2", "results/x/../x/2", "link/2", "results/*/2"))])
+def test_expand_takes_runs_experiments_and_globs(make, tmp_path, monkeypatch, patterns, found):
+    for name in ("x/1", "x/2", "y[1]/1"):
+        make(f"results/{name}")
     (tmp_path / "results" / "x" / "notes.txt").write_text("mine")
-    results = tmp_path / "results"
-    assert expand([str(a)]) == [a]
-    assert expand([str(results / "x")]) == [a, b]
-    assert expand([str(results)]) == [a, b, c]
-    assert expand([str(results / "*" / "1")]) == [a, c]
-    assert expand([str(results / "x" / "*")]) == [a, b]
-    assert expand([str(results / "[xy]")]) == [a, b, c]
-    assert expand([str(c), str(results / "x")]) == [c, a, b]
-
-
-def test_expand_takes_a_folder_whose_name_looks_like_a_glob(make):
-    folder = make("results[1]/a")
-    assert expand([str(folder)]) == [folder]
-
-
-def test_expand_lists_a_run_once_however_often_it_is_named(make):
-    folder = make("results/x/1")
-    patterns = [str(folder), f"{folder}/", str(folder.parent), str(folder.parent / "*")]
-    assert expand(patterns) == [folder]
-
-
-@pytest.mark.parametrize("spelling", ["results/x/1", "results/x", "./results/x", "results/x/../x", "link/1"])
-def test_expand_lists_a_run_once_however_it_is_spelled(make, tmp_path, monkeypatch, spelling):
-    folder = make("results/x/1")
-    (tmp_path / "link").symlink_to(folder.parent)
+    (tmp_path / "link").symlink_to(tmp_path / "results" / "x")
     monkeypatch.chdir(tmp_path)
-    assert len(expand([str(folder), spelling])) == 1
+    assert expand(patterns) == [Path("results", name) for name in found]
 
 
 @pytest.mark.parametrize("pattern", ["nowhere", "no*where", "empty", "file.txt"])
@@ -303,11 +237,9 @@ def test_expand_refuses_what_holds_no_run_by_name(make, tmp_path, pattern):
     run = make("run")
     (tmp_path / "empty").mkdir()
     (tmp_path / "file.txt").write_text("mine")
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=r"^[^\n]*cfg.toml[^\n]*$") as caught:
         expand([str(run), str(tmp_path / pattern)])
     assert str(tmp_path / pattern) in str(caught.value)
-    assert "cfg.toml" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_runs_that_differ_from_the_first_in_the_same_keys_are_one_warning(make, capsys):
@@ -323,17 +255,6 @@ def test_runs_that_differ_from_the_first_in_the_same_keys_are_one_warning(make, 
     ]
     warn_of_mixture([open_run(folder) for folder in folders], ("training.epochs", "training.batch_size"))
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize("write", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), os.mkdir,
-                                   lambda path: path.write_text("[" * 10**5),
-                                   lambda path: path.write_text('{"experiment": ' + "9" * 5000 + "}")])
-def test_an_environment_that_cannot_be_read_is_an_empty_one_and_the_run_is_called_by_its_folder(make, write):
-    path = make("run") / "environment.json"
-    path.unlink()
-    write(path)
-    run = open_run(path.parent)
-    assert (run.environment, run.experiment) == ({}, path.parents[1].name)
 
 
 def test_what_a_killed_process_was_writing_goes_when_the_run_is_taken_up_again(make):

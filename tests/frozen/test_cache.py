@@ -9,7 +9,7 @@ import torch
 
 from errors import UserError
 from frozen import cache as feature_cache
-from frozen.cache import entries, open_features, read_about
+from frozen.cache import entries, open_features
 
 
 class Rendered:
@@ -47,8 +47,14 @@ def _small_chunks(monkeypatch):
     monkeypatch.setattr(feature_cache, "NOTE_EVERY", 0.0)
 
 
-def expected():
-    return np.broadcast_to(np.arange(10)[:, None, None, None] / 2, (10, 3, 2, 2))
+def check(cache, live=None, views=None):
+    """Check that features are those of every view in order, for which so many views had to be computed."""
+    live = live or Live()
+    features, scale = open_features(Network(), Rendered(), cache, live)
+    np.testing.assert_array_equal(features / scale, np.broadcast_to(np.arange(10)[:, None, None, None] / 2,
+                                                                    (10, 3, 2, 2)))
+    assert views in (None, live.views)
+    assert not list((cache / "features").glob(".*.partial*"))
 
 
 def stopped(cache, after=8):
@@ -59,79 +65,70 @@ def stopped(cache, after=8):
     return folder
 
 
-def test_features_are_those_of_every_view_in_order(tmp_path):
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live())
-    np.testing.assert_array_equal(features / scale, expected())
-
-
 def test_a_stopped_computation_is_gone_on_with_where_it_was(tmp_path):
     folder = stopped(tmp_path)
     assert json.loads((folder / "progress.json").read_text()) == 4
     assert [(entry.done, entry.about.views) for entry in entries(tmp_path)] == [(4, 10)]
-    live = Live()
-    features, scale = open_features(Network(), Rendered(), tmp_path, live)
-    assert live.views == 6
-    np.testing.assert_array_equal(features / scale, expected())
-    assert not list((tmp_path / "features").glob(".*.partial*"))
-
-
-def test_what_was_written_after_the_last_note_is_computed_again(tmp_path):
-    folder = stopped(tmp_path)
-    (folder / "progress.json").write_text("2")
+    # What was written after the last note is computed again.
     with (folder / "features.npy").open("r+b") as file:
         file.seek(-20, 2)
         file.write(b"x" * 20)
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live())
-    np.testing.assert_array_equal(features / scale, expected())
+    check(tmp_path, views=6)
 
 
-def test_a_kill_before_the_first_note_starts_anew(tmp_path):
-    folder = stopped(tmp_path)
-    for name in ("progress.json", "about.json"):
-        (folder / name).unlink()
-    live = Live()
-    features, scale = open_features(Network(), Rendered(), tmp_path, live)
-    assert live.views == 14
-    np.testing.assert_array_equal(features / scale, expected())
+def note(**changes):
+    def write(folder):
+        path = folder / "about.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    return write
 
 
-@pytest.mark.parametrize("noted", ["-2", "11", "1e400", "null", "[]", '"4"', "4.5", "{"])
-def test_a_nonsensical_note_of_how_far_it_got_starts_anew(tmp_path, noted):
-    folder = stopped(tmp_path)
-    (folder / "progress.json").write_text(noted)
-    assert [entry.done for entry in entries(tmp_path)] == [0]
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live())
-    np.testing.assert_array_equal(features / scale, expected())
+@pytest.mark.parametrize("damage", [
+    *((lambda folder, noted=noted: (folder / "progress.json").write_text(noted)) for noted in (
+        "-2", "11", "1e400", "null", "[]", '"4"', "4.5", "{")),
+    *((lambda folder, size=size: os.truncate(folder / "features.npy", size)) for size in (0, 64, 150)),
+    note(views=12), note(views="many"), note(shape=[3, 2]), note(shape=None), note(scale=0), note(scale="x"),
+    lambda folder: [(folder / name).unlink() for name in ("progress.json", "about.json")]])
+def test_an_unfinished_folder_that_is_damaged_starts_anew(tmp_path, damage):
+    damage(stopped(tmp_path))
+    check(tmp_path)
 
 
-@pytest.mark.parametrize("damage", [{"views": 12}, {"views": "many"}, {"shape": [3, 2]}, {"shape": None}, {"scale": 0},
-                                    {"scale": "x"}])
-def test_an_unfinished_folder_with_another_description_starts_anew(tmp_path, damage):
-    path = stopped(tmp_path) / "about.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live())
-    np.testing.assert_array_equal(features / scale, expected())
+def damaged(name, content):
+    return lambda folder: (folder / name).write_text(content)
 
 
-@pytest.mark.parametrize("size", [0, 64, 150])
-def test_an_unfinished_folder_with_a_damaged_array_starts_anew(tmp_path, size):
-    os.truncate(stopped(tmp_path) / "features.npy", size)
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live())
-    np.testing.assert_array_equal(features / scale, expected())
+@pytest.mark.parametrize(("damage", "told"), [
+    *((lambda folder, size=size: os.truncate(folder / "features.npy", size), "") for size in (0, 64, 150)),
+    (damaged("about.json", '{"views": 3}'), ""), (note(views=12), "tells of 12 views where there are 10"),
+    (lambda folder: np.save(folder / "features.npy", np.zeros((8, 3, 2, 2), np.float16)),
+     r"\(8, 3, 2, 2\) where float16 \(10, 3, 2, 2\) belongs")])
+def test_finished_features_that_are_damaged_are_one_line(tmp_path, damage, told):
+    check(tmp_path, views=14)
+    [entry] = entries(tmp_path)
+    about = entry.about
+    assert (about.dataset, about.network) == ("rendered (a)", Network.frozen_part)
+    assert (about.views, about.shape, about.bytes) == (10, (3, 2, 2), 10 * 12 * 2)
+    damage(entry.folder)
+    with pytest.raises(UserError, match=rf"cached features are damaged \(.*{told}"):
+        open_features(Network(), Rendered(), tmp_path, Live())
+    assert (entries(tmp_path)[0].about is None) == ('{"views": 3}' in (entry.folder / "about.json").read_text())
 
 
-def test_a_kill_after_the_last_note_leaves_nothing_to_compute(tmp_path, monkeypatch):
+def test_a_kill_after_the_last_note_leaves_nothing_to_compute_and_somebody_elses_cache_is_read(tmp_path, monkeypatch):
     def killed(*_):
         raise KeyboardInterrupt
+
+    def refused(*_):
+        raise PermissionError("read-only")
 
     with monkeypatch.context() as patches:
         patches.setattr("readers.prepare.os.rename", killed)
         with pytest.raises(KeyboardInterrupt):
             open_features(Network(), Rendered(), tmp_path, Live())
-    live = Live(stop_after=0)
-    features, scale = open_features(Network(), Rendered(), tmp_path, live)
-    assert live.views == 0
-    np.testing.assert_array_equal(features / scale, expected())
+    check(tmp_path, Live(stop_after=0), views=0)
+    monkeypatch.setattr(feature_cache.os, "utime", refused)
+    check(tmp_path, Live(stop_after=0), views=0)
 
 
 def test_a_failure_that_may_pass_loses_nothing(tmp_path):
@@ -143,10 +140,7 @@ def test_a_failure_that_may_pass_loses_nothing(tmp_path):
 
     with pytest.raises(RuntimeError, match="out of memory"):
         open_features(Network(), Rendered(), tmp_path, Failing())
-    live = Live()
-    features, scale = open_features(Network(), Rendered(), tmp_path, live)
-    assert live.views == 6
-    np.testing.assert_array_equal(features / scale, expected())
+    check(tmp_path, views=6)
 
 
 def test_a_disk_that_somebody_else_fills_loses_nothing(tmp_path, monkeypatch):
@@ -174,16 +168,6 @@ def test_an_array_that_the_disk_has_no_room_for_leaves_nothing_behind(tmp_path, 
     assert entries(tmp_path) == []
 
 
-def test_features_in_somebody_elses_cache_are_read(tmp_path, monkeypatch):
-    def refused(*_):
-        raise PermissionError("read-only")
-
-    open_features(Network(), Rendered(), tmp_path, Live())
-    monkeypatch.setattr(feature_cache.os, "utime", refused)
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live(stop_after=0))
-    np.testing.assert_array_equal(features / scale, expected())
-
-
 def test_time_and_room_are_announced_for_what_takes_long(tmp_path, monkeypatch, capsys):
     open_features(Network(), Rendered(), tmp_path / "short", Live())
     assert capsys.readouterr().err == ""
@@ -192,37 +176,6 @@ def test_time_and_room_are_announced_for_what_takes_long(tmp_path, monkeypatch, 
     said = capsys.readouterr().err
     assert "features of rendered (a): 10 views, 0.0 GiB in" in said
     assert "about 0 s; computed only once" in said
-
-
-def test_a_damaged_description_is_one_line(tmp_path):
-    open_features(Network(), Rendered(), tmp_path, Live())
-    [entry] = entries(tmp_path)
-    (entry.folder / "about.json").write_text('{"views": 3}')
-    with pytest.raises(UserError, match="cached features are damaged"):
-        open_features(Network(), Rendered(), tmp_path, Live())
-    assert entries(tmp_path)[0].about is None
-
-
-@pytest.mark.parametrize("size", [0, 64, 150])
-def test_a_damaged_array_is_one_line(tmp_path, size):
-    open_features(Network(), Rendered(), tmp_path, Live())
-    os.truncate(entries(tmp_path)[0].folder / "features.npy", size)
-    with pytest.raises(UserError, match="cached features are damaged"):
-        open_features(Network(), Rendered(), tmp_path, Live())
-
-
-def test_features_of_another_number_of_views_are_refused(tmp_path):
-    open_features(Network(), Rendered(), tmp_path, Live())
-    with pytest.raises(UserError, match=r"\(10, 3, 2, 2\) where float16 \(8, 3, 2, 2\) belongs"):
-        open_features(Network(), Rendered(4), tmp_path, Live())
-
-
-def test_the_description_says_what_lies_there(tmp_path):
-    open_features(Network(), Rendered(), tmp_path, Live())
-    about = read_about(entries(tmp_path)[0].folder)
-    assert (about.dataset, about.network) == ("rendered (a)", Network.frozen_part)
-    assert (about.views, about.shape) == (10, (3, 2, 2))
-    assert about.bytes == 10 * 12 * 2
 
 
 def test_the_script_lists_and_clears(tmp_path, script):
@@ -249,8 +202,7 @@ def test_a_link_to_features_elsewhere_is_cleared_and_the_features_stay(tmp_path,
     [there] = entries(tmp_path / "large")
     (tmp_path / "features").mkdir()
     (tmp_path / "features" / there.name).symlink_to(there.folder)
-    features, scale = open_features(Network(), Rendered(), tmp_path, Live(stop_after=0))
-    np.testing.assert_array_equal(features / scale, expected())
+    check(tmp_path, Live(stop_after=0))
     code, out, _ = script("features.py", "clear", "--all", "--cache", tmp_path)
     assert (code, "0.00 GiB freed" in out, entries(tmp_path)) == (0, True, [])
     assert [entry.done for entry in entries(tmp_path / "large")] == [10]
@@ -279,6 +231,5 @@ def test_features_that_are_being_computed_are_not_cleared(tmp_path, script):
             return super().__call__(index, flip)
 
     said = []
-    features, scale = open_features(Network(), Rendered(), tmp_path, Clearing())
+    check(tmp_path, Clearing())
     assert "kept, another process is computing it" in said[0]
-    np.testing.assert_array_equal(features / scale, expected())

@@ -70,23 +70,17 @@ def test_features_that_are_not_finite_are_refused(scenes, tmp_path):
     assert not [path for path in (tmp_path / "features").iterdir() if path.is_dir()]
 
 
-def test_the_cache_is_computed_once_and_shared(scenes, tmp_path, monkeypatch):
-    create_inputs(make(), scenes, tmp_path)
-    monkeypatch.setattr("frozen.cache._compute", lambda *_: pytest.fail("computed again"))
-    create_inputs(make(), scenes, tmp_path)
-
-
-def test_other_weights_cuts_or_images_have_their_own_cache(scenes, tmp_path):
-    create_inputs(make(), scenes, tmp_path)
+def test_the_cache_is_computed_once_for_the_same_weights_cut_and_images(scenes, tmp_path, monkeypatch):
     other = make()
     with torch.no_grad():
         next(other.extractor.parameters()).mul_(1.01)
-    create_inputs(other, scenes, tmp_path)
-    create_inputs(make(layer=-4), scenes, tmp_path)
     fewer = Scenes(EvaluationDataset(name="mirrored", root="x", limit=6), 32, str(tmp_path), torch.device("cpu"))
-    create_inputs(make(), fewer, tmp_path)
-    create_inputs(make(normalize=True), scenes, tmp_path)
+    for model, images in ((make(), scenes), (other, scenes), (make(layer=-4), scenes), (make(), fewer),
+                          (make(normalize=True), scenes)):
+        create_inputs(model, images, tmp_path)
     assert len(list((tmp_path / "features").glob("mirrored-*"))) == 5
+    monkeypatch.setattr("frozen.cache._compute", lambda *_: pytest.fail("computed again"))
+    create_inputs(make(), scenes, tmp_path)
 
 
 def test_features_under_drifting_statistics_are_not_cached_and_the_reason_is_said(scenes, tmp_path):

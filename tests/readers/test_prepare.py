@@ -94,46 +94,30 @@ def test_the_array_holds_every_image_in_order_and_the_index_finds_it(source, tmp
     assert prepared.labels.tolist() == [[0], [0], [0], [1], [1]]
 
 
-def test_images_are_memory_mapped_and_writing_to_them_never_reaches_the_file(source, tmp_path):
-    images = prepare(reader(source), 16, tmp_path / "cache").images
-    assert isinstance(images, np.memmap)
-    images[:] = 0
-    np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
-
-
-def test_the_second_call_prepares_nothing(source, tmp_path):
+def test_the_second_call_prepares_nothing_and_writing_to_images_never_reaches_the_file(source, tmp_path):
     first = prepare(reader(source), 16, tmp_path / "cache")
     assert len(calls) == 9
+    assert isinstance(first.images, np.memmap)
+    first.images[:] = 0
     second = prepare(reader(source), 16, tmp_path / "cache")
     assert len(calls) == 9
-    np.testing.assert_array_equal(first.images, second.images)
+    np.testing.assert_array_equal(second.images, decoded(source))
     assert (first.key, first.names) == (second.key, second.names)
 
 
-def test_a_changed_source_is_prepared_anew(source, tmp_path):
-    before = prepare(reader(source), 16, tmp_path / "cache")
+def test_a_changed_source_a_new_image_and_a_new_version_of_the_reader_are_prepared_anew(source, tmp_path):
+    found = [prepare(reader(source), 16, tmp_path / "cache")]
     path = source / "1_s1-0.png"
     status = path.stat()
     picture(path, 99)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    after = prepare(reader(source), 16, tmp_path / "cache")
-    assert len(calls) == 18
-    assert before.key != after.key
-    np.testing.assert_array_equal(after.images, decoded(source))
-    assert (np.asarray(before.images) != after.images).any()
-
-
-def test_a_new_image_is_prepared_with_the_others(source, tmp_path):
-    prepare(reader(source), 16, tmp_path / "cache")
-    picture(source / "1_t-0.png", 50)
-    np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
-
-
-def test_a_new_version_of_the_reader_prepares_anew(source, tmp_path):
-    old = prepare(reader(source), 16, tmp_path / "cache")
-    new = prepare(reader(source, Newer), 16, tmp_path / "cache")
-    assert len(calls) == 18
-    assert old.key != new.key
+    for kind, new in ((Folder, "0_s0-0.png"), (Newer, "0_s0-0.png"), (Newer, "1_t-0.png")):
+        picture(source / new, 0)
+        found.append(prepare(reader(source, kind), 16, tmp_path / "cache"))
+        np.testing.assert_array_equal(found[-1].images, decoded(source))
+    assert len({each.key for each in found}) == 4
+    assert len(calls) == 9 + 9 + 9 + 10
+    assert (np.asarray(found[0].images) != found[1].images).any()
 
 
 def test_sizes_and_limits_do_not_overwrite_each_other(source, tmp_path):
@@ -149,26 +133,22 @@ def test_sizes_and_limits_do_not_overwrite_each_other(source, tmp_path):
 
 
 @pytest.mark.parametrize("failure", [UserError, RuntimeError, KeyboardInterrupt])
-def test_an_interrupted_preparation_leaves_nothing_behind(source, tmp_path, failure):
-    class Failing(Folder):
-        fail_at = 4
-
-    Failing.failure = failure
+def test_an_interrupted_preparation_leaves_nothing_behind(source, tmp_path, monkeypatch, failure):
+    monkeypatch.setattr(Folder, "fail_at", 4)
+    monkeypatch.setattr(Folder, "failure", failure)
     with pytest.raises(failure, match="bad image"):
-        prepare(reader(source, Failing), 16, tmp_path / "cache")
+        prepare(reader(source), 16, tmp_path / "cache")
     assert left_in(tmp_path / "cache") == []
     assert [path for path in (tmp_path / "cache" / "images").iterdir() if path.is_dir()] == []
-    calls.clear()
+    monkeypatch.undo()
     np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
 
 
-def test_an_undecodable_image_is_named_and_leaves_nothing_behind(source, tmp_path):
-    bad = source / "1_s3-0.png"
-    bad.write_bytes(bad.read_bytes()[:60])
+def refusal(read, cache):
     with pytest.raises(UserError) as caught:
-        prepare(reader(source), 16, tmp_path / "cache")
-    assert str(bad) in str(caught.value)
-    assert left_in(tmp_path / "cache") == []
+        prepare(read, 16, cache)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("place", ["cache", "cache/images"])
@@ -176,12 +156,9 @@ def test_a_cache_that_cannot_be_written_is_one_line_about_the_cache(source, tmp_
     blocked = tmp_path / place
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("a file")
-    with pytest.raises(UserError) as caught:
-        prepare(reader(source), 16, tmp_path / "cache")
-    message = str(caught.value)
+    message = refusal(reader(source), tmp_path / "cache")
     assert message.startswith("dataset.cache: ")
     assert str(tmp_path / "cache") in message
-    assert "\n" not in message
     assert "None" not in message
     assert blocked.read_text() == "a file"
 
@@ -191,58 +168,35 @@ def test_damaged_prepared_images_are_one_line_that_says_what_to_do(source, tmp_p
     prepare(reader(source), 16, tmp_path / "cache")
     (path,) = (tmp_path / "cache").rglob("*.npy")
     path.write_bytes(path.read_bytes()[:left])
-    with pytest.raises(UserError) as caught:
-        prepare(reader(source), 16, tmp_path / "cache")
-    assert str(path) in str(caught.value)
-    assert "delete" in str(caught.value)
-    assert "\n" not in str(caught.value)
+    message = refusal(reader(source), tmp_path / "cache")
+    assert str(path) in message
+    assert "delete" in message
 
 
-def test_an_empty_dataset_is_refused_before_anything_is_written(tmp_path):
-    (tmp_path / "source").mkdir()
-    with pytest.raises(UserError) as caught:
-        prepare(reader(tmp_path / "source"), 16, tmp_path / "cache")
-    assert str(tmp_path / "source") in str(caught.value)
-    assert "no images" in str(caught.value)
+def empty(listing):
+    return Listing()
+
+
+def dropped(listing):
+    return Listing(dropped={"too dark": ["a", "b"]})
+
+
+def mixed(listing):
+    listing.labels[1] = (0, 1)
+    return listing
+
+
+@pytest.mark.parametrize(("change", "told"), [(empty, "no images"), (dropped, "2 left out: too dark"),
+                                              (mixed, "seats")])
+def test_what_cannot_be_a_dataset_is_refused_before_anything_is_written(source, tmp_path, change, told):
+    class Changed(Folder):
+        def listing(self):
+            return change(super().listing())
+
+    message = refusal(reader(source, Changed), tmp_path / "cache")
+    assert told in message
+    assert str(source) in message or change is mixed
     assert not (tmp_path / "cache").exists()
-
-
-def test_a_dataset_whose_images_are_all_dropped_says_so(tmp_path):
-    class Dropping(Folder):
-        def listing(self):
-            listing = Listing()
-            listing.drop("too dark", "a")
-            listing.drop("too dark", "b")
-            return listing
-
-    with pytest.raises(UserError, match="2 left out: too dark"):
-        prepare(reader(tmp_path, Dropping), 16, tmp_path / "cache")
-
-
-def test_sceneries_with_different_numbers_of_seats_are_refused(source, tmp_path):
-    class Mixed(Folder):
-        def listing(self):
-            listing = super().listing()
-            listing.labels[1] = (0, 1)
-            return listing
-
-    with pytest.raises(UserError, match="seats"):
-        prepare(reader(source, Mixed), 16, tmp_path / "cache")
-
-
-def test_build_once_writes_only_where_the_folder_is_not_there(tmp_path):
-    written = []
-
-    def write(folder):
-        written.append(folder)
-        (folder / "content").write_text("whole")
-        assert not (tmp_path / "a" / "b").exists()
-
-    build_once(tmp_path / "a" / "b", write)
-    build_once(tmp_path / "a" / "b", write)
-    assert len(written) == 1
-    assert (tmp_path / "a" / "b" / "content").read_text() == "whole"
-    assert not written[0].exists()
 
 
 def test_whoever_waits_for_another_process_says_so(tmp_path, capsys):

@@ -67,10 +67,6 @@ def test_preparation_is_equalisation_then_crop_then_a_resize_without_antialiasin
     assert abs(smooth - prepared[0].astype(int)).mean() > 3
 
 
-def test_images_prepared_before_are_made_anew_under_the_new_rule():
-    assert Ticam.version == 2
-
-
 @pytest.mark.parametrize("folder", ["cs01", "."])
 def test_images_that_the_published_code_has_prepared_stay_as_they_are(tmp_path, folder):
     pixels = {}
@@ -89,17 +85,16 @@ def test_images_that_the_published_code_has_prepared_stay_as_they_are(tmp_path, 
         reader.prepare(source, 128)
 
 
-def test_the_download_is_preferred_to_what_was_prepared_from_it(tmp_path):
+def test_the_download_is_preferred_to_what_was_prepared_from_it_and_has_room_for_the_crop(tmp_path):
     for split in ("train", "pp_train_128"):
-        write(tmp_path / "TICaM" / split / "cs01" / name("p01", "0"))
-    [[source]] = create_reader("ticam", tmp_path, [], "train").listing().sources
+        write(tmp_path / "TICaM" / split / "cs01" / name("p01", "0"), size=(300, 300))
+    reader = create_reader("ticam", tmp_path, [], "train")
+    [[source]] = reader.listing().sources
     assert "pp_" not in source
-
-
-def test_an_image_too_small_for_the_crop_is_named(tmp_path):
-    write(tmp_path / "small.png", size=(300, 300))
-    with pytest.raises(UserError, match=r"small.png: image of 300x300 pixels"):
-        create_reader("ticam", tmp_path, [], None).prepare(str(tmp_path / "small.png"), 128)
+    with pytest.raises(UserError, match=r"g00_x_x.png: image of 300x300 pixels"):
+        reader.prepare(source, 128)
+    # What was prepared before is made anew under the new rule.
+    assert Ticam.version == 2
 
 
 def test_mirror_images_count_as_test_samples(tmp_path):

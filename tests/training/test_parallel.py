@@ -26,7 +26,7 @@ from training.parallel import check_devices
 CPU = torch.device("cpu")
 PROJECT = Path(__file__).parent.parent.parent
 # Batches of 16, 16 and 1: one process has nothing of the last.
-EPOCHS, LIMIT, TWO = 30, 33, "training.devices=2"
+EPOCHS, LIMIT, TWO = 15, 33, "training.devices=2"
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +79,10 @@ def losses_of(run):
     return {(row["metric"], row["epoch"]): row["value"] for row in rows}
 
 
+def start(*command):
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
 def weights_of(run):
     return torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
 
@@ -87,12 +91,18 @@ def children(process):
     return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
-def wait_for(condition, process, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
+def kill(process, run, said, leader):
+    """Kill one of the two processes of a run once its log says something; returns what the leader said on stderr."""
+    log, deadline = run / "logs" / "training.log", time.monotonic() + 60
+    while not (log.exists() and said in log.read_text()):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)
+    [other] = children(process)
+    os.kill(process.pid if leader else other, signal.SIGKILL)
+    _, err = process.communicate(timeout=20)
+    assert gone(other)
+    return err
 
 
 def gone(pid):
@@ -100,45 +110,39 @@ def gone(pid):
     return not path.exists() or path.read_text().rsplit(")", 1)[1].split()[0] == "Z"
 
 
-def test_two_processes_train_a_triplet_autoencoder_as_one_does_also_after_kills(config_file, script, tmp_path):
+def test_two_processes_train_a_triplet_autoencoder_as_one_does_also_after_a_kill(config_file, script, tmp_path):
     config, alone, whole, killed = config_file(limit=LIMIT), *(tmp_path / name for name in ("alone", "two", "killed"))
     assert script("train_ae.py", *train("train_ae.py", config, alone, "training.devices=1")[2:])[0] == 0
+    process = start(*train("train_ae.py", config, killed))
+    err = kill(process, killed, "epoch 3/", leader=False)
+    assert (process.returncode, err.strip().splitlines()[-1]) == (
+        2, f"error: {killed}: another process of the run has ended; it can be resumed")
+    resumed = start(sys.executable, PROJECT / "train_ae.py", "--resume", killed)
     done = subprocess.run(train("train_ae.py", config, whole), capture_output=True, text=True, check=True)
     assert done.stderr.count("epoch 1/") == 1
     expected, found = losses_of(alone), losses_of(whole)
     assert len(expected) == len(found) == 3 * EPOCHS
     assert found == pytest.approx(expected, rel=1e-5)
     assert (whole / "checkpoints" / "last.pth").stat().st_size == (alone / "checkpoints" / "last.pth").stat().st_size
-
-    for resume, victim in ((False, "leader"), (True, "other")):
-        command = [sys.executable, PROJECT / "train_ae.py", "--resume", killed] if resume \
-            else train("train_ae.py", config, killed)
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        log = killed / "logs" / "training.log"
-        wait_for(lambda: log.exists() and ("resumed" if resume else "epoch 3/") in log.read_text(), process)  # noqa: B023
-        other, = children(process)
-        os.kill(process.pid if victim == "leader" else other, signal.SIGKILL)
-        _, err = process.communicate(timeout=20)
-        assert gone(other)
-        if victim == "other":
-            assert (process.returncode, err.strip().splitlines()[-1]) == (
-                2, f"error: {killed}: another process of the run has ended; it can be resumed")
-    subprocess.run([sys.executable, PROJECT / "train_ae.py", "--resume", killed], capture_output=True, check=True)
+    _, err = resumed.communicate(timeout=120)
+    assert (resumed.returncode, "resumed after epoch" in err) == (0, True)
     ours, theirs = weights_of(killed), weights_of(whole)
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
-def test_two_processes_train_a_classifier_as_one_does(config_file, script, tmp_path):
+def test_two_processes_train_a_classifier_as_one_does_and_the_other_ends_with_the_leader(config_file, script, tmp_path):
     config, alone, two = config_file("classifier", "pretrained", limit=LIMIT), tmp_path / "alone", tmp_path / "two"
     torch.manual_seed(0)
     torch.save(build_network("small_cnn", 10).state_dict(), tmp_path / "weights.pth")
     weights = f"model.weights={tmp_path / 'weights.pth'}"
     one = train("train_classifier.py", config, alone, weights, "training.devices=1")
     assert script("train_classifier.py", *one[2:])[0] == 0
-    subprocess.run(train("train_classifier.py", config, two, weights), capture_output=True, check=True)
-    expected = losses_of(alone)
+    # Long enough to be killed before its end.
+    kill(start(*train("train_classifier.py", config, two, weights, "training.epochs=1000", "training.frequency=1000")),
+         two, f"epoch {EPOCHS}/", leader=True)
+    expected, found = losses_of(alone), losses_of(two)
     assert len(expected) == EPOCHS
-    assert losses_of(two) == pytest.approx(expected, rel=1e-5)
+    assert {key: found[key] for key in expected} == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_loss_that_is_not_finite_in_one_process_stops_all_with_one_line(config_file, tmp_path):
