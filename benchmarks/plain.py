@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from PIL import Image
 from pytorch_msssim import ssim
 from torch import Tensor, nn
@@ -82,7 +81,7 @@ def plain_batches(samples: PlainSamples, batch_size: int, extract: Callable[[Ten
             yield Batch(extract(images), wanted, classes.to(device), valid, other)
 
 
-def make_plain(step: SingleOptimizerStep, config: Config, fabric: Fabric) -> SingleOptimizerStep:
+def make_plain(step: SingleOptimizerStep, config: Config) -> None:
     """Take from a step what makes it fast: layout, layers, optimiser and SSIM."""
     step.model.to(memory_format=torch.contiguous_format)
     for module in step.model.modules():
@@ -91,9 +90,7 @@ def make_plain(step: SingleOptimizerStep, config: Config, fabric: Fabric) -> Sin
         if isinstance(module, Upsample):
             module.__class__ = nn.ConvTranspose2d
     section = config.training
-    optimizer = OPTIMIZERS[section.optimizer](step.parameters(), lr=section.learning_rate,
-                                              weight_decay=section.weight_decay)
-    step.optimizer = fabric.setup_optimizers(optimizer)
+    step.optimizer = step.fabric.setup_optimizers(OPTIMIZERS[section.optimizer](
+        step.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay))
     if isinstance(step, AutoencoderStep) and section.loss == "ssim":
         step.reconstruction = lambda images, targets: 1 - ssim(images, targets, data_range=1.0)
-    return step

@@ -2,14 +2,17 @@
 
 Images and features are files of the real shape full of zeros, which costs as much to train on as anything else, and
 takes no room on the disk. Sizes take turns in one process for the times; each has a process of its own for its peak
-memory. With --features resnet50, the sizes 5919x10 (sceneries x variants) is that of SVIRO-NoCar.
+memory. With --features resnet50, the size 5919x10 (sceneries x variants) is that of SVIRO-NoCar.
 """
 
 import argparse
+import resource
 import statistics
 import tempfile
-from functools import partial
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import count, islice
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +21,8 @@ from tqdm import tqdm
 
 from autoencoder.config import Training
 from autoencoder.step import AutoencoderStep
-from benchmarks.common import describe, in_child, print_table, seconds, write_json
-from dataset import Batches, Scenes
+from benchmarks.common import describe, print_row, seconds, write_json
+from dataset import Batch, Batches, Scenes
 from errors import run_script
 from frozen.inputs import CachedInputs
 from model import ExtractorAE
@@ -28,7 +31,7 @@ from readers.rows import Rows
 from training.command import create_fabric
 from utils import tune
 
-IMAGE, SEATS, CLASSES, BATCH = 128, 3, 4, 64
+IMAGE, SEATS, CLASSES, BATCH, DRAWS = 128, 3, 4, 64, 20
 DEVICE = torch.device("cpu")
 
 
@@ -36,21 +39,22 @@ def main() -> None:
     arguments = parse()
     tune(DEVICE)
     sizes = [tuple(map(int, f"{size}x1".split("x")[:2])) for size in arguments.sizes]
+    rows = []
     with tempfile.TemporaryDirectory(dir=arguments.cache) as folder:
-        trainings = {size: training(folder, *size, arguments.features) for size in sizes}
+        alone = [(Path(folder), *size, arguments.features) for size in sizes]
+        trainings = [training(*each) for each in alone]
         times = alternate(trainings, arguments.rounds, arguments.steps)
-        held = {size: own_bytes(batches) for size, (batches, _) in trainings.items()}
-        peaks = {size: in_child(train_alone, folder, *size, arguments.features, arguments.steps)["peak_gib"]
-                 for size in sizes}
-    first = times[sizes[0]]
-    rows = [{"sceneries": size[0], "variants": size[1], "draw_us": 1e6 * draw / BATCH, "step_us": 1e6 * step / BATCH,
-             "draw_ratio": draw / first[0], "step_ratio": step / first[1], "labels_mib": held[size] / 2**20,
-             "peak_gib": peaks[size]} for size, (draw, step) in times.items()]
-    print_table((("sceneries", "sceneries", "{:,}", 1), ("variants", "variants", "{}", 1),
-                 ("draw, µs per anchor", "draw_us", "{:.1f}", 1), ("against first", "draw_ratio", "{:.2f}", 1),
-                 ("draw and step, µs per anchor", "step_us", "{:.0f}", 1), ("against first", "step_ratio", "{:.2f}", 1),
-                 ("labels and index, MiB", "labels_mib", "{:.1f}", 1), ("peak memory, GiB", "peak_gib", "{:.2f}", 1)),
-                rows)
+        for size, each, (batches, _), (draw, step) in zip(sizes, alone, trainings, times, strict=True):
+            with ProcessPoolExecutor(1, get_context("spawn")) as process:
+                peak = process.submit(peak_memory, *each, 4 * arguments.steps).result()
+            rows.append({"sceneries": size[0], "variants": size[1], "draw_us": 1e6 * draw / BATCH,
+                         "draw_ratio": draw / times[0][0], "step_us": 1e6 * step / BATCH,
+                         "step_ratio": step / times[0][1], "labels_mib": own_bytes(batches) / 2**20, "peak_gib": peak})
+    print_row("sceneries", "variants", "draw, µs per anchor", "against first", "draw and step, µs per anchor",
+              "against first", "labels and index, MiB", "peak memory, GiB")
+    print_row(*["---:"] * 8)
+    for row in rows:
+        print_row(*map("{:{}}".format, row.values(), (",", "", ".1f", ".2f", ",.0f", ".2f", ".1f", ".2f")))
     print(describe(DEVICE))
     write_json(arguments.out, rows)
 
@@ -66,29 +70,20 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def training(folder: str, sceneries: int, variants: int, extractor: str) -> tuple[Batches, AutoencoderStep]:
-    """Return batches of triplets of a dataset of zeros, and the step that trains on them."""
+def training(folder: Path, sceneries: int, variants: int, extractor: str) -> tuple[Batches, AutoencoderStep]:
+    """Return batches of triplets of a dataset of zeros with random labels, and the step that trains on them."""
     torch.manual_seed(0)
     model = ExtractorAE(IMAGE, 1, 64, "relu", extractor, -3, "none").to(memory_format=torch.channels_last)
     shape = model.extract(torch.zeros(1, 1, IMAGE, IMAGE)).shape[1:]
-    images = sceneries * variants
-    scenes = empty_scenes(Path(folder), sceneries, variants)
-    features = zeros(Path(folder) / f"features-{images}.npy", np.float16, (2 * images, *shape))
-    batches = Batches(scenes, CachedInputs(Rows(features, DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
-    return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), create_fabric(torch.device("cpu")))
-
-
-def empty_scenes(folder: Path, sceneries: int, variants: int) -> Scenes:
-    """Return a dataset of zeros with random labels."""
-    labels = np.random.default_rng(0).integers(0, CLASSES, (sceneries, SEATS))
-    count = np.full(sceneries, variants)
-    images = zeros(folder / f"images-{sceneries * variants}.npy", np.uint8, (sceneries * variants, 1, IMAGE, IMAGE))
-    names = [str(i) for i in range(sceneries)]
+    images, first = sceneries * variants, np.arange(sceneries) * variants
+    labels, names = np.random.default_rng(0).integers(0, CLASSES, (sceneries, SEATS)), list(map(str, range(sceneries)))
     scenes = Scenes.__new__(Scenes)
-    scenes._open(Prepared(images, np.cumsum(count) - count, count, labels, names, ["train"] * sceneries, names, "", {}),
-                 DEVICE)
+    scenes._open(Prepared(zeros(folder / f"images-{images}.npy", np.uint8, (images, 1, IMAGE, IMAGE)), first,
+                          np.full(sceneries, variants), labels, names, ["train"] * sceneries, names, "", {}), DEVICE)
     scenes.name, scenes.factor, scenes.mirrors, scenes.empty = "zeros", "", True, 0
-    return scenes
+    features = zeros(folder / f"features-{images}.npy", np.float16, (2 * images, *shape))
+    batches = Batches(scenes, CachedInputs(Rows(features, DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
+    return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), create_fabric(DEVICE))
 
 
 def zeros(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:
@@ -104,40 +99,34 @@ def own_bytes(batches: Batches) -> int:
     return sum(tensor.nbytes for tensor in tensors) + batches.scenes.labels.nbytes
 
 
-def alternate(trainings: dict, rounds: int, steps: int) -> dict:
-    """Return the median seconds of drawing a batch's indices, and of a whole step with it, for each size."""
-    spent: dict = {size: ([], []) for size in trainings}
-    endless = {size: (batch for number in count() for batch in whole(batches, number))
-               for size, (batches, _) in trainings.items()}
+def alternate(trainings: list[tuple[Batches, AutoencoderStep]], rounds: int, steps: int) -> list[tuple[float, float]]:
+    """Return the median seconds of drawing a batch's indices, and of a whole step with it, for each training."""
+    endless = [full(batches) for batches, _ in trainings]
+    spent: list[list[tuple[float, float]]] = [[] for _ in trainings]
     for number in tqdm(range(rounds + 1), desc="rounds", disable=None):
-        for size, (batches, step) in trainings.items():
+        for each, (batches, step), ready in zip(spent, trainings, endless, strict=True):
             generator = torch.Generator().manual_seed(number)
             anchors = torch.randint(len(batches.scenes), (BATCH,), generator=generator)
-            draw = seconds(lambda: [batches.choose(anchors, generator) for _ in range(20)], DEVICE) / 20  # noqa: B023
-            taken = seconds(partial(train, step, endless[size], steps), DEVICE) / steps
-            # The first round warms up.
-            if number:
-                spent[size][0].append(draw)
-                spent[size][1].append(taken)
-    return {size: tuple(map(statistics.median, both)) for size, both in spent.items()}
+            draw = seconds(lambda: [batches.choose(anchors, generator) for _ in range(DRAWS)], DEVICE)  # noqa: B023
+            taken = seconds(lambda: [step.update(batch) for batch in islice(ready, steps)], DEVICE)  # noqa: B023
+            each.append((draw / DRAWS, taken / steps))
+    # The first round warms up.
+    return [tuple(map(statistics.median, zip(*each[1:], strict=True))) for each in spent]
 
 
-def whole(batches: Batches, number: int):
-    """Yield the batches of an epoch that are full."""
-    return islice(batches.epoch(number), len(batches.scenes) // BATCH)
+def full(batches: Batches) -> Iterator[Batch]:
+    """Yield the batches that are full, epoch after epoch."""
+    for number in count():
+        yield from islice(batches.epoch(number), len(batches.scenes) // BATCH)
 
 
-def train(step: AutoencoderStep, batches, steps: int) -> None:
-    for batch in islice(batches, steps):
-        step.update(batch)
-
-
-def train_alone(folder: str, sceneries: int, variants: int, extractor: str, steps: int) -> dict[str, int]:
-    """Train some steps in a process that does nothing else."""
+def peak_memory(folder: Path, sceneries: int, variants: int, extractor: str, steps: int) -> float:
+    """Train in a process that does nothing else; return the most memory that it ever took, in GiB."""
     tune(DEVICE)
     batches, step = training(folder, sceneries, variants, extractor)
-    train(step, whole(batches, 0), 4 * steps)
-    return {"steps": 4 * steps}
+    for batch in islice(full(batches), steps):
+        step.update(batch)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 if __name__ == "__main__":

@@ -10,121 +10,161 @@ import statistics
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from functools import partial
 from itertools import count, islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
 from autoencoder.step import create_step
-from benchmarks.common import describe, print_table, seconds, write_json
+from benchmarks.common import describe, print_row, seconds, write_json
 from benchmarks.plain import PlainSamples, make_plain, plain_batches
 from classifier.step import ClassifierStep
-from dataset import Batch, Batches, Scenes
+from dataset import Batches, Scenes
 from errors import choice_error, run_script
-from experiment.checkpoint import save
 from experiment.config import Config, load_config
-from frozen.inputs import CachedInputs, LiveInputs, create_inputs
+from frozen.inputs import LiveInputs, create_inputs
 from model import create_autoencoder
-from pretrained_model import build_classifier, build_network
-from standin.write import write_standin
+from pretrained_model import build_classifier
+from standin import write_standin
 from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
 from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"
-EXTRACTORS = ("vgg11", "resnet50", "densenet121")
-# Models without an extractor are no row of Table S6; they train on the same images.
-CONVOLUTIONAL = {"ae": "ssim", "tae": "ssim", "vae": "bce", "factorvae": "bce"}
-WITH_EXTRACTOR = ("e_ae", "e_tae", "i_e_tae", "ii_e_tae", "scratch", "pretrained")
 VARIANTS = 2
+# Starts a side of a row: every item that comes of it is a step of training.
+Side = Callable[[], Iterator[object]]
+
+
+class Setting(NamedTuple):
+    """What all rows share: a folder with the stand-in, and how to train on it."""
+
+    folder: Path
+    batch: int
+    device: torch.device
+    precision: str
+
+
+# A row: returns our side and the plain one, of which a process starts one.
+Row = Callable[[Setting], tuple[Side, Side]]
+
+
+def autoencoder(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side]:
+    """Return our side and the plain one of an autoencoder: a config's name, and what is changed in it."""
+    config, scenes, fabric = opened(name, overrides, setting)
+    variation = config.model.variation
+    torch.manual_seed(0)
+    model = create_autoencoder(config.model, config.dataset.image_size, scenes.channels).to(fabric.device)
+    batches = Batches(scenes, create_inputs(model, scenes, config.dataset.cache), setting.batch, 1,
+                      triplet=variation == "tae", impossible=config.training.impossible,
+                      second=variation == "factorvae")
+    return sides(create_step(variation, model, config.training, fabric), batches, model.extract, config, setting)
+
+
+def classifier(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side]:
+    """Return our side and the plain one of a classifier."""
+    config, scenes, fabric = opened(name, overrides, setting)
+    batches = Batches(scenes, LiveInputs(None, scenes), setting.batch, 1, reconstruct=False)
+    model = build_classifier(config.model, len(batches.pairing.class_labels)).to(fabric.device)
+    step = ClassifierStep(model, config.training, fabric)
+    return sides(step, batches, lambda images: images, config, setting)
+
+
+def sides(step: SingleOptimizerStep, batches: Batches, extract: Callable[[Tensor], Tensor], config: Config,
+          setting: Setting) -> tuple[Side, Side]:
+    """Return both sides of a step and its batches; `extract` is the frozen part of the network."""
+    step.model.train()
+
+    def ours() -> Iterator[object]:
+        for number in count():
+            yield from map(step.update, islice(batches.epoch(number), len(batches.scenes) // setting.batch))
+
+    def plain() -> Iterator[object]:
+        samples = PlainSamples(write_files(batches.scenes, setting.folder / "files"), batches.scenes.labels, VARIANTS,
+                               batches.triplet, batches.impossible)
+        make_plain(step, config)
+        return map(step.update, plain_batches(samples, setting.batch, extract, batches.second, setting.device))
+
+    return ours, plain
+
+
+def rows() -> dict[str, Row]:
+    """Return what can be measured, by name; another system adds its rows here."""
+    found = {}
+    # Models without an extractor are no row of Table S6; they train on the same images.
+    for model, loss in {"ae": "ssim", "tae": "ssim", "vae": "bce", "factorvae": "bce"}.items():
+        weight = ["training.tc_weight=10"] if model == "factorvae" else []
+        found[model] = partial(autoencoder, "nocar_vgg11_e_ae", [
+            "model.type=conv", f"model.variation={model}", f"training.loss={loss}", *weight])
+    for model in ("e_ae", "e_tae", "i_e_tae", "ii_e_tae", "scratch", "pretrained"):
+        for extractor in ("vgg11", "resnet50", "densenet121"):
+            build = classifier if model in ("scratch", "pretrained") else autoencoder
+            found[f"{model}_{extractor}"] = partial(build, f"nocar_{extractor}_{model}", [])
+    return found
 
 
 def main() -> None:
-    arguments = parse()
-    if arguments.threads:
-        torch.set_num_threads(arguments.threads)
-    device = torch.device(arguments.device)
+    arguments, known = parse(), rows()
+    for wish in arguments.rows:
+        if not any(fnmatchcase(name, wish) for name in known):
+            raise choice_error("ROW", wish, known)
+    device, figures = torch.device(arguments.device), []
     tune(device)
-    fabric = create_fabric(device, arguments.precision)
-    rows = []
+    print_row("model", "ours, 1/s", "plain, 1/s", "ratio")
+    print_row("---", "---:", "---:", "---:")
     with tempfile.TemporaryDirectory() as folder:
         write_standin("sviro_nocar", folder, sceneries=arguments.sceneries, variants=VARIANTS)
-        for title, path, overrides in wanted(arguments.models, arguments.extractors, Path(folder)):
-            config = load_config(path, [f"dataset.root={folder}", f"dataset.cache={folder}/cache", *overrides,
-                                        f"training.batch_size={arguments.batch}"], seed=1)
-            rows.append(measure(title, config, Path(folder), fabric, arguments))
-            print_rows(rows[-1:], titles=len(rows) == 1)
+        setting = Setting(Path(folder), arguments.batch, device, arguments.precision)
+        for name in (name for name in known if any(fnmatchcase(name, wish) for wish in arguments.rows)):
+            fast, plain = measure(name, known[name], setting, arguments.rounds)
+            print_row(name, f"{fast:.1f}", f"{plain:.2f}", f"{fast / plain:.1f}")
+            figures.append({"row": name, "ours_per_s": fast, "plain_per_s": plain, "ratio": fast / plain})
     print(f"{describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
-    write_json(arguments.out, {"device": describe(device), "precision": arguments.precision, "rows": rows})
+    write_json(arguments.out, {"device": describe(device), "precision": arguments.precision, "rows": figures})
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    models = [*CONVOLUTIONAL, *WITH_EXTRACTOR]
-    parser.add_argument("--models", nargs="+", default=models, metavar="MODEL", help=f"any of {', '.join(models)}")
-    parser.add_argument("--extractors", nargs="+", choices=EXTRACTORS, default=EXTRACTORS)
+    parser.add_argument("rows", nargs="*", default=["*"], metavar="ROW",
+                        help=f"* and ? stand for anything; all by default: {', '.join(rows())}")
     parser.add_argument("--sceneries", type=int, default=128, help="of the stand-in (default: 128)")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, help="of the CPU (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--precision", choices=PRECISIONS, default="32")
     parser.add_argument("--out", metavar="FILE", help="write the figures as JSON")
     arguments = parser.parse_args()
     if arguments.sceneries < arguments.batch:
         parser.error("--sceneries must not be less than --batch")
-    for model in arguments.models:
-        if model not in models:
-            raise choice_error("--models", model, models)
     return arguments
 
 
-def wanted(models: list[str], extractors: list[str], folder: Path) -> Iterator[tuple[str, Path, list[str]]]:
-    """Yield title, config file and overrides of what is to be measured, all with random weights."""
-    for model in models:
-        if model in CONVOLUTIONAL:
-            yield model, CFG / "nocar_vgg11_e_ae.toml", [
-                "model.type=conv", f"model.variation={model}", f"training.loss={CONVOLUTIONAL[model]}",
-                "model.weights=none", *(["training.tc_weight=10"] if model == "factorvae" else [])]
-            continue
-        for extractor in extractors:
-            weights = "none"
-            if model == "pretrained":
-                # Freezing random weights is refused, unless they come from a file.
-                weights = str(folder / f"{extractor}.pth")
-                save(build_network(extractor, num_classes=1000).state_dict(), Path(weights))
-            yield f"{model} {extractor}", CFG / f"nocar_{extractor}_{model}.toml", [f"model.weights={weights}"]
-
-
-def measure(title: str, config: Config, folder: Path, fabric: Fabric, arguments: argparse.Namespace) -> dict:
-    """Return sceneries per second of both sides and their ratio."""
-    scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    step, batches, cached = ours(config, scenes, fabric)
-    step.model.train()
-    endless = forever(batches)
+def measure(name: str, row: Row, setting: Setting, rounds: int) -> list[float]:
+    """Return the sceneries per second of our side and of the plain one."""
+    ours = row(setting)[0]()
     times = []
-    with plain_process(config, write_files(scenes, folder), arguments) as plain_step:
-        sides = (lambda: step.update(next(endless)), plain_step)
-        for _ in tqdm(range(arguments.rounds + 1), desc=title, disable=None):
-            times.append([seconds(side, fabric.device) for side in sides])
+    with plain_process(row, setting) as plain:
+        for _ in tqdm(range(rounds + 1), desc=name, disable=None):
+            times.append([seconds(side, setting.device) for side in (partial(next, ours), plain)])
     # The first round warms up.
-    fast, plain = (arguments.batch / statistics.median(spent) for spent in zip(*times[1:], strict=True))
-    return {"work": title, "cached": "yes" if cached else "no", "ours_per_s": fast, "plain_per_s": plain,
-            "ratio": fast / plain}
+    return [setting.batch / statistics.median(spent) for spent in zip(*times[1:], strict=True)]
 
 
 @contextmanager
-def plain_process(config: Config, files: Path, arguments: argparse.Namespace) -> Iterator[Callable[[], object]]:
-    """Start the plain side and yield what has it take one step; it ends with the context."""
+def plain_process(row: Row, setting: Setting) -> Iterator[Callable[[], object]]:
+    """Start the plain side in a process and yield what has it take one step; it ends with the context."""
     context = get_context("spawn")
     here, there = context.Pipe()
-    options = (arguments.device, arguments.precision, torch.get_num_threads())
-    process = context.Process(target=serve_plain, args=(there, config, files, *options), daemon=True)
+    process = context.Process(target=serve_plain, args=(there, row, setting), daemon=True)
     process.start()
     there.close()
 
@@ -139,59 +179,31 @@ def plain_process(config: Config, files: Path, arguments: argparse.Namespace) ->
         process.join()
 
 
-def serve_plain(connection: Connection, config: Config, files: Path, device: str, precision: str, threads: int) -> None:
+def serve_plain(connection: Connection, row: Row, setting: Setting) -> None:
     """Take a step of the plain side whenever the connection asks for one."""
-    torch.set_num_threads(threads)
-    fabric = create_fabric(torch.device(device), precision)
-    scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    step, batches, _ = ours(config, scenes, fabric)
-    plain = make_plain(step, config, fabric)
-    samples = PlainSamples(files, scenes.labels, VARIANTS, batches.triplet, batches.impossible)
-    extract = (lambda images: images) if isinstance(step, ClassifierStep) else plain.model.extract
-    endless = plain_batches(samples, batches.batch_size, extract, batches.second, fabric.device)
-    plain.model.train()
+    steps = row(setting)[1]()
     while connection.recv():
-        plain.update(next(endless))
-        if fabric.device.type == "cuda":
-            torch.cuda.synchronize(fabric.device)
+        seconds(partial(next, steps), setting.device)
         connection.send("done")
 
 
-def ours(config: Config, scenes: Scenes, fabric: Fabric) -> tuple[SingleOptimizerStep, Batches, bool]:
-    """Return step and batches as the training scripts make them, and whether frozen features are cached."""
-    training = config.training
-    if config.model.type == "classifier":
-        batches = Batches(scenes, LiveInputs(None, scenes), training.batch_size, training.seed, reconstruct=False)
-        model = build_classifier(config.model, len(batches.pairing.class_labels)).to(fabric.device)
-        return ClassifierStep(model, training, fabric), batches, False
-    torch.manual_seed(0)
-    model = create_autoencoder(config.model, config.dataset.image_size, scenes.channels).to(fabric.device)
-    inputs = create_inputs(model, scenes, config.dataset.cache)
-    batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                      impossible=training.impossible, second=config.model.variation == "factorvae")
-    return create_step(config.model.variation, model, training, fabric), batches, isinstance(inputs, CachedInputs)
+def opened(name: str, overrides: list[str], setting: Setting) -> tuple[Config, Scenes, Fabric]:
+    """Return a row's config, for random weights, and its data."""
+    config = load_config(CFG / f"{name}.toml", [f"dataset.root={setting.folder}",
+                                                f"dataset.cache={setting.folder}/cache", *overrides], seed=1)
+    # The schema refuses to freeze random weights, but they cost what others do.
+    config = config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
+    fabric = create_fabric(setting.device, setting.precision)
+    return config, Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device), fabric
 
 
 def write_files(scenes: Scenes, folder: Path) -> Path:
-    """Write the prepared images as files for the plain side, once."""
-    files = folder / "files"
-    if not files.exists():
-        files.mkdir()
+    """Write the prepared images as files for the plain side, once; returns their folder."""
+    if not folder.exists():
+        folder.mkdir()
         for i, image in enumerate(scenes.images[:, 0].cpu().numpy()):
-            Image.fromarray(image).save(files / f"{i // VARIANTS}_{i % VARIANTS}.png")
-    return files
-
-
-def forever(batches: Batches) -> Iterator[Batch]:
-    """Yield batches of full size, epoch after epoch."""
-    for number in count():
-        yield from islice(batches.epoch(number), len(batches.scenes) // batches.batch_size)
-
-
-def print_rows(rows: list[dict], titles: bool) -> None:
-    columns = (("model", "work", "{}", 1), ("cached", "cached", "{}", 1), ("ours, 1/s", "ours_per_s", "{:.1f}", 1),
-               ("plain, 1/s", "plain_per_s", "{:.2f}", 1), ("ratio", "ratio", "{:.1f}", 1))
-    print_table(columns, rows, titles)
+            Image.fromarray(image).save(folder / f"{i // VARIANTS}_{i % VARIANTS}.png")
+    return folder
 
 
 if __name__ == "__main__":

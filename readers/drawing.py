@@ -42,12 +42,12 @@ def glyph_mask(characters: str, seed: int, scenery: int, size: int) -> np.ndarra
 def render(characters: str, seed: int, scenery: int, variant: int, size: int) -> np.ndarray:
     """Render one variant of a scenery as uint8 (1, size, size): background, light, polarity, blur and noise."""
     rng = np.random.default_rng([seed, scenery, variant + 1])
-    mask = _blurred(glyph_mask(characters, seed, scenery, size), rng.uniform(0, 0.03) * size)
+    mask = blurred(glyph_mask(characters, seed, scenery, size), rng.uniform(0, 0.03) * size)
     dark, bright = rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.0)
     ink, paper = (bright, dark) if rng.random() < 0.5 else (dark, bright)
-    background = paper + rng.uniform(0.0, 0.2) * _texture(rng, size)
+    background = paper + rng.uniform(0.0, 0.2) * texture(rng, size)
     image = background * (1 - mask) + ink * mask
-    image = image * (1 + rng.uniform(0.0, 0.3) * _ramp(rng, size))
+    image = image * (1 + rng.uniform(0.0, 0.3) * ramp(rng, size))
     image = image + rng.normal(0, rng.uniform(0.0, 0.06), image.shape)
     return (image.clip(0, 1) * 255).round().astype(np.uint8)[None]
 
@@ -69,19 +69,20 @@ def _affine(rng: np.random.Generator, canvas: int) -> tuple[float, ...]:
     return (*matrix[0], offset[0], *matrix[1], offset[1])
 
 
-def _blurred(mask: np.ndarray, radius: float) -> np.ndarray:
-    image = Image.fromarray((mask * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
+def blurred(image: np.ndarray, radius: float) -> np.ndarray:
+    """Blur an image (height, width) in [0, 1], in steps of 1/255; radius: standard deviation in pixels."""
+    image = Image.fromarray((image * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
     return np.asarray(image, dtype=np.float32) / 255
 
 
-def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
+def texture(rng: np.random.Generator, size: int) -> np.ndarray:
     """Return a smooth random field in [-1, 1]: a few coarse cells, enlarged."""
     cells = int(rng.integers(2, 9))
     field = Image.fromarray(rng.uniform(-1, 1, (cells, cells)).astype(np.float32))
     return np.asarray(field.resize((size, size), Image.Resampling.BICUBIC)).clip(-1, 1)
 
 
-def _ramp(rng: np.random.Generator, size: int) -> np.ndarray:
+def ramp(rng: np.random.Generator, size: int) -> np.ndarray:
     """Return a linear gradient in [-1, 1] in a random direction: light from one side."""
     direction = rng.uniform(0, 2 * math.pi)
     axis = np.linspace(-1, 1, size, dtype=np.float32)

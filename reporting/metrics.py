@@ -41,9 +41,6 @@ class Metric:
 # A name that ends in a slash stands for all that begin with it.
 METRICS = {
     "accuracy": Metric("accuracy", "%", 100, 1),
-    "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
-    "miou": Metric("mIoU", "%", 100, 1),
-    "iou/": Metric("IoU", "%", 100, 1),
     "loss/": Metric("loss", higher_is_better=False),
     "gap/domain_classifier": Metric("domain classifier", "%", 100, 1, higher_is_better=False),
     "gap/knn_overlap": Metric("kNN overlap", decimals=2),

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from errors import run_script
-from standin.write import FLAGS, KINDS, notice_of, write_standin
+from standin.write import KINDS, flag, notice_of, write_standin
 
 
 def main() -> None:
@@ -19,10 +19,9 @@ def main() -> None:
     parser.add_argument("--variants", type=int, metavar="V", help="images per scenery: illuminations or backgrounds")
     parser.add_argument("--factor", nargs="+", metavar="PART", help="cars, by any name; for mpi3d toy, realistic, real")
     parser.add_argument("--gap", type=float, metavar="G", help="0 to 1: from a clean rendered look to a real one "
-                        "(contours, textures, light from one side, low contrast, blur, noise)")
+                        "(light from one side, low contrast, blur, noise)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="default 0; the same options and seed give "
                         "the same images")
-    parser.add_argument("--depth", type=int, metavar="BITS", help="8 or 16 bits per pixel")
     parser.add_argument("--steps", type=int, metavar="K", help="positions of each of mpi3d's two axes, 1 to 40; makes "
                         "288 K K images")
     arguments = vars(parser.parse_args())
@@ -32,13 +31,9 @@ def main() -> None:
 
 def _defaults() -> str:
     """Return a table of the options that apply to each dataset and their defaults."""
-    lines = ["which options apply, and their defaults:"]
-    for name, kind in KINDS.items():
-        values = (" ".join(value) if isinstance(value, list) else "by domain" if value is None else str(value)
-                  for value in kind.defaults.values())
-        lines.append(f"  {name}: " + ", ".join(
-            f"{FLAGS[key]} {value}" for key, value in zip(kind.defaults, values, strict=True)))
-    return "\n".join(lines)
+    return "\n".join(["which options apply, and their defaults:", *(f"  {name}: " + ", ".join(
+        f"{flag(key)} {' '.join(value) if isinstance(value, list) else 'by domain' if value is None else value}"
+        for key, value in kind.defaults.items()) for name, kind in KINDS.items())])
 
 
 if __name__ == "__main__":
