@@ -85,7 +85,7 @@ def features_job(config: AutoencoderConfig, model: FrozenFeatures, scenes: Scene
 def judge(config: AutoencoderConfig, model: Autoencoder | FrozenFeatures, evaluation: LatentEvaluation) -> Judge:
     """Return what judges a model while it trains: kNN; it makes sure that the other classifiers will work, too."""
     return Judge(lambda: evaluation.rehearse(model, config.evaluation.classifiers),
-                 lambda: [found.row for found in evaluation.outcomes(model, ["knn"])])
+                 lambda: [row for found in evaluation.outcomes(model, ["knn"]) for row in found.rows])
 
 
 def few_steps(epochs: int, batches: int) -> tuple[str, ...]:

@@ -32,7 +32,8 @@ def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
         for each in (scenes, *targets):
             draw_data(each, folder)
 
-    judge = Judge(lambda: evaluation.rehearse(model), lambda: [found.row for found in evaluation.outcomes(model)])
+    judge = Judge(lambda: evaluation.rehearse(model),
+                  lambda: [row for found in evaluation.outcomes(model) for row in found.rows])
     return Job(ClassifierStep(model, training, fabric), batches, judge, batches.identity, batches.about, draw)
 
 

@@ -66,7 +66,7 @@ def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
                 bar.update()
     model.eval()
     evaluation = LatentEvaluation((scenes, feed(scenes)), [(each, feed(each)) for each in targets], config.model.knn, 1)
-    return curve, {found.scenes.title: found.row["value"] for found in evaluation.outcomes(model, ["knn"])}
+    return curve, {found.scenes.title: found.rows[0]["value"] for found in evaluation.outcomes(model, ["knn"])}
 
 
 if __name__ == "__main__":

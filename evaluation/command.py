@@ -1,16 +1,15 @@
 """The command line and the course of an evaluation script, from run folders to records and predictions."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from errors import UserError
-from evaluation.outcome import Outcome
 from evaluation.trained import check_overrides, check_run, restore
 from experiment import predictions, records
 from experiment.run import Run, expand, open_run
@@ -20,12 +19,20 @@ from training.journal import selection
 from utils import choose_device
 
 
+class Found(Protocol):
+    """What an evaluation finds on one dataset: parts of records, and what else is kept of it in the run's folder."""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]: ...
+    def keep(self, run: Run, checkpoint: str) -> None: ...
+
+
 @dataclass
 class Evaluation:
-    """What an evaluation script makes of a config: a model, and outcomes() for the weights it then has."""
+    """What an evaluation script makes of a config: a model, and what is found with the weights that it then has."""
 
     model: nn.Module
-    outcomes: Callable[[], list[Outcome]]
+    outcomes: Callable[[], Sequence[Found]]
 
 
 def create_parser(description: str) -> argparse.ArgumentParser:
@@ -53,7 +60,7 @@ def open_trained(arguments: argparse.Namespace, system: System) -> list[Run]:
 
 def eval_command(arguments: argparse.Namespace, system: System,
                  build: Callable[[Run, torch.device], Evaluation]) -> None:
-    """Evaluate runs: check all of them, then keep each one's predictions, append its records and print them.
+    """Evaluate runs: check all of them, then keep what each one finds, append its records and print them.
 
     build: run, its config with overrides, and device -> evaluation.
     """
@@ -79,7 +86,7 @@ def in_a_line(run: Run, row: dict[str, Any]) -> str:
 
 def _evaluate(run: Run, checkpoints: list[str] | None,
               build: Callable[[Run, torch.device], Evaluation]) -> list[dict[str, Any]]:
-    """Keep the predictions of a run's checkpoints on the datasets of its config; return the records."""
+    """Keep what a run's checkpoints find on the datasets of its config; return the records."""
     training = run.config.training
     evaluation = build(run, choose_device(training.device, training.gpu))
     rows = []
@@ -87,7 +94,7 @@ def _evaluate(run: Run, checkpoints: list[str] | None,
         epoch = restore(evaluation.model, run, checkpoint)
         evaluation.model.eval()
         for found in evaluation.outcomes():
-            predictions.save(run.folder, found.predictions(run.experiment, training.seed, checkpoint))
-            rows.append(records.record(experiment=run.experiment, seed=training.seed, checkpoint=checkpoint,
-                                       selection=selection(run, checkpoint), epoch=epoch, **found.row))
+            found.keep(run, checkpoint)
+            rows += [records.record(experiment=run.experiment, seed=training.seed, checkpoint=checkpoint,
+                                    selection=selection(run, checkpoint), epoch=epoch, **row) for row in found.rows]
     return rows

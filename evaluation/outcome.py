@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from dataset import Scenes
+from experiment import predictions
 from experiment.predictions import Predictions
+from experiment.run import Run
 from readers.labels import labels_of
 
 
@@ -20,14 +22,15 @@ class Outcome:
     true: np.ndarray
 
     @property
-    def row(self) -> dict[str, Any]:
+    def rows(self) -> list[dict[str, Any]]:
         """The accuracy as part of a record: dataset, factor, split, classifier, metric, value, n."""
-        return {**self.scenes.identity, "classifier": self.classifier, "metric": "accuracy",
-                "value": float(np.mean(self.predicted == self.true)), "n": len(self.true)}
+        return [{**self.scenes.identity, "classifier": self.classifier, "metric": "accuracy",
+                 "value": float(np.mean(self.predicted == self.true)), "n": len(self.true)}]
 
-    def predictions(self, experiment: str, seed: int, checkpoint: str) -> Predictions:
-        """Return what the run keeps of it."""
+    def keep(self, run: Run, checkpoint: str) -> None:
+        """Keep the predictions of a run's checkpoint in its folder."""
         seats, names = self.scenes.labels.shape[1], np.array(self.scenes.classes, dtype=np.str_)
         predicted, true = (labels_of(codes, seats) for codes in (self.predicted, self.true))
-        return Predictions(experiment, seed, *self.scenes.identity.values(), self.classifier, checkpoint, predicted,
-                           true, names)
+        predictions.save(run.folder, Predictions(
+            run.experiment, run.config.training.seed, *self.scenes.identity.values(), self.classifier, checkpoint,
+            predicted, true, names))

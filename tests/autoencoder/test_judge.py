@@ -64,7 +64,7 @@ def test_embedding_in_chunks_equals_embedding_at_once(cabins, monkeypatch):
 def test_accuracies_equal_the_evaluation_written_out(cabins):
     train, test = cabins
     evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=3, seed=5)
-    rows = [found.row for found in evaluation.outcomes(Halves(), ["knn", "forest", "svm"])]
+    rows = [row for found in evaluation.outcomes(Halves(), ["knn", "forest", "svm"]) for row in found.rows]
     latents, codes = [], []
     index, _, _ = train.views(mirrored=False, seed=5)
     for scenery, image in enumerate(index.tolist()):

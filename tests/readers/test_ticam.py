@@ -109,4 +109,4 @@ def test_mirror_images_count_as_test_samples(tmp_path):
             return images.flatten(1)
 
     [found] = evaluation.outcomes(Pixels(), ["knn"])
-    assert (found.row["n"], found.row["value"]) == (6, 1.0)
+    assert (found.rows[0]["n"], found.rows[0]["value"]) == (6, 1.0)
