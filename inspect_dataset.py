@@ -1,6 +1,7 @@
 """Show what a config will train on: counts per class and split, what is left out, samples, and pairs as drawn."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,12 @@ from errors import run_script
 from evaluation.sheets import draw_data, pick
 from experiment.config import Config, load_config
 from files import write_text
+from readers.opened import Opened
 from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet
+from segmentation.config import SegmentationConfig
+from segmentation.data import Frames, open_evaluation_frames
+from segmentation.judge import draw_frames
 
 PAIRS = 10
 # Datasets with more classes than this, such as MPI3D with its factors, are counted as a whole.
@@ -24,9 +29,30 @@ SHOWN = 3
 def main() -> None:
     arguments = parse()
     config = load_config(arguments.config, arguments.set)
-    train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
     folder = Path(arguments.out or Path("results") / "inspect" / Path(arguments.config).stem)
     folder.mkdir(parents=True, exist_ok=True)
+    inspect = inspect_frames if isinstance(config, SegmentationConfig) else inspect_scenes
+    print("\n".join(f"picture: {path}" for path in inspect(config, folder)))
+
+
+def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
+    """Print the pixels of each class in each dataset; return the paths of pictures of images under their label maps."""
+    device = torch.device("cpu")
+    frames = [Frames(config.dataset, config.dataset.classes, config.dataset.cache, device),
+              *open_evaluation_frames(config, device)]
+    shares = np.array([each.shares() for each in frames])
+    lines = [(name, *(f"{100 * share:.2f}" for share in row))
+             for name, row in zip([*frames[0].classes, "ignored"], shares.T, strict=True)]
+    note = "; ".join(text for each in frames for text in each.left_out)
+    header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
+    print(terminal(header, lines, 1, note))
+    write_left_out(frames, folder / "left_out.csv")
+    return [draw_frames(each, folder) for each in frames]
+
+
+def inspect_scenes(config: Config, folder: Path) -> list[Path]:
+    """Print what is in each dataset by class; return the paths of pictures of sceneries and of pairs as drawn."""
+    train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
     targets = open_evaluation_datasets(config, train)
     batches = create_batches(config, train)
     pictures = []
@@ -35,7 +61,7 @@ def main() -> None:
         pictures.append(draw_data(scenes, folder))
     pictures.append(draw_pairs(batches, folder / "pairs.png"))
     write_left_out([train, *targets], folder / "left_out.csv")
-    print("\n".join(f"picture: {path}" for path in pictures))
+    return pictures
 
 
 def parse() -> argparse.Namespace:
@@ -76,7 +102,7 @@ def counts(scenes: Scenes) -> str:
     return f"\n{scenes.title}, {scenes.split}{terminal(header, lines, 1, note)}"
 
 
-def write_left_out(datasets: list[Scenes], path: Path) -> None:
+def write_left_out(datasets: Sequence[Opened], path: Path) -> None:
     """Write a table of every file or folder that is left out, and why; say how it begins and where it is."""
     lines = [(scenes.title, reason, source) for scenes in datasets for reason, sources in scenes.dropped.items()
              for source in sources]

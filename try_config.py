@@ -14,7 +14,7 @@ import torch
 
 from errors import UserError, run_script
 from experiment.config import Config, EvaluationDataset, dump_config, load_config
-from experiment.systems import AUTOENCODER, BY_TYPE
+from experiment.systems import AUTOENCODER, BY_TYPE, SEGMENTATION
 from pretrained_model import build_network
 from standin import KINDS, write_standin
 
@@ -87,11 +87,14 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
         # There are no more principal components than training sceneries.
         fewer = {"dimension": 3} if model.variation == "features" else {}
         model = model.model_copy(update={"knn": 3} | fewer)
-    if model.type != "conv" and model.weights != "none":
+    training = config.training.model_copy(update={"epochs": epochs, "frequency": 1, "batch_size": 16})
+    if BY_TYPE[model.type] is SEGMENTATION:
+        model = model.model_copy(update={"weights": "none"})
+        training = training.model_copy(update={"iterations": None, "batch_size": 4})
+    elif model.type != "conv" and model.weights != "none":
         weights = folder / f"random_{model.extractor}.pth"
         torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)
         model = model.model_copy(update={"weights": str(weights)})
-    training = config.training.model_copy(update={"epochs": epochs, "frequency": 1, "batch_size": 16})
     evaluation = config.evaluation.model_copy(update={"datasets": targets})
     return type(config)(dataset=dataset, model=model, training=training, evaluation=evaluation)
 

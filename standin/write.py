@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from errors import UserError, choice_error
-from standin import arm, digits, vehicles
+from standin import arm, digits, streets, vehicles
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,10 @@ KINDS = {
     "ticam": Kind("TICaM", vehicles.ticam, {"sceneries": 6678, "gap": 1.0}),
     "mpi3d": Kind("MPI3D", arm.mpi3d, {"factors": list(arm.DOMAINS), "gap": None, "steps": arm.AXES}),
     "mnist": Kind("MNIST", digits.mnist, {"sceneries": 70000}, also=("raw", "mnist")),
+    "carla": Kind("CARLA", streets.carla, {"sceneries": 500, "factors": ["Town07"], "gap": 0.0}),
+    "camvid": Kind("CamVid", streets.camvid, {"sceneries": 700, "gap": 1.0}, least=5),
+    "cityscapes": Kind("cityscapes", streets.cityscapes, {"sceneries": 3475, "gap": 1.0}, least=5,
+                       also=("leftImg8bit",)),
     "digit_photos": Kind("digit_photos", digits.digit_photos, {"sceneries": 1000}, least=10),
 }
 

@@ -40,7 +40,7 @@ class Journal:
         now = time.perf_counter()
         seconds, self._since = now - self._since, now
         parts = [*(f"{name} {value:.4g}" for name, value in losses.items()),
-                 *(f"{subject(row)} on {_title(row)} {shown(row)}" for row in results)]
+                 *(f"{subject(row)} on {_title(row)} {shown(row)}" for row in results if "/" not in row["metric"])]
         self.log.info(f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)")
 
     def close(self, last_epoch: int, best_epoch: int) -> None:
