@@ -8,6 +8,7 @@ import torch
 import pretrained_model
 import train_ae
 import train_classifier
+import train_segmentation
 from experiment.config import Config, load_config
 from standin import KINDS, write_standin
 from training.command import create_fabric
@@ -33,6 +34,8 @@ def tiny(path: Path, data: Path, cache: Path) -> Config:
     """Load a config for a few sceneries, random weights and few neighbours; everything else stays."""
     config = load_config(path, [f"dataset.root={data}", f"dataset.cache={cache}", "training.batch_size=4",
                                 "training.device=cpu", "dataset.limit=8"])
+    if config.model.type == "deeplab":
+        return tiny_street(config)
     targets = [target.model_copy(update={"limit": 4}) for target in config.evaluation.datasets]
     # The schema refuses to freeze random weights, and rightly so: here only shapes and the course of things count.
     # Of eight sceneries there are no more than eight principal components.
@@ -43,24 +46,35 @@ def tiny(path: Path, data: Path, cache: Path) -> Config:
     return config.model_copy(update={"model": model, "evaluation": evaluation})
 
 
+def tiny_street(config: Config) -> Config:
+    """Return a config for a few small street scenes."""
+    dataset = config.dataset.model_copy(update={"image_size": (96, 64), "limit": 5})
+    targets = [target.model_copy(update={"limit": 2, "image_size": (96, 64)}) for target in config.evaluation.datasets]
+    training = config.training.model_copy(update={"iterations": None, "crop": (64, 64)})
+    return config.model_copy(update={
+        "dataset": dataset, "training": training, "model": config.model.model_copy(update={"weights": "none"}),
+        "evaluation": config.evaluation.model_copy(update={"datasets": targets})})
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, data, cache, monkeypatch):
     # A quarter of the pixels of 224, and still enough for the paper's cuts.
     monkeypatch.setattr(pretrained_model, "TORCHVISION_SIZE", 128)
     config = tiny(path, data, cache)
-    script = train_classifier if config.model.type == "classifier" else train_ae
+    script = {"classifier": train_classifier, "deeplab": train_segmentation}.get(config.model.type, train_ae)
     torch.manual_seed(0)
     job = script.build(config, create_fabric(torch.device("cpu")))
     before = {name: weight.clone() for name, weight in job.step.model.named_parameters()}
     job.step.model.train()
     losses = job.step.update(next(job.batches.epoch(1)))
     assert all(loss.isfinite() for loss in losses.values())
-    nothing_trains = config.model.variation == "features"
-    expected = {"total"} if config.model.type == "classifier" else {"total", "reconstruction"}
+    variation = getattr(config.model, "variation", "")
+    nothing_trains = variation == "features"
+    expected = {"total", "reconstruction"} if config.model.type in ("conv", "extractor") else {"total"}
     expected = set() if nothing_trains else expected
-    expected |= {"triplet"} if config.model.variation == "tae" else set()
-    expected |= {"kl"} if config.model.variation in ("vae", "factorvae") else set()
-    expected |= {"tc", "discriminator"} if config.model.variation == "factorvae" else set()
+    expected |= {"triplet"} if variation == "tae" else set()
+    expected |= {"kl"} if variation in ("vae", "factorvae") else set()
+    expected |= {"tc", "discriminator"} if variation == "factorvae" else set()
     assert set(losses) == expected
     moved = {name for name, weight in job.step.model.named_parameters() if not torch.equal(weight, before[name])}
     trainable = {name for name, weight in job.step.model.named_parameters() if weight.requires_grad}
@@ -69,7 +83,9 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     assert len(moved) > 0.5 * len(trainable) or nothing_trains
     job.step.model.eval()
     rows = job.judge.rows()
-    assert [row["dataset"] for row in rows] == [target.name for target in config.evaluation.datasets]
+    headline = [row for row in rows if row["metric"] in ("accuracy", "miou")]
+    assert [row["dataset"] for row in headline] == [target.name for target in config.evaluation.datasets]
+    assert not rows or rows[0] is headline[0]
 
 
 def test_the_configs_cover_every_row_of_the_papers_tables():
@@ -91,6 +107,10 @@ def test_the_configs_cover_every_row_of_the_papers_tables():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_names_say_what_is_inside(path):
     config, parts = load_config(path), path.stem.split("_")
+    if config.model.type == "deeplab":
+        assert config.model.backbone.partition("_")[0] .removesuffix("_lite0") == parts[-1]
+        assert config.dataset.name in ("carla" if parts[0] == "town07" else parts[0])
+        return
     for backbone in ("vgg11", "resnet50", "densenet121"):
         assert (backbone in parts) <= (config.model.extractor == backbone)
     assert config.model.variation in {"tae": ("tae",), "vae": ("vae",), "pretrained": ("pretrained",),
