@@ -48,7 +48,7 @@ def main() -> None:
         values = [cell for i, network in enumerate(networks)
                   for cell in cells(network.names, features[first][i], features[second][i], arguments, subset)]
         lines.append((role, f"{first} - {second}", *(str(len(features[name][0])) for name in (first, second)), *values))
-    heads = [head(name) for network in networks for name in network.names]
+    heads = [metric_of(name).arrow for network in networks for name in network.names]
     about = [f"{name}: {folders[name]}, n = {numbers[name]}, {each.sizes}." for name, each in found.items()]
     note = " ".join([*about, *notes(arguments, networks, subset)])
     write_or_print(FORMATS[arguments.format](("", "images", "n", "n of the other", *heads), lines, 2, note),
@@ -100,12 +100,6 @@ def cells(names: tuple[str, str], first: Tensor, second: Tensor, arguments: argp
     scaled = values * metric_of(names[1]).scale
     return [metric_of(names[0]).text(frechet(first, second)),
             metric_of(names[1]).text(scaled.mean().item(), scaled.std().item())]
-
-
-def head(name: str) -> str:
-    """Return what a column is called: the metric, and the network where its name says which."""
-    network = name.partition("/")[2]
-    return f"{metric_of(name).arrow}\n{network}" if network else metric_of(name).arrow
 
 
 def notes(arguments: argparse.Namespace, networks: list, subset: int) -> list[str]:

@@ -52,11 +52,11 @@ METRICS = {
     "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
     "mean_accuracy": Metric("mean accuracy", "%", 100, 1),
     "iou/": Metric("IoU", "%", 100, 1),
-    "fid": Metric("FID", decimals=2, higher_is_better=False),
+    "fid": Metric("FID", decimals=1, higher_is_better=False),
     # In tables of the field, a thousand times the value.
-    "kid": Metric("KID × 1000", scale=1000, decimals=2, higher_is_better=False),
-    "frechet/": Metric("Fréchet distance", decimals=2, higher_is_better=False),
-    "kernel/": Metric("kernel distance × 1000", scale=1000, decimals=2, higher_is_better=False),
+    "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
+    "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
+    "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
     "chamfer/": Metric("Chamfer distance", decimals=4, higher_is_better=False),
 }
 # Not what a judge says of weights: these have tables and figures of their own.

@@ -42,7 +42,7 @@ def test_distances_with_floor_and_ceiling(script, folders):
     rows = table(out)
     assert {role: (row["n"], row["n of the other"]) for role, row in rows.items()} == {
         "distance": ("8", "12"), "floor": ("6", "6"), "ceiling": ("8", "12")}
-    name = "Fréchet distance ↓\nefficientnet_lite0"
+    name = "Fréchet distance efficientnet_lite0 ↓"
     found = {role: float(row[name]) for role, row in rows.items()}
     assert found["distance"] < found["ceiling"]
     assert found["floor"] < found["ceiling"]
@@ -50,9 +50,9 @@ def test_distances_with_floor_and_ceiling(script, folders):
     network = EfficientNetFeatures()
     first, second = (features_of(find(folders[key], None, 0), [network], None, key, torch.device("cpu")).features[0]
                      for key in "AB")
-    assert rows["distance"][name] == f"{frechet(first, second):.2f}"
+    assert rows["distance"][name] == f"{frechet(first, second):.1f}"
     values = 1000 * kernel(first, second, 100, 3, 0)
-    name = "kernel distance × 1000 ↓\nefficientnet_lite0"
+    name = "1000 × kernel distance efficientnet_lite0 ↓"
     assert rows["distance"][name] == f"{values.mean():.2f} ± {values.std():.2f}"
 
 
@@ -82,8 +82,8 @@ def test_fid_and_kid_come_with_weights(script, folders, tmp_path, monkeypatch):
     weights = tmp_path / "weights.pth"
     code, out, _ = script(SCRIPT, folders["B"], folders["B"], "--inception", weights, "--format", "csv")
     assert code == 0
-    assert table(out)["distance"]["FID ↓"] == "0.00"
-    assert "KID × 1000 ↓" in table(out)["floor"]
+    assert table(out)["distance"]["FID ↓"] == "0.0"
+    assert "1000 × KID ↓" in table(out)["floor"]
 
 
 def test_batches_keep_the_order_and_leave_nothing_out(tmp_path):
