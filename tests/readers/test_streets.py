@@ -212,6 +212,6 @@ def test_datasets_of_other_systems_are_refused_by_name(tmp_path):
                               class_map=None, image_size=SIZE)
     with pytest.raises(UserError, match="'sviro' is not known; allowed: carla, cityscapes, camvid, street_folder"):
         Frames(section, "street11", str(tmp_path), torch.device("cpu"))
-    with pytest.raises(UserError, match="dataset.name: 'camvid' is not known; allowed: sviro,") as error:
+    with pytest.raises(UserError, match=r"dataset\.name: 'camvid' is not known; allowed: sviro,") as error:
         check_name("camvid")
     assert "carla" not in str(error.value)
