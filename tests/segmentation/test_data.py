@@ -108,7 +108,8 @@ def test_scaled_crops_are_what_a_loop_over_pixels_makes_of_them(factor, generato
 
 def test_without_a_change_of_size_a_scaled_crop_is_a_crop(generator):
     layers = torch.randint(255, (3, 4, 9, 12), dtype=torch.uint8, generator=generator)
-    left, top, mirrored = torch.tensor([0.0, 3 / 7, 6 / 7]), torch.tensor([0, 1 / 3, 2 / 3]), torch.tensor([0, 1, 0]) > 0
+    left, top = torch.tensor([0, 3 / 7, 6 / 7]), torch.tensor([0, 1 / 3, 2 / 3])
+    mirrored = torch.tensor([False, True, False])
     # Whole pixels, which is where a crop starts.
     images, labels = scaled_crop(layers, (5, 6), left, top, mirrored, torch.ones(3))
     wanted = crop(layers, (5, 6), (left * 7 + 0.5) / 8, (top * 3 + 0.5) / 4, mirrored)

@@ -81,7 +81,7 @@ def test_records_hold_what_a_loop_over_pixels_finds(frames, monkeypatch, pixels)
     rows = SegmentationJudge(model, [frames]).rows()
     assert model.sizes == ([2, 2, 2, 2, 1] if pixels < 1_000_000 else [9])
     assert {row["metric"]: row["value"] for row in rows} == pytest.approx(naive_rows(model, frames))
-    assert [row["metric"] for row in rows][0] == "miou"
+    assert rows[0]["metric"] == "miou"
     # Neither there nor found: no number, and no record.
     missing = set(NAMES) - {row["metric"].removeprefix("iou/") for row in rows}
     assert missing == {"pole", "vehicle", "person"}
@@ -101,7 +101,7 @@ def test_datasets_are_judged_apart_and_the_first_leads(frames, tmp_path):
 def test_label_maps_that_say_nothing_are_refused_before_a_run_is_made(frames, tmp_path):
     SegmentationJudge(Guess(), [frames]).rehearse()
     empty = open_frames(tmp_path, np.full((2, 20, 30), 11), "test")
-    with pytest.raises(UserError, match="evaluation.datasets: camvid, test: label maps name no class") as error:
+    with pytest.raises(UserError, match=r"evaluation\.datasets: camvid, test: label maps name no class") as error:
         SegmentationJudge(Guess(), [frames, empty]).rehearse()
     assert "\n" not in str(error.value)
 
