@@ -13,10 +13,24 @@ WIDTH, LOW_WIDTH = 256, 48
 RATES = (6, 12, 18)
 
 
+class Atrous(nn.Conv2d):
+    """A dilated 3x3 convolution that keeps the size, without what of its kernel sees nothing but zeros beside features.
+
+    At a dilation of the features' height that is the upper and the lower row; of the weights' gradient it is zero.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        seen = [rate < side for rate, side in zip(self.dilation, features.shape[2:], strict=True)]
+        rows, columns = (slice(None) if each else slice(1, 2) for each in seen)
+        padding = [rate * each for rate, each in zip(self.dilation, seen, strict=True)]
+        return F.conv2d(features, self.weight[:, :, rows, columns], self.bias, 1, padding, self.dilation)
+
+
 def layer(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> list[nn.Module]:
     """Return a convolution that keeps the size, BatchNorm and ReLU."""
+    kind = Atrous if dilation > 1 else nn.Conv2d
     padding = dilation * (kernel // 2)
-    return [nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
+    return [kind(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=False),
             nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
