@@ -107,3 +107,13 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing at the end of a run, which takes longer than tiny runs themselves."""
     for function in ("evaluation.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
         monkeypatch.setattr(function, lambda *_: None)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The figures that are drawn, which are written all the same."""
+    from reporting import style
+
+    drawn, written = [], style._make_printable
+    monkeypatch.setattr(style, "_make_printable", lambda figure: drawn.append(figure) or written(figure))
+    return drawn
