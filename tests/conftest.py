@@ -78,6 +78,15 @@ def config_file(tmp_path: Path, cache: Path):
     return write
 
 
+def run_once(name: str, *arguments: object) -> None:
+    """Run a script's code as a user would, for what serves all tests of a module."""
+    import runpy
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(PROJECT / name), run_name="__main__")
+
+
 @pytest.fixture
 def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
     """Run a script's code as `python NAME ARGUMENTS` would; returns exit code, stdout and stderr."""
@@ -100,6 +109,17 @@ def script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture(scope="module")
+def tiny_run(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny II-E-TAE in `results/tiny/run`; a test that writes works on a copy of `results`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    (folder / "tiny.toml").write_text(CONFIG.format(type="extractor", variation="tae", loss="ssim", limit=40,
+                                                    cache=cache))
+    run_once("train_ae.py", folder / "tiny.toml", "--out", folder / "results" / "tiny" / "run", "--set",
+             "training.make_instance_impossible=true")
+    return folder / "results" / "tiny" / "run"
 
 
 @pytest.fixture

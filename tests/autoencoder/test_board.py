@@ -1,12 +1,9 @@
 import io
 import logging
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from conftest import CONFIG, PROJECT
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.tensorboard import SummaryWriter
@@ -24,15 +21,8 @@ TITLES = ("glyphs, train", "handwritten, all")
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, cache):
-    """A finished tiny run, as a process of its own, so that it serves all tests here."""
-    folder = tmp_path_factory.mktemp("board")
-    config = CONFIG.format(type="extractor", variation="tae", loss="ssim", limit=40, cache=cache)
-    (folder / "tiny.toml").write_text(config)
-    done = subprocess.run([sys.executable, "train_ae.py", folder / "tiny.toml", "--out", folder / "run"], cwd=PROJECT,
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return open_run(folder / "run")
+def run(tiny_run):
+    return open_run(tiny_run)
 
 
 @pytest.fixture(scope="module")
