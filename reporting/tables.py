@@ -143,6 +143,12 @@ def slashed(values: Iterable[int]) -> str:
     return "/".join(map(str, sorted(set(values))))
 
 
+def span(values: Iterable[int]) -> str:
+    """Return a number as text, or from which to which they go: `3`, `3-5`."""
+    found = sorted({int(value) for value in values})
+    return "-".join(map(str, found[:: max(1, len(found) - 1)]))
+
+
 def oracles(rows: Iterable[Any]) -> str:
     """Say in brackets what the best weights among rows were chosen by; an empty text where there are none."""
     chosen = {part.removeprefix("oracle: ") for row in rows if row.checkpoint == "best"

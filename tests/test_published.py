@@ -191,19 +191,22 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
     assert "best (epoch 6)  network" in out
 
 
-def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
+def resnet18():
+    """The state dict of a classifier of three classes."""
     state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
-    folder = publish(tmp_path / "a", {f"pre_trained_model.{key}": value for key, value in state.items()},
-                     network("resnet18"))
+    return {f"pre_trained_model.{key}": value for key, value in state.items()}
+
+
+def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
+    state = resnet18()
+    folder = publish(tmp_path / "a", state, network("resnet18"))
     layers = build_extractor("resnet18", -3, str(folder), 128).layers
-    assert torch.equal(layers[0].weight, state["conv1.weight"])
-    assert torch.equal(layers[1].running_var, state["bn1.running_var"])
+    assert torch.equal(layers[0].weight, state["pre_trained_model.conv1.weight"])
+    assert torch.equal(layers[1].running_var, state["pre_trained_model.bn1.running_var"])
 
 
 def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, cache, tmp_path):
-    state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
-    state = {f"pre_trained_model.{key}": value for key, value in state.items()}
-    folder = publish(tmp_path / "a", state, network("resnet18"))
+    folder = publish(tmp_path / "a", resnet18(), network("resnet18"))
     code, _, err = script("eval_classifier.py", folder, "--set", *LESS, TARGET, f"dataset.root={data}",
                           f"dataset.cache={cache}")
     assert code == 2
@@ -263,19 +266,14 @@ def test_weights_with_code_in_them_are_refused_and_the_code_is_not_run(script, d
     assert not (folder / "executed").exists()
 
 
-@pytest.mark.parametrize(("log", "last", "best"), [
-    ("0.25\n0.5\n0.5\n0.125\n", 12, 6), ("71.3\n", 3, 3), (None, None, None), ("", None, None),
-    ("0.5\nhello\n", None, None), ("0.5\nnan\n", None, None)])
-def test_the_epoch_follows_from_the_log_of_accuracies_or_is_unknown(published, log, last, best):
+@pytest.mark.parametrize(("log", "last", "best", "points"), [
+    ("0.25\n0.5\n0.5\n0.125\n", 12, 6, {3: 0.25, 6: 0.5, 9: 0.5, 12: 0.125}), ("71.3\n", 3, 3, {3: 0.713}),
+    ("71.5\n80\n", 6, 6, {3: 0.715, 6: 0.8}), ("0.1\n0.2\n0.3\n0.4\n0.5\n", 12, 12, {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5}),
+    *((log, None, None, {}) for log in (None, "", "0.5\nhello\n", "0.5\nnan\n"))])
+def test_epochs_and_curve_follow_from_the_log_of_accuracies_or_are_unknown(published, log, last, best, points):
     folder = published("a", accuracies=log)
     assert (epoch(folder, "last", 3, 12), epoch(folder, "best", 3, 12)) == (last, best)
-
-
-@pytest.mark.parametrize(("log", "expected"), [
-    ("0.25\n0.5\n0.5\n0.125\n", {3: 0.25, 6: 0.5, 9: 0.5, 12: 0.125}), ("71.5\n80\n", {3: 0.715, 6: 0.8}),
-    ("0.1\n0.2\n0.3\n0.4\n0.5\n", {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5}), (None, {}), ("0.5\nnan\n", {})])
-def test_the_curve_is_that_of_the_log_of_accuracies(published, log, expected):
-    assert curve(published("a", accuracies=log), 3, 12) == pytest.approx(expected)
+    assert curve(folder, 3, 12) == pytest.approx(points)
 
 
 def test_the_logged_curves_of_published_runs_are_drawn(script, published, tmp_path):
@@ -356,16 +354,12 @@ def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, 
     assert piece in str(error.value)
 
 
-def test_a_published_run_is_not_trained_further(script, published):
+def test_a_published_run_is_not_trained_further_and_one_without_weights_not_evaluated(script, published):
     folder = published("a")
     before = sorted(folder.rglob("*"))
     code, _, err = script("train_ae.py", "--resume", folder)
     assert (code, "holds no training state" in err) == (2, True)
     assert sorted(folder.rglob("*")) == before
-
-
-def test_a_folder_without_weights_is_refused(script, published):
-    folder = published("a")
     for name in ("last", "best"):
         (folder / "checkpoints" / f"{name}_model.pth").unlink()
     code, _, err = script("eval_ae.py", folder, "--set", TARGET)
