@@ -138,8 +138,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(script, finished, 
 def test_resuming_a_finished_run_changes_nothing(script, trained):
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
     code, out, _ = script("train_ae.py", "--resume", trained)
-    assert code == 0
-    assert "finished" in out
+    assert (code, "finished" in out) == (0, True)
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
 
@@ -160,7 +159,9 @@ def test_mixed_precision_trains_to_nearly_the_same_loss(finished):
 
 
 @pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
-def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
+def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(
+        script, config_file, tmp_path, monkeypatch, variation, parts):
+    monkeypatch.setattr("evaluation.sheets.draw_data", lambda *_: None)
     config, history = config_file("conv", variation, loss="bce", limit=60), {}
     for precision in ("32", "bf16"):
         run = tmp_path / precision
@@ -187,9 +188,7 @@ def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_
 def test_a_run_that_diverges_stops_in_one_line(script, config_file, tmp_path, variation):
     code, _, err = script("train_ae.py", config_file("conv", variation, loss="bce"), "--out", tmp_path / "run", "--set",
                           "training.learning_rate=1e30", "training.tc_weight=10")
-    assert code == 2
-    assert "is not finite in epoch 1, batch" in err
-    assert "Traceback" not in err
+    assert (code, "is not finite in epoch 1, batch" in err, "Traceback" in err) == (2, True, False)
 
 
 def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_file, tmp_path, monkeypatch):
@@ -293,8 +292,7 @@ def test_an_output_folder_that_is_taken_is_refused_before_any_work(script, confi
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
     code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "taken")
-    assert code == 2
-    assert "output folder is taken" in err
+    assert (code, "output folder is taken" in err) == (2, True)
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
 
 
