@@ -16,10 +16,7 @@ from evaluation.ssim import ssim
 # Turns images and targets, each (n, C, H, W) in [0, 1], into one value per image (n,).
 Metric = Callable[[Tensor, Tensor], Tensor]
 
-
 METRICS = ("ssim", "l1", "lpips")
-
-
 # AlexNet pools smaller images away.
 LPIPS_LEAST_PIXELS = 32
 

@@ -66,6 +66,19 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_arrays_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(file, **_):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    write_arrays(tmp_path / "a.npz", {"a": np.arange(3)})
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_arrays(tmp_path / "a.npz", {"a": np.arange(4)})
+    assert read_arrays(tmp_path / "a.npz", ["a"])["a"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
 def test_a_table_goes_into_a_pipe_and_through_a_link(tmp_path):
     pipe, link, file = tmp_path / "pipe", tmp_path / "link", tmp_path / "file"
     os.mkfifo(pipe)
@@ -106,7 +119,7 @@ HOSTILE = {
     "another compression": lambda path: archive(path, {"descr": "|u1", "shape": (1,)}, b"1", zipfile.ZIP_BZIP2),
     "plain npy": lambda path: np.save(path.open("wb"), np.ones(3)),
     "another name": lambda path: np.savez(path, b=np.ones(3)),
-    "empty": lambda path: path.write_bytes(b""),
+    "empty": lambda path: path.write_bytes(b""), "damaged": damage,
     "bomb": lambda path: np.savez_compressed(path, a=np.zeros(files.HARMLESS // 1000 + 10**5, dtype=np.uint8)),
 }  # fmt: skip
 
@@ -120,12 +133,6 @@ def test_archives_that_hold_no_such_arrays_are_refused_before_memory_is_taken(tm
     with pytest.raises(ValueError, match=r".") as caught:
         read_arrays(path, ["a"])
     assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_archive_is_a_value_error(tmp_path):
-    damage(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match=r"decompress|CRC"):
-        read_arrays(tmp_path / "a.npz", ["a"])
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
