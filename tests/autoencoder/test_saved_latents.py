@@ -49,11 +49,17 @@ class Trap:
         return (exec, ("raise SystemExit('executed')",))
 
 
+def arrays():
+    found = {field.name: getattr(make(), field.name) for field in dataclasses.fields(SavedLatents)}
+    return found | {"about": np.array(json.dumps(found["about"]))}
+
+
 @pytest.mark.parametrize(("damage", "reason"), [
     (lambda path: path.write_bytes(path.read_bytes()[:300]), ""),
     (lambda path: path.write_text("no archive"), ""),
     (lambda path: np.savez(path.open("wb"), latents=np.zeros((2, 2))), "codes"),
     (lambda path: save(path, make(sources=np.array([Trap()] * 8, dtype=object))), None),
+    (lambda path: np.savez(path, **arrays() | {"sources": np.array([Trap()] * 8, dtype=object)}), "claims shape"),
     (lambda path: save(path, make(about=make().about | {"version": 2})), "expected version 1"),
     (lambda path: path.unlink() or os.mkfifo(path), "not a regular file"),
     (lambda path: np.save(path.open("wb"), np.ones(3)), "not a zip file"),
@@ -78,15 +84,6 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_line(tmp_path, damage, reas
         return
     damage(path)
     with pytest.raises(UserError, match=f"{path}: no file of saved latents, or a damaged one .*{reason}"):
-        load(path)
-
-
-def test_pickles_in_a_file_are_not_executed(tmp_path):
-    path = tmp_path / "x.npz"
-    arrays = {field.name: getattr(make(), field.name) for field in dataclasses.fields(SavedLatents)}
-    arrays |= {"about": np.array(json.dumps(make().about)), "sources": np.array([Trap()], dtype=object)}
-    np.savez(path, **arrays)
-    with pytest.raises(UserError, match="damaged"):
         load(path)
 
 

@@ -67,13 +67,6 @@ def test_a_line_cut_anywhere_by_a_kill_is_skipped_and_spoils_no_later_one(tmp_pa
         assert read(tmp_path) == [row(seed=1), row(seed=3), row(seed=4)], UNFINISHED[:length]
 
 
-def test_a_whole_last_line_without_its_newline_counts(tmp_path):
-    put(tmp_path, UNFINISHED)
-    assert read(tmp_path) == [LAST]
-    append(tmp_path, [row(seed=3)])
-    assert read(tmp_path) == [LAST, row(seed=3)]
-
-
 @pytest.mark.parametrize(
     "line",
     ["hello", "[1, 2]", "null", '"text"', "{}", '{"seed": 1}', "<<<<<<< HEAD",
@@ -86,10 +79,11 @@ def test_a_foreign_line_is_refused_with_its_number(tmp_path, line):
     assert "line 2" in refusal(tmp_path)
 
 
-def test_windows_line_ends_and_blank_lines_are_read(tmp_path):
-    rows = [row(seed=1), row(seed=2)]
-    put(tmp_path, "\r\n".join([json.dumps(rows[0]), "", json.dumps(rows[1]), ""]))
-    assert read(tmp_path) == rows
+def test_windows_line_ends_blank_lines_and_a_whole_last_line_without_its_newline_are_read(tmp_path):
+    put(tmp_path, json.dumps(row(seed=1)).encode() + b"\r\n\r\n" + UNFINISHED)
+    assert read(tmp_path) == [row(seed=1), LAST]
+    append(tmp_path, [row(seed=3)])
+    assert read(tmp_path) == [row(seed=1), LAST, row(seed=3)]
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x1c", "\x0b", "\x0c", "\n", "\r", "\r\n",
