@@ -114,7 +114,7 @@ def test_other_metrics_stand_below_accuracy_in_their_own_units_with_their_own_be
     assert header(rows)[4] == "max/min"
     assert header(rows[2:])[1:5:3] == ("metric", "max")
     assert footnote(rows).startswith("Accuracy in %, FID, IoU in %, mIoU in %. ±")
-    assert "best test value" in footnote(rows)
+    assert "with the best value" in footnote(rows)
 
 
 def test_the_footnote_says_which_deviation_and_what_the_oracle_saw():
