@@ -15,7 +15,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -127,12 +127,21 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
         raise ValueError(str(error).strip("'\"") or type(error).__name__) from None
 
 
+def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read an array's header: shape, whether in Fortran order, type; of a damaged one nearly any exception.
+
+    Of version 1.0, which NumPy writes for all arrays such as ours: headers of later ones may have gigabytes.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("its format is not version 1.0")
+    return np.lib.format.read_array_header_1_0(file)
+
+
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is compressed in another way than NumPy's")
     with archive.open(member) as file:
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = header[np.lib.format.read_magic(file)](file)
+        shape, _, dtype = array_header(file)
         data = math.prod(shape) * dtype.itemsize
         if dtype.kind not in "biufU" or min(shape, default=0) < 0 or file.tell() + data != member.file_size:
             raise ValueError(f"{member.filename} claims shape {shape} of {dtype} in {member.file_size} bytes")
