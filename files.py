@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 import numpy as np
+from rich.filesize import decimal
 
-from memory import byte_size, check_memory
+from memory import check_memory
 
 TEMPORARY = ".tmp"
 # Texts of a run folder, but for its records, are far smaller.
@@ -43,7 +44,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """Return what a regular file holds; OSError also where that is more than `most` bytes."""
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {byte_size(most)}", str(path))
+            raise OSError(errno.EFBIG, f"larger than {decimal(most)}", str(path))
         return file.read()
 
 
@@ -117,7 +118,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
             members = {name: archive.getinfo(f"{name}.npy") for name in names}
             size = sum(member.file_size for member in members.values())
             if size > max(HARMLESS, MOST_SHRUNK * os.fstat(file.fileno()).st_size):
-                raise ValueError(f"claims to hold {byte_size(size)}")
+                raise ValueError(f"claims to hold {decimal(size)}")
             check_memory(size, "its arrays")
             return {name: _read_array(archive, member) for name, member in members.items()}
     except OSError:
