@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from dataset import Inputs, Scenes
 from errors import UserError
+from files import write_text
 from model import FrozenExtractor
 from pretrained_model import fingerprint
 from readers.prepare import build_once, lock_of, new_array
@@ -134,16 +135,9 @@ def entries(cache: Path) -> list[Entry]:
         done = 0 if about is None else _views_done(folder, about.views) if partial else about.views
         # What another process has finished or cleared meanwhile is there no more.
         with suppress(FileNotFoundError):
-            size = 0 if folder.is_symlink() else sum(map(_size, folder.iterdir()))
+            size = 0 if folder.is_symlink() else sum(file.stat().st_blocks * 512 for file in folder.glob(FEATURES))
             found.append(Entry(name, folder, about, done, size, folder.stat().st_mtime))
     return found
-
-
-def _size(file: Path) -> int:
-    """Return the bytes that a file takes on the disk; one that is renamed meanwhile does not count."""
-    with suppress(FileNotFoundError):
-        return file.stat().st_blocks * 512
-    return 0
 
 
 def remove(entry: Entry) -> bool:
@@ -181,7 +175,7 @@ def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path)
         about = _foresee(model, scenes, live, folder.parent.parent)
         try:
             new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
-            _write_json(folder / ABOUT, asdict(about))
+            write_text(folder / ABOUT, json.dumps(asdict(about)))
         except OSError as error:
             raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "
                             f"{error.strerror or error}") from None
@@ -242,13 +236,7 @@ def _note(folder: Path, file, done: int) -> None:
     """Note that so many views are written, once they are safely on the disk."""
     file.flush()
     os.fsync(file.fileno())
-    _write_json(folder / PROGRESS, done)
-
-
-def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(folder / PROGRESS, json.dumps(done))
 
 
 def _scale(largest: float) -> float:

@@ -11,7 +11,7 @@ import pytest
 import files
 from errors import UserError
 from files import open_regular, parse_json, read_arrays, read_bytes, read_text, replacing, write_arrays, write_out
-from memory import available_memory, byte_size, check_memory
+from memory import available_memory, check_memory
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)],
@@ -30,7 +30,7 @@ def test_a_file_is_read_up_to_a_size(tmp_path):
     path.write_bytes(b"\xef\xbb\xbfa\r\nb")
     assert read_text(path) == "a\nb"
     assert len(read_bytes(path, most=7)) == 7
-    with pytest.raises(OSError, match=r"larger than 6\.0 bytes"):
+    with pytest.raises(OSError, match=r"larger than 6 bytes"):
         read_bytes(path, most=6)
     os.truncate(path, 10**12)
     with pytest.raises(OSError, match=r"larger than 16\.0 MB"):
@@ -150,4 +150,3 @@ def test_memory_is_that_of_the_machine_and_a_lack_of_it_is_told_in_numbers():
     check_memory(1000, "nothing")
     with pytest.raises(UserError, match=r"^model: would need 9\.2 EB of memory; available: [\d.]+ [MG]B$"):
         check_memory(2**63, "model")
-    assert [byte_size(size) for size in (0, 999, 1500, 2e9)] == ["0.0 bytes", "999.0 bytes", "1.5 kB", "2.0 GB"]

@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode, Resize
 
 from errors import UserError
 from readers import create_reader
-from readers.mnist import read_idx
+from readers.digits import read_idx
 
 PREFIX = {"train": "train", "test": "t10k"}
 
