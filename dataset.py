@@ -31,11 +31,6 @@ class Scenes(Opened):
         self.mirrors, self.empty = self.reader.mirrors, self.reader.empty
         self.mirrors_in_test = self.reader.mirrors_in_test
 
-    def number_classes_as(self, other: "Scenes") -> None:
-        """Renumber the labels so that a class has the number that another dataset gives the class of the same name."""
-        self.labels = np.array([other.classes.index(name) for name in self.classes])[self.labels]
-        self.classes = other.classes
-
     def label_text(self, scenery: int) -> str:
         """Return a scenery's label for people."""
         return self.class_text(self.labels[scenery])
@@ -91,7 +86,9 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         if not set(scenes.classes) <= set(train.classes) or scenes.labels.shape[1] != train.labels.shape[1]:
             raise UserError(f"evaluation.datasets: {scenes.title} has other classes ({_shortened(scenes)}) than "
                             f"{train.title} ({_shortened(train)}), so accuracies would mean nothing")
-        scenes.number_classes_as(train)
+        # A class has the number that the training data give the class of the same name.
+        scenes.labels = np.array([train.classes.index(name) for name in scenes.classes])[scenes.labels]
+        scenes.classes = train.classes
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
@@ -150,6 +147,7 @@ class Batch:
     share: Share = Share()
 
 
+@dataclass(eq=False)
 class Batches:
     """Draws an epoch's batches: every scenery once, in random order, under a random variant, mirrored at random.
 
@@ -158,27 +156,24 @@ class Batches:
     processes that share batches draw the same ones. part: number of this process, and of all; each gathers its part.
     """
 
-    def __init__(
-        self,
-        scenes: Scenes,
-        inputs: Inputs,
-        batch_size: int,
-        seed: int,
-        triplet: bool = False,
-        impossible: Impossible = "none",
-        reconstruct: bool = True,
-        every_variant: bool = False,
-        second: bool = False,
-    ):
-        self.scenes, self.inputs, self.batch_size, self.seed = scenes, inputs, batch_size, seed
-        self.triplet, self.impossible, self.reconstruct = triplet, impossible, reconstruct
-        self.every_variant, self.second = every_variant, second
-        self.part = (0, 1)
+    scenes: Scenes
+    inputs: Inputs
+    batch_size: int
+    seed: int
+    triplet: bool = False
+    impossible: Impossible = "none"
+    reconstruct: bool = True
+    every_variant: bool = False
+    second: bool = False
+    part: tuple[int, int] = (0, 1)
+
+    def __post_init__(self):
+        scenes = self.scenes
         self.pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
-        if impossible == "scene" and int(scenes.count.max()) == 1:
+        if self.impossible == "scene" and int(scenes.count.max()) == 1:
             raise UserError(f"training.make_scene_impossible: {scenes.title} has one variant per scenery, so there is "
                             "no other one to reconstruct; allowed: false, or make_instance_impossible")
-        if triplet:
+        if self.triplet:
             self.pairing.check_triplets(scenes.title)
 
     def __len__(self) -> int:

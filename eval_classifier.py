@@ -2,12 +2,13 @@
 
 import torch
 
-from classifier.judge import NetworkEvaluation, rebuild_classifier
+from classifier.judge import NetworkEvaluation
 from dataset import Scenes, open_evaluation_datasets
 from errors import run_script
 from evaluation.command import Evaluation, create_parser, eval_command
 from experiment.run import Run
 from experiment.systems import CLASSIFIER
+from pretrained_model import build_classifier
 
 
 def main() -> None:
@@ -18,9 +19,9 @@ def build(run: Run, device: torch.device) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
     config = run.config
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
-    targets = open_evaluation_datasets(config, train)
-    model, classes = rebuild_classifier(config, train)
-    evaluation = NetworkEvaluation(classes, targets)
+    evaluation = NetworkEvaluation(train.class_labels, open_evaluation_datasets(config, train))
+    section = config.model.model_copy(update={"weights": "none"})
+    model = build_classifier(section, len(train.class_labels)).to(device)
     return Evaluation(model, lambda: evaluation.outcomes(model))
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from errors import UserError, choice_error, run_script
 from frozen.cache import Entry, entries, remove
+from reporting.formats import terminal
 
 
 def main() -> None:
@@ -37,16 +38,14 @@ def parse() -> argparse.Namespace:
 
 
 def show(found: list[Entry]) -> None:
-    lines = [("name", "GiB", "views", "last used", "dataset", "network")]
+    lines = []
     for entry in found:
         about = entry.about
         views = f"{entry.done:,} of {about.views:,}" if about and entry.done < about.views else f"{entry.done:,}"
         lines.append((entry.name, f"{entry.bytes / 2**30:.2f}", views if about else "-", ago(entry.used),
                       about.dataset if about else "-", about.network if about else "not readable by this version"))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-    print(f"{len(found)} in all, {sum(entry.bytes for entry in found) / 2**30:.2f} GiB")
+    print(terminal(("name", "GiB", "views", "last used", "dataset", "network"), lines, 6,
+                   f"{len(found)} in all, {sum(entry.bytes for entry in found) / 2**30:.2f} GiB"))
 
 
 def ago(moment: float) -> str:

@@ -15,11 +15,12 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
+from rich.filesize import decimal
 
-from memory import byte_size, check_memory
+from memory import check_memory
 
 TEMPORARY = ".tmp"
 # Texts of a run folder, but for its records, are far smaller.
@@ -43,7 +44,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """Return what a regular file holds; OSError also where that is more than `most` bytes."""
     with open_regular(path) as file:
         if os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"larger than {byte_size(most)}", str(path))
+            raise OSError(errno.EFBIG, f"larger than {decimal(most)}", str(path))
         return file.read()
 
 
@@ -117,7 +118,7 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
             members = {name: archive.getinfo(f"{name}.npy") for name in names}
             size = sum(member.file_size for member in members.values())
             if size > max(HARMLESS, MOST_SHRUNK * os.fstat(file.fileno()).st_size):
-                raise ValueError(f"claims to hold {byte_size(size)}")
+                raise ValueError(f"claims to hold {decimal(size)}")
             check_memory(size, "its arrays")
             return {name: _read_array(archive, member) for name, member in members.items()}
     except OSError:
@@ -127,12 +128,21 @@ def read_arrays(path: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
         raise ValueError(str(error).strip("'\"") or type(error).__name__) from None
 
 
+def array_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Read an array's header: shape, whether in Fortran order, type; of a damaged one nearly any exception.
+
+    Of version 1.0, which NumPy writes for all arrays such as ours: headers of later ones may have gigabytes.
+    """
+    if np.lib.format.read_magic(file) != (1, 0):
+        raise ValueError("its format is not version 1.0")
+    return np.lib.format.read_array_header_1_0(file)
+
+
 def _read_array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is compressed in another way than NumPy's")
     with archive.open(member) as file:
-        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-        shape, _, dtype = header[np.lib.format.read_magic(file)](file)
+        shape, _, dtype = array_header(file)
         data = math.prod(shape) * dtype.itemsize
         if dtype.kind not in "biufU" or min(shape, default=0) < 0 or file.tell() + data != member.file_size:
             raise ValueError(f"{member.filename} claims shape {shape} of {dtype} in {member.file_size} bytes")

@@ -4,14 +4,16 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from errors import UserError
 
 
-def check_memory(needed: float, what: str) -> None:
+def check_memory(needed: int, what: str) -> None:
     """Raise UserError where something needs more bytes of memory than there are; `what` begins the message."""
     free = available_memory()
     if needed > free:
-        raise UserError(f"{what}: would need {byte_size(needed)} of memory; available: {byte_size(free)}")
+        raise UserError(f"{what}: would need {decimal(needed)} of memory; available: {decimal(free)}")
 
 
 def available_memory() -> int:
@@ -26,11 +28,3 @@ def available_memory() -> int:
         # What of it is taken is mostly the cache of files, which gives way.
         free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii")))
     return free
-
-
-def byte_size(size: float) -> str:
-    """Return a number of bytes for people, as in `1.5 GB`."""
-    power = 0
-    while size >= 1000 and power < 6:
-        size, power = size / 1000, power + 1
-    return f"{size:.1f} {('bytes', 'kB', 'MB', 'GB', 'TB', 'PB', 'EB')[power]}"

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from autoencoder.layers import Upsample
 from errors import UserError, choice_error
 from memory import check_memory
-from pretrained_model import Frozen, build_extractor, scale_to_network, statistics
+from pretrained_model import Frozen, OnBackbone, build_extractor
 
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
 
@@ -158,7 +158,7 @@ class FactorVAE(VAE):
         self.discriminator = nn.Sequential(*hidden, nn.Linear(DISCRIMINATOR_WIDTH, 2))
 
 
-class FrozenExtractor(nn.Module):
+class FrozenExtractor(OnBackbone):
     """The part of a model that sees images through a frozen backbone.
 
     The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
@@ -169,20 +169,11 @@ class FrozenExtractor(nn.Module):
               normalize: bool) -> tuple[int, int]:
         """Add the backbone; return channels c and side h = w of what `extract` returns."""
         backbone = build_extractor(extractor, layer, weights, image_size)
-        self.extractor, self.input_size, self.normalize = backbone.layers, backbone.input_size, normalize
-        self.colours = statistics(extractor)
+        self.look_through(extractor, normalize)
+        self.extractor = backbone.layers
         self.frozen = Frozen(self.extractor, batchnorm)
         self.frozen_part = f"{extractor} cut at {layer}, weights {weights}, batchnorm {batchnorm}"
         return backbone.channels, backbone.size // 2
-
-    def train(self, mode: bool = True) -> "FrozenExtractor":
-        super().train(mode)
-        self.frozen.train(mode)
-        return self
-
-    def scale(self, images: Tensor) -> Tensor:
-        """Return what the extractor sees of images (n, C, H, W) in [0, 1]."""
-        return scale_to_network(images, self.input_size, self.normalize, self.colours)
 
     @torch.no_grad()
     def extract(self, images: Tensor) -> Tensor:

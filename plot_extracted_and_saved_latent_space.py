@@ -75,12 +75,12 @@ def rows(real: SavedLatents, gap: DomainGap) -> list[dict[str, Any]]:
     """Return the records of a domain gap."""
     names = ("experiment", "seed", "dataset", "factor", "split", "checkpoint", "epoch", "selection")
     common = {name: real.about[name] for name in names} | {"classifier": "", "n": gap.real}
-    return [records.record(**common, metric=name, value=value) for name, value in zip(GAPS, gap.values, strict=True)]
+    return [records.record(**common, metric=name, value=value) for name, value in zip(GAPS, gap[:2], strict=True)]
 
 
 def texts(gap: DomainGap) -> list[str]:
     """Return the two numbers for people: the first in percent."""
-    return [metric.text(metric.scale * value) for metric, value in zip(GAPS.values(), gap.values, strict=True)]
+    return [metric.text(metric.scale * value) for metric, value in zip(GAPS.values(), gap[:2], strict=True)]
 
 
 def draw(run: Run, checkpoint: str, saved: list[SavedLatents], gaps: list[DomainGap], method: str,

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 import efficientnet_lite
-from errors import UserError, choice_error
+from errors import UserError, choice_error, shortened
 from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
 from experiment.published_run import is_published
@@ -46,12 +46,11 @@ class SmallCnn(nn.Module):
 
 
 class Extractor(NamedTuple):
-    """A backbone's part below the cut; `input_size` is what images are scaled to, None for their own size."""
+    """A backbone's part below the cut: (n, 3, H, W) -> (n, channels, size, size)."""
 
     layers: nn.Sequential
     channels: int
     size: int
-    input_size: int | None
 
 
 class Frozen:
@@ -81,6 +80,27 @@ class Frozen:
         if self.drifts:
             for norm in self.norms:
                 norm.train(mode)
+
+
+class OnBackbone(nn.Module):
+    """A network that sees images through a backbone. frozen: the layers that do not train, or None."""
+
+    frozen: Frozen | None = None
+
+    def look_through(self, name: str, normalize: bool) -> None:
+        """Scale images as a backbone takes them."""
+        self.input_size, self.normalize, self.colours = input_size(name), normalize, statistics(name)
+
+    def train(self, mode: bool = True) -> "OnBackbone":
+        """Switch the mode; frozen layers stay in evaluation mode, as far as their policy says so."""
+        super().train(mode)
+        if self.frozen:
+            self.frozen.train(mode)
+        return self
+
+    def scale(self, images: Tensor) -> Tensor:
+        """Return what the backbone sees of images (n, 1 or 3, H, W) in [0, 1]."""
+        return scale_to_network(images, self.input_size, self.normalize, self.colours)
 
 
 def build_network(name: str, num_classes: int) -> nn.Module:
@@ -131,7 +151,7 @@ def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Ext
                         f"allowed: {named or 'none, the images are too small or the network is no chain of layers'}")
     layers = nn.Sequential(*parts[:layer])
     load_weights(network, layers, name, weights)
-    return Extractor(layers, valid[layer][0], valid[layer][1], size)
+    return Extractor(layers, *valid[layer][:2])
 
 
 @torch.no_grad()
@@ -196,8 +216,7 @@ def _imagenet(name: str) -> dict[str, Tensor]:
     try:
         return chosen.get_state_dict(progress=True, check_hash=True)
     except (URLError, OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UserError(f"model.weights: ImageNet weights of {name} cannot be downloaded ({reason}); "
+        raise UserError(f"model.weights: ImageNet weights of {name} cannot be downloaded ({shortened(str(error))}); "
                         f"fetch {chosen.url} elsewhere and set model.weights to the file") from None
 
 
@@ -206,9 +225,9 @@ def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     if not (folder / "cfg.toml").is_file():
         raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'})")
     trained = load_config(folder / "cfg.toml", kept=True).model
-    kind, extractor = trained.type, trained.extractor
-    if kind != "classifier" or extractor != name:
-        found = f"a classifier with {extractor}" if kind == "classifier" else f"a model of type {kind}"
+    if trained.type != "classifier" or trained.extractor != name:
+        found = (f"a classifier with {trained.extractor}" if trained.type == "classifier" else
+                 f"a model of type {trained.type}")
         raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")
     if not (folder / "done").exists() and not is_published(folder):
         raise UserError(f"model.weights: {folder} is not finished; continue it with "
@@ -252,21 +271,18 @@ def scale_to_network(images: Tensor, size: int | None, normalize: bool = False,
     return images
 
 
-class Classifier(nn.Module):
+class Classifier(OnBackbone):
     """A backbone with a new last layer, trained with cross-entropy (Table S6, scratch and pre-trained).
 
     `scratch` trains everything from random weights; `pretrained` loads weights and freezes what lies below the cut,
     BatchNorm as its policy says. Input: images float32 (n, 1 or 3, H, W) in [0, 1]; output: logits (n, classes).
-
-    frozen: the layers that do not train, or None.
     """
 
     def __init__(self, name: str, num_classes: int, variation: str, layer: int, weights: str,
                  batchnorm: str = "frozen", normalize: bool = False):
         super().__init__()
         self.pre_trained_model = build_network(name, num_classes)
-        self.input_size, self.normalize, self.colours = input_size(name), normalize, statistics(name)
-        self.frozen: Frozen | None = None
+        self.look_through(name, normalize)
         if variation == "pretrained":
             parts = stages(self.pre_trained_model)
             if not len(parts) + layer > 0:
@@ -275,17 +291,6 @@ class Classifier(nn.Module):
             load_weights(self.pre_trained_model, below, name, weights)
             self.frozen = Frozen(below, batchnorm)
         self.train()
-
-    def train(self, mode: bool = True) -> "Classifier":
-        """Switch the mode; frozen layers stay in evaluation mode, as far as their policy says so."""
-        super().train(mode)
-        if self.frozen:
-            self.frozen.train(mode)
-        return self
-
-    def scale(self, images: Tensor) -> Tensor:
-        """Return what the backbone sees of images (n, 1 or 3, H, W) in [0, 1]."""
-        return scale_to_network(images, self.input_size, self.normalize, self.colours)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.pre_trained_model(self.scale(images))

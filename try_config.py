@@ -25,10 +25,9 @@ SMALL = {"variants": 3, "steps": 2}
 
 def main() -> None:
     arguments = parse()
-    if arguments.sceneries < 10:
-        raise UserError(f"--sceneries: found {arguments.sceneries}; allowed: 10 or more")
-    if arguments.epochs < 1:
-        raise UserError(f"--epochs: found {arguments.epochs}; allowed: 1 or more")
+    for name, least in (("sceneries", 10), ("epochs", 1)):
+        if (found := getattr(arguments, name)) < least:
+            raise UserError(f"--{name}: found {found}; allowed: {least} or more")
     config = load_config(arguments.config, arguments.set)
     name = Path(arguments.config).stem
     folder = Path(arguments.out or Path("results") / "try" / name).resolve()

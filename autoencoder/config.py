@@ -5,21 +5,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiment import config as shared
-from experiment.config import Switch, lower
+from experiment.config import Switch, lower, spelled
 
-VARIATION_ALIASES = {"factor-vae": "factorvae", "factor_vae": "factorvae"}
 VARIATIONS = {"conv": ("ae", "tae", "vae", "factorvae"), "extractor": ("ae", "tae", "features")}
 CLASSIFIERS = ("knn", "knn_cosine", "forest", "svm", "logistic")
-
-
-def _canonical_variation(value: Any) -> Any:
-    value = lower(value)
-    return VARIATION_ALIASES.get(value, value) if isinstance(value, str) else value
-
-
-def _canonical_activation(value: Any) -> Any:
-    value = lower(value)
-    return "leaky_relu" if value == "leakyrelu" else value
 
 
 class Model(shared.Model):
@@ -33,11 +22,12 @@ class Model(shared.Model):
     """
 
     type: Annotated[Literal["conv", "extractor"], BeforeValidator(lower)]
-    variation: Annotated[Literal["ae", "tae", "vae", "factorvae", "features"], BeforeValidator(_canonical_variation)]
+    variation: Annotated[Literal["ae", "tae", "vae", "factorvae", "features"],
+                         spelled({"factor-vae": "factorvae", "factor_vae": "factorvae"})]
     features: Annotated[Literal["flat", "mean", "pca"], BeforeValidator(lower)] = "flat"
     dimension: Annotated[int, Field(gt=0)] = 64
     knn: Annotated[int, Field(gt=0)] = 115
-    activation: Annotated[str, BeforeValidator(_canonical_activation), Field(min_length=1)] = "relu"
+    activation: Annotated[str, spelled({"leakyrelu": "leaky_relu"}), Field(min_length=1)] = "relu"
 
     @model_validator(mode="after")
     def _variation_fits_type(self) -> "Model":
@@ -75,7 +65,7 @@ class Training(shared.SceneryTraining):
 class Evaluation(shared.Evaluation):
     """What it is judged by: `[evaluation]`. The accuracy of kNN chooses the best checkpoint.
 
-    classifiers: see `autoencoder.latent_classifiers.create_classifier`.
+    classifiers: see `autoencoder.latent_classifiers.fit`.
     """
 
     classifiers: list[Annotated[Literal[CLASSIFIERS], BeforeValidator(lower)]] = Field(["knn", "forest", "svm"],

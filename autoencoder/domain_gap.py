@@ -4,7 +4,7 @@ Both look at one unmirrored image per scenery, so that variants and mirror image
 neighbours or as independent samples of a domain.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -19,8 +19,7 @@ from errors import UserError
 FOLDS, NEIGHBOURS, DRAWS, MOST_DRAWN = 5, 10, 10, 2000
 
 
-@dataclass(frozen=True)
-class DomainGap:
+class DomainGap(NamedTuple):
     """How far apart a synthetic and a real domain are.
 
     domain_classifier: see the function, 0.5 (no linear difference) to 1 (linearly separable); knn_overlap: see the
@@ -30,11 +29,6 @@ class DomainGap:
     domain_classifier: float
     knn_overlap: float
     real: int
-
-    @property
-    def values(self) -> tuple[float, float]:
-        return self.domain_classifier, self.knn_overlap
-
 
 def domain_gap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> DomainGap:
     """Return the numbers for latents (n, d) and (m, d); UserError where a domain has fewer than two."""

@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,31 +20,10 @@ TREES = 100
 CPU = torch.device("cpu")
 
 
-class Fitted(Protocol):
-    """A fitted classifier: predict(latents float32 (n, d)) -> label codes (n,)."""
-
-    def predict(self, latents: np.ndarray) -> np.ndarray: ...
-
-
-def create_classifier(name: str, neighbours: int, seed: int) -> ClassifierMixin:
-    """Return an unfitted classifier.
-
-    `knn`: Euclidean distance; `forest`: 100 trees; `svm`: linear, C = 0.025; `logistic`: logistic regression with L2
-    penalty, C = 1.
-    """
-    if name == "knn":
-        return KNeighborsClassifier(n_neighbors=neighbours)
-    if name == "forest":
-        return RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=-1)
-    if name == "logistic":
-        return LogisticRegression(max_iter=1000)
-    return SVC(kernel="linear", C=SVM_C)
-
-
 class Rescaled:
     """A classifier that was fitted on latents as `rescale` returns them, and predicts of such."""
 
-    def __init__(self, classifier: Fitted, rescale: Callable[[np.ndarray], np.ndarray]):
+    def __init__(self, classifier: ClassifierMixin, rescale: Callable[[np.ndarray], np.ndarray]):
         self.classifier, self.rescale = classifier, rescale
 
     def predict(self, latents: np.ndarray) -> np.ndarray:
@@ -72,24 +50,27 @@ def check(name: str, codes: np.ndarray, neighbours: int) -> None:
 
 
 def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int,
-        device: torch.device = CPU) -> Fitted:
+        device: torch.device = CPU) -> ClassifierMixin | Rescaled | NearestNeighbours:
     """Fit a classifier on latents float32 (n, d) and label codes (n,); UserError when they do not suffice.
 
-    `knn_cosine`, k nearest neighbours by cosine distance, is `knn` on latents of unit length, of which both distances
-    have the same order (less latents of zeros, whose cosine distance is not defined). `logistic` takes latents at a
-    common scale. On a GPU, neighbours are looked for there, with the same predictions but for ties in distance;
-    everything else is scikit-learn's.
+    `knn`: Euclidean distance; `knn_cosine`, k nearest neighbours by cosine distance, is `knn` on latents of unit
+    length, of which both distances have the same order (less latents of zeros, whose cosine distance is not defined);
+    `forest`: 100 trees; `svm`: linear, C = 0.025; `logistic`: logistic regression with L2 penalty, C = 1, on latents at
+    a common scale. On a GPU, neighbours are looked for there, with the same predictions but for ties in distance;
+    everything else is scikit-learn's. What is returned has predict(latents float32 (m, d)) -> label codes (m,).
     """
     check(name, codes, neighbours)
     if name == "knn_cosine":
         return Rescaled(fit("knn", normalize(latents), codes, neighbours, seed, device), normalize)
     if name == "logistic":
         rescale = common_scale(latents)
-        return Rescaled(create_classifier(name, neighbours, seed).fit(rescale(latents), codes), rescale)
+        return Rescaled(LogisticRegression(max_iter=1000).fit(rescale(latents), codes), rescale)
     # On a CPU scikit-learn is the faster one.
     if name == "knn" and device.type != "cpu":
         return NearestNeighbours(latents, codes, neighbours, device)
+    classifier = {"knn": KNeighborsClassifier(n_neighbors=neighbours), "svm": SVC(kernel="linear", C=SVM_C),
+                  "forest": RandomForestClassifier(n_estimators=TREES, random_state=seed, n_jobs=-1)}[name]
     with warnings.catch_warnings():
         # Many classes with a few samples each: scikit-learn suspects a regression.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        return create_classifier(name, neighbours, seed).fit(latents, codes)
+        return classifier.fit(latents, codes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from errors import UserError, choice_error
 from files import open_regular, parse_json, read_arrays, write_arrays
+from reporting.tables import title_of
 
 FOLDER, VERSION = "latents", 1
 # Below this, squared distances are finite in 32 bit.
@@ -46,8 +47,7 @@ class SavedLatents:
     @property
     def title(self) -> str:
         """Return dataset, factor and split as pictures print them, for example `sviro (x5), train`."""
-        factor = f" ({self.about['factor']})" if self.about["factor"] else ""
-        return f"{self.about['dataset']}{factor}, {self.about['split']}"
+        return title_of(*(self.about[name] for name in ("dataset", "factor", "split")))
 
     def one_per_scenery(self, seed: int = 0) -> np.ndarray:
         """Return latents (sceneries, d): of each scenery one image drawn at random, none of them mirrored."""

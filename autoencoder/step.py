@@ -1,8 +1,7 @@
 """One step per kind of autoencoder: a batch in, losses by name out, weights updated."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,13 +20,8 @@ from autoencoder.losses import (
 )
 from dataset import Batch
 from errors import UserError
-from model import VAE, Autoencoder, FactorVAE, FrozenFeatures
+from model import Autoencoder, FactorVAE, FrozenFeatures
 from training.optimising import SingleOptimizerStep, create_optimizer
-
-
-def reconstruction_share(batch: Batch, loss: str) -> float:
-    """Return what a part of a batch counts for in a reconstruction loss: BCE sums over samples, others average."""
-    return batch.share.total if loss == "bce" else batch.share.mean
 
 
 class AutoencoderStep(SingleOptimizerStep):
@@ -35,39 +29,35 @@ class AutoencoderStep(SingleOptimizerStep):
 
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         super().__init__(model, section, fabric)
-        self.reconstruction, self.loss = RECONSTRUCTION_LOSSES[section.loss], section.loss
+        self.section = section
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         with self.fabric.autocast():
             latents = self.model.encode(batch.inputs)
             images = self.model.decode(latents)
-        # In 32 bit whatever the precision: the losses sum over many pixels, and BCE is not safe in 16 bit.
-        latents, images = latents.float(), images.float()
-        parts = 1 if batch.in_triplet is None else 3
-        pairs = zip(images.chunk(parts), batch.targets.chunk(parts), strict=True)
-        reconstruction = sum(self.reconstruction(image, target) for image, target in pairs)
-        losses = {"reconstruction": reconstruction_share(batch, self.loss) * reconstruction}
+        losses = {"reconstruction": self.reconstruction(images, batch)}
         if batch.in_triplet is not None:
-            losses["triplet"] = batch.share.triplet * triplet_loss(*latents.chunk(3), batch.in_triplet)
+            losses["triplet"] = batch.share.triplet * triplet_loss(*latents.float().chunk(3), batch.in_triplet)
         return {"total": sum(losses.values()), **losses}
 
+    def reconstruction(self, images: Tensor, batch: Batch) -> Tensor:
+        """Return the loss of reconstructions, summed over anchors, positives and negatives where there are such.
 
-@dataclass
-class Latents:
-    """What a VAE makes of a batch: mean, log-variance and a draw, float32 (n, d)."""
+        In 32 bit whatever the precision, as it sums over many pixels, and BCE is not safe in 16 bit.
+        """
+        loss, parts = RECONSTRUCTION_LOSSES[self.section.loss], 1 if batch.in_triplet is None else 3
+        pairs = zip(images.float().chunk(parts), batch.targets.chunk(parts), strict=True)
+        # BCE sums over samples, the others average.
+        share = batch.share.total if self.section.loss == "bce" else batch.share.mean
+        return share * sum(loss(image, target) for image, target in pairs)
 
-    mean: Tensor
-    log_variance: Tensor
-    sample: Tensor
+
+# What a VAE makes of a batch: mean, log-variance and a draw, float32 (n, d).
+Latents = tuple[Tensor, Tensor, Tensor]
 
 
-class VaeStep(SingleOptimizerStep):
+class VaeStep(AutoencoderStep):
     """Reconstruction from drawn latents, plus the KL divergence times `training.kl_weight` (beta)."""
-
-    def __init__(self, model: VAE, section: Training, fabric: Fabric):
-        super().__init__(model, section, fabric)
-        self.reconstruction, self.loss = RECONSTRUCTION_LOSSES[section.loss], section.loss
-        self.kl_weight = section.kl_weight
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         return self.losses_of(self.draw(batch.inputs), batch)
@@ -76,15 +66,15 @@ class VaeStep(SingleOptimizerStep):
         """Encode images and draw a latent of each."""
         with self.fabric.autocast():
             mean, log_variance = self.model.posterior(inputs)
-        return Latents(mean, log_variance, self.model.sample(mean, log_variance))
+        return mean, log_variance, self.model.sample(mean, log_variance)
 
     def losses_of(self, latents: Latents, batch: Batch) -> dict[str, Tensor]:
         """Return scalar losses by name, of latents that were drawn for the batch."""
+        mean, log_variance, sample = latents
         with self.fabric.autocast():
-            images = self.model.decode(latents.sample)
-        reconstruction = reconstruction_share(batch, self.loss) * self.reconstruction(images.float(), batch.targets)
-        kl = batch.share.mean * kl_divergence(latents.mean, latents.log_variance)
-        return {"total": reconstruction + self.kl_weight * kl, "reconstruction": reconstruction, "kl": kl}
+            images = self.model.decode(sample)
+        reconstruction, kl = self.reconstruction(images, batch), batch.share.mean * kl_divergence(mean, log_variance)
+        return {"total": reconstruction + self.section.kl_weight * kl, "reconstruction": reconstruction, "kl": kl}
 
 
 class FactorVaeStep(VaeStep):
@@ -100,7 +90,6 @@ class FactorVaeStep(VaeStep):
             raise UserError("training.tc_weight: found 0, with which a FactorVAE is a VAE; allowed with "
                             "model.variation 'factorvae': above 0 (10, 30 and 50 in Table S5)")
         super().__init__(model, section, fabric)
-        self.tc_weight = section.tc_weight
         optimizer = create_optimizer(list(model.discriminator.parameters()), section, betas=(0.5, 0.9))
         self.discriminator_optimizer = fabric.setup_optimizers(optimizer)
 
@@ -112,15 +101,15 @@ class FactorVaeStep(VaeStep):
         # Detached weights: the gradient goes through the discriminator to the latents, and not to its weights.
         fixed = {name: weight.detach() for name, weight in self.model.discriminator.named_parameters()}
         with self.fabric.autocast():
-            logits = functional_call(self.model.discriminator, fixed, latents.sample)
+            logits = functional_call(self.model.discriminator, fixed, latents[2])
         losses = super().losses_of(latents, batch)
         tc = batch.share.mean * total_correlation(logits.float())
-        return losses | {"total": losses["total"] + self.tc_weight * tc, "tc": tc}
+        return losses | {"total": losses["total"] + self.section.tc_weight * tc, "tc": tc}
 
     def discriminator_loss(self, latents: Tensor, second: Tensor) -> Tensor:
         """Return the discriminator's loss on latents (n, d) of the first batch and the inputs of the second."""
         with torch.no_grad():
-            permuted = permute_latents(self.draw(second).sample)
+            permuted = permute_latents(self.draw(second)[2])
         with self.fabric.autocast():
             logits = self.model.discriminator(torch.cat([latents.detach(), permuted]))
         return discriminator_loss(*logits.float().split([len(latents), len(permuted)]))
@@ -129,13 +118,13 @@ class FactorVaeStep(VaeStep):
         latents = self.draw(batch.inputs)
         losses = self.losses_of(latents, batch)
         self.descend(self.optimizer, losses["total"])
-        losses["discriminator"] = batch.share.mean * self.discriminator_loss(latents.sample, batch.second)
+        losses["discriminator"] = batch.share.mean * self.discriminator_loss(latents[2], batch.second)
         self.descend(self.discriminator_optimizer, losses["discriminator"])
         return {name: loss.detach() for name, loss in losses.items()}
 
     def rehearse(self, batch: Batch) -> None:
         super().rehearse(batch)
-        self.fabric.backward(self.discriminator_loss(self.draw(batch.inputs).sample, batch.second))
+        self.fabric.backward(self.discriminator_loss(self.draw(batch.inputs)[2], batch.second))
         self.discriminator_optimizer.zero_grad(set_to_none=True)
 
     @property
@@ -151,17 +140,16 @@ def create_step(variation: str, model: Autoencoder, section: Training, fabric: F
     return AUTOENCODER_STEPS[variation](model, section, fabric)
 
 
-class FeaturesStep:
+class FeaturesStep(SingleOptimizerStep):
     """Nothing to train: one update fits the principal components, where they are the latents, and has no losses.
 
     features: returns those of the training data, float32 (n, chw).
     """
 
+    optimizers: ClassVar[dict[str, torch.optim.Optimizer]] = {}
+
     def __init__(self, model: FrozenFeatures, features: Callable[[], np.ndarray]):
         self.model, self.features = model, features
-
-    def begin(self, epoch: int) -> None:
-        pass
 
     def update(self, batch: Any) -> dict[str, Tensor]:
         if self.model.kind == "pca":
@@ -169,13 +157,4 @@ class FeaturesStep:
         return {}
 
     def rehearse(self, batch: Any) -> None:
-        pass
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def misfit(self, state: Any) -> str:
-        return "" if state == {} else "step: nothing trains, so nothing is expected"
-
-    def restore(self, state: dict[str, Any]) -> None:
         pass

@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from classifier.config import ClassifierConfig
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import embed
 from evaluation.outcome import Outcome
 from frozen.inputs import LiveInputs
-from pretrained_model import Classifier, build_classifier
+from pretrained_model import Classifier
 from readers.labels import label_codes
 
 
@@ -34,13 +33,3 @@ class NetworkEvaluation:
     def outcomes(self, model: Classifier) -> list[Outcome]:
         """Return what the network predicts on each target."""
         return [Outcome(scenes, "network", *self.predict(model, scenes)) for scenes in self.targets]
-
-
-def rebuild_classifier(config: ClassifierConfig, train: Scenes) -> tuple[Classifier, np.ndarray]:
-    """Return the classifier of a run that was trained on `train`, still without the run's weights.
-
-    Beside it, what its outputs stand for: the labels (k, seats) of `Scenes.class_labels`.
-    """
-    classes = train.class_labels
-    section = config.model.model_copy(update={"weights": "none"})
-    return build_classifier(section, len(classes)).to(train.device), classes

@@ -10,16 +10,13 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import AlexNet_Weights
 
-from errors import UserError
+from errors import UserError, shortened
 from evaluation.ssim import ssim
 
 # Turns images and targets, each (n, C, H, W) in [0, 1], into one value per image (n,).
 Metric = Callable[[Tensor, Tensor], Tensor]
 
-
 METRICS = ("ssim", "l1", "lpips")
-
-
 # AlexNet pools smaller images away.
 LPIPS_LEAST_PIXELS = 32
 
@@ -42,9 +39,8 @@ class Lpips:
         except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
             url = AlexNet_Weights.IMAGENET1K_V1.url
             place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({reason}); fetch {url} "
-                            f"elsewhere and put it at {place}") from None
+            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({shortened(str(error))}); fetch "
+                            f"{url} elsewhere and put it at {place}") from None
 
     def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
         self.network.to(images.device)

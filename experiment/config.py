@@ -14,8 +14,6 @@ from experiment import published_config
 from experiment.systems import BY_TYPE
 from files import read_text
 
-DATASET_ALIASES = {"seats_and_people_nocar": "sviro_nocar"}
-
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "dataset.cache")
 
@@ -51,13 +49,13 @@ def _as_list(value: Any) -> Any:
     return value
 
 
-def _canonical_dataset(value: Any) -> Any:
-    value = lower(value)
-    return DATASET_ALIASES.get(value, value) if isinstance(value, str) else value
+def spelled(others: dict[str, str]) -> BeforeValidator:
+    """Return what accepts a text in any case, and other spellings of it."""
+    return BeforeValidator(lambda value: others.get(value.lower(), value.lower()) if isinstance(value, str) else value)
 
 
 Switch = Annotated[bool, BeforeValidator(_zero_one)]
-DatasetName = Annotated[str, BeforeValidator(_canonical_dataset), Field(min_length=1)]
+DatasetName = Annotated[str, spelled({"seats_and_people_nocar": "sviro_nocar"}), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(lower)]
 

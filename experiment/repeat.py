@@ -11,7 +11,7 @@ from pathlib import Path
 from errors import UserError
 from experiment import slurm
 from experiment.config import PLACES, Config, differences, dump_config, load_config
-from experiment.run import Run, experiment_name, find_runs
+from experiment.run import Run, experiment_name, find_runs, stamp
 from experiment.systems import BY_TYPE, System
 
 PROJECT = Path(__file__).parent.parent
@@ -64,12 +64,8 @@ class Task:
         if self.run:
             return [*python, "--resume", str(self.run.folder)]
         config, *changes = here.source
-        return [*python, config, "--seed", str(seed), "--name", here.name,
-                "--out", str(here.folder / f"{seed}-{_stamp()}"), *(["--set", *changes] if changes else [])]
-
-
-def _stamp() -> str:
-    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{os.urandom(3).hex()}"
+        return [*python, config, "--seed", str(seed), "--name", here.name, "--out",
+                str(here.folder / f"{seed}-{stamp()}"), *(["--set", *changes] if changes else [])]
 
 
 def parse_seeds(text: str) -> list[int]:
@@ -181,7 +177,7 @@ def _submit(tasks: list[Task], options: list[str], jobs: int | None, wait: bool)
     whatever becomes of the user's file while it waits or is requeued.
     """
     experiments = list({task.experiment.name: task.experiment for task in tasks}.values())
-    kept = f"slurm-{_stamp()}"
+    kept = f"slurm-{stamp()}"
     commands = [[sys.executable, str(PROJECT / "repeat_train.py"), str(task.experiment.logs / f"{kept}.toml"),
                  "--seeds", str(task.seed), "--name", task.experiment.name, "--out", str(task.experiment.folder)]
                 for task in tasks]

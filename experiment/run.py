@@ -9,7 +9,7 @@ import secrets
 import subprocess
 import sys
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
@@ -73,7 +73,6 @@ class Run:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Return what environment.json holds, empty where there is none or it cannot be read."""
         return _environment(self.folder)
 
     @property
@@ -122,12 +121,9 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
 
     Raises UserError when `out` exists and is not an empty folder.
     """
-    if out is None:
-        stamp = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        folder = Path("results") / experiment / f"{config.training.seed}-{stamp}"
-    else:
+    if out:
         check_free(out)
-        folder = out
+    folder = out or Path("results") / experiment / f"{config.training.seed}-{stamp()}"
     try:
         for name in ("checkpoints", "logs", "images"):
             (folder / name).mkdir(parents=True)
@@ -139,6 +135,11 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
     # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
     write_text(folder / "cfg.toml", dump_config(config))
     return run
+
+
+def stamp() -> str:
+    """Return a text that no other call returns, and that begins with the time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
 
 
 def check_free(out: Path) -> None:
@@ -159,7 +160,9 @@ def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
     if "seed" not in config.training.model_fields_set and published.is_published(folder):
         training = config.training.model_copy(update={"seed": published.number(folder)})
         config = config.model_copy(update={"training": training})
-    return Run(folder, _experiment_name(folder), config)
+    # Where the name is not kept, the parent folder's.
+    name = _environment(folder).get("experiment", folder.resolve().parent.name)
+    return Run(folder, printable(str(name)), config)
 
 
 def find_runs(parent: Path) -> list[Run]:
@@ -214,11 +217,6 @@ def _runs_at(folder: Path) -> list[Path]:
     return sorted(path for path in found if found.isdisjoint(path.parents))
 
 
-def _experiment_name(folder: Path) -> str:
-    """Return the name kept in environment.json, or the parent folder's where there is none."""
-    return printable(str(_environment(folder).get("experiment", folder.resolve().parent.name)))
-
-
 def _environment(folder: Path) -> dict[str, Any]:
     """Return what environment.json holds, empty where there is none or it cannot be read."""
     try:
@@ -230,12 +228,7 @@ def _environment(folder: Path) -> dict[str, Any]:
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:
     """Return with what something is made: command, time, versions, device, commit and whether the tree was dirty."""
-    packages = {}
-    for name in PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = "missing"
+    status = _git("status", "--porcelain")
     return {
         "experiment": experiment,
         "command": sys.argv,
@@ -244,9 +237,9 @@ def describe_environment(experiment: str, device: str) -> dict[str, object]:
         "platform": platform.platform(),
         "cpu_count": os.cpu_count(),
         "device": device,
-        "packages": packages,
+        "packages": {name: version(name) for name in PACKAGES},
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": None if (status := _git("status", "--porcelain")) is None else bool(status),
+        "dirty": None if status is None else bool(status),
     }
 
 

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from dataset import Inputs, Scenes
 from errors import UserError
+from files import write_text
 from model import FrozenExtractor
 from pretrained_model import fingerprint
 from readers.prepare import build_once, lock_of, new_array
@@ -48,6 +49,9 @@ class About:
     @property
     def bytes(self) -> int:
         return 2 * self.views * math.prod(self.shape)
+
+
+ABOUTS = TypeAdapter(About)
 
 
 def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
@@ -86,14 +90,9 @@ def _folder_of(model: FrozenExtractor, scenes: Scenes, cache: Path) -> Path:
     return cache / "features" / f"{scenes.name}-{key}"
 
 
-def read_about(folder: Path) -> About:
-    """Return what a folder of features holds; OSError or ValueError when it does not say so."""
-    return TypeAdapter(About).validate_json((folder / ABOUT).read_bytes())
-
-
 def _open(folder: Path, views: int) -> tuple[np.memmap, About]:
     """Map the features of so many views, finished or not; OSError or ValueError when a folder does not hold them."""
-    about = read_about(folder)
+    about = ABOUTS.validate_json((folder / ABOUT).read_bytes())
     try:
         features = np.load(folder / FEATURES, mmap_mode="c", allow_pickle=False)
     except EOFError as error:
@@ -130,24 +129,15 @@ def entries(cache: Path) -> list[Entry]:
             continue
         name, partial, _ = folder.name.removeprefix(".").partition(".partial")
         try:
-            about = read_about(folder)
+            about = ABOUTS.validate_json((folder / ABOUT).read_bytes())
         except (OSError, ValueError):
             about = None
         done = 0 if about is None else _views_done(folder, about.views) if partial else about.views
         # What another process has finished or cleared meanwhile is there no more.
         with suppress(FileNotFoundError):
-            size = 0 if folder.is_symlink() else _size(folder)
+            size = 0 if folder.is_symlink() else sum(file.stat().st_blocks * 512 for file in folder.glob(FEATURES))
             found.append(Entry(name, folder, about, done, size, folder.stat().st_mtime))
     return found
-
-
-def _size(folder: Path) -> int:
-    """Return the bytes that the files of a folder take on the disk; one that is renamed meanwhile does not count."""
-    size = 0
-    for file in folder.iterdir():
-        with suppress(FileNotFoundError):
-            size += file.stat().st_blocks * 512
-    return size
 
 
 def remove(entry: Entry) -> bool:
@@ -182,7 +172,13 @@ def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path)
     except (OSError, ValueError):
         # Nothing yet, or not what a computation leaves that was stopped.
         (folder / PROGRESS).unlink(missing_ok=True)
-        _begin(model, scenes, live, folder)
+        about = _foresee(model, scenes, live, folder.parent.parent)
+        try:
+            new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
+            write_text(folder / ABOUT, json.dumps(asdict(about)))
+        except OSError as error:
+            raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "
+                            f"{error.strerror or error}") from None
         features, about = _open(folder, total)
     done, noted = _views_done(folder, total), time.monotonic()
     left = torch.arange(done, total, device=scenes.device)
@@ -229,38 +225,18 @@ def _foresee(model: FrozenExtractor, scenes: Scenes, live: Inputs, cache: Path) 
         raise UserError(f"dataset.cache: features of {scenes.title} need {about.bytes / 2**30:.1f} GiB in "
                         f"{folder}, {free / 2**30:.1f} GiB are free")
     if seconds > WORTH_SAYING:
+        time_left = f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
         print(f"features of {scenes.title}: {views:,} views, {about.bytes / 2**30:.1f} GiB in {folder} "
-              f"({free / 2**30:.1f} GiB are free), about {_duration(seconds)}; computed only once, and continued after "
+              f"({free / 2**30:.1f} GiB are free), about {time_left}; computed only once, and continued after "
               "an interruption", file=sys.stderr)
     return about
-
-
-def _begin(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
-    """Note what the folder is to hold and take its room. Raises UserError when there is too little."""
-    about = _foresee(model, scenes, live, folder.parent.parent)
-    try:
-        new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
-        _write_json(folder / ABOUT, asdict(about))
-    except OSError as error:
-        raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "
-                        f"{error.strerror or error}") from None
 
 
 def _note(folder: Path, file, done: int) -> None:
     """Note that so many views are written, once they are safely on the disk."""
     file.flush()
     os.fsync(file.fileno())
-    _write_json(folder / PROGRESS, done)
-
-
-def _write_json(path: Path, content: object) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    write_text(folder / PROGRESS, json.dumps(done))
 
 
 def _scale(largest: float) -> float:

@@ -10,7 +10,7 @@ from experiment.run import Run
 from paper.placement import departures, paper_row
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
 from reporting.metrics import CLASSIFIERS, Metric, metric_of
-from reporting.tables import WEIGHTS, Cell, cell, group
+from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
 
 Row = tuple[str, ...]
 NOTHING = Published(math.nan)
@@ -188,10 +188,7 @@ def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
     """Name the test sets that entries have figures on, and no column of the table."""
     measures = {column.metric.partition("/")[0] for column in table.columns}
-    return sorted({
-        " ".join(part for part in (row["dataset"], row["factor"] and f"({row['factor']})") if part)
-        + ", ".join(["", row["split"], *([row["classifier"]] if row["classifier"] else [row["metric"]])])
-        for entry in entries for row in entry.records
-        if row["checkpoint"] in WEIGHTS and row["metric"].partition("/")[0] in measures
-        and not any(column.holds(row) for column in table.columns)
-    })  # fmt: skip
+    rows = of_weights((row for entry in entries for row in entry.records),
+                      lambda name: name.partition("/")[0] in measures)
+    return sorted({f"{title_of(row['dataset'], row['factor'], row['split'])}, {row['classifier'] or row['metric']}"
+                   for row in rows if not any(column.holds(row) for column in table.columns)})

@@ -8,17 +8,13 @@ from readers.base import Reader
 from readers.camvid import CamVid
 from readers.carla import Carla
 from readers.cityscapes import Cityscapes
-from readers.digit_photos import DigitPhotos
+from readers.digits import DigitPhotos, Handwritten, Mnist
 from readers.folder import Folder
 from readers.glyphs import Glyphs, Letters
-from readers.handwritten import Handwritten
 from readers.listing import Listing
-from readers.mnist import Mnist
 from readers.mpi3d import Mpi3d
 from readers.street_folder import StreetFolder
-from readers.sviro import Sviro
-from readers.sviro_illumination import SviroIllumination
-from readers.sviro_nocar import SviroNoCar
+from readers.sviro import Sviro, SviroIllumination, SviroNoCar
 from readers.ticam import Ticam
 
 READERS: dict[str, type[Reader]] = {

@@ -4,7 +4,6 @@ import gc
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
@@ -62,8 +61,12 @@ class Reader(ABC):
         `skip_bad` has them left out.
         """
         listing = Listing()
-        with _no_garbage_collection():
+        # Python would search hundreds of thousands of small lists for garbage, all of which are in use.
+        gc.disable()
+        try:
             self.fill(listing)
+        finally:
+            gc.enable()
         listing.settle(self.skip_bad)
         return listing
 
@@ -120,27 +123,14 @@ def width_height(size: Size) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else size
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Keep Python from searching for garbage among hundreds of thousands of small lists that are all in use."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 def find_folder(reader: Reader, candidates: list[Path]) -> Path:
     """Return the first candidate that is a folder; UserError says what was looked for and where."""
     for path in candidates:
         if path.is_dir():
             return path
     looked = ", ".join(str(path) for path in dict.fromkeys(candidates))
-    state = "is no folder" if reader.root.exists() else "does not exist"
-    if reader.root.is_dir():
-        state = "is there, but holds none of these"
+    state = ("is there, but holds none of these" if reader.root.is_dir() else
+             "is no folder" if reader.root.exists() else "does not exist")
     raise UserError(f"dataset.root: no {reader.name} at {reader.root} (it {state}); looked for folder {looked}")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from errors import UserError, printable
 from readers.base import Reader, Size, find_folder, subfolders
-from readers.images import open_cropped, scan, stamp
-from readers.listing import Listing
+from readers.images import open_cropped, scan
+from readers.listing import Listing, stamp
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
 # As many classes per seat as a label's code has room for.

@@ -7,9 +7,9 @@ import numpy as np
 import PIL
 
 from readers.base import Reader
+from readers.digits import DIGITS
 from readers.drawing import VARIANTS, render
 from readers.listing import Listing
-from readers.mnist import DIGITS
 
 SCENERIES = 5000
 _SEEDS = {"train": 1, "test": 2}

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from errors import UserError
 from files import open_regular
 from readers.base import BadImage, Size, is_image, width_height
-from readers.listing import Listing, stamp_of
+from readers.listing import Listing
 
 # What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
@@ -37,11 +37,6 @@ def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
         elif not entry.is_dir():
             listing.reject(entry.path, "not a regular file, but a pipe, socket or device")
     return files
-
-
-def stamp(entry: os.DirEntry[str]) -> str:
-    """Return what changes when the file's content does: its size and modification time."""
-    return stamp_of(entry.stat())
 
 
 def open_deep_grey(path: str | Path) -> np.ndarray:

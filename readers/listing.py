@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,9 @@ import numpy as np
 from errors import UserError
 
 
-def stamp_of(status: os.stat_result) -> str:
-    """Return what changes when a file's content does, by its status: its size and modification time."""
+def stamp(file: Path | os.DirEntry[str]) -> str:
+    """Return what changes when a file's content does: its size and modification time."""
+    status = file.stat()
     return f"{status.st_size}:{status.st_mtime_ns}"
 
 
@@ -69,23 +71,21 @@ class Listing:
 
     def without(self, images: Iterable[int], reason: str) -> "Listing":
         """Return a listing without some images, given by their places among all sources, left out for a reason."""
-        images = set(images)
-        part, place = {}, 0
-        dropped = []
-        for i, variants in enumerate(self.sources):
-            part[i] = [k for k in range(len(variants)) if place + k not in images]
-            dropped += [source for k, source in enumerate(variants) if place + k in images]
-            place += len(variants)
-        listing = self._part({i: variants for i, variants in part.items() if variants})
-        for source in dropped:
-            listing.drop(reason, source)
+        images, places = set(images), count()
+        kept = {i: [k for k in range(len(variants)) if next(places) not in images]
+                for i, variants in enumerate(self.sources)}
+        listing, sources = self._part(kept), list(chain.from_iterable(self.sources))
+        for image in sorted(images):
+            listing.drop(reason, sources[image])
         return listing
 
     def _part(self, variants: dict[int, Iterable[int]]) -> "Listing":
-        """Return a listing of some sceneries, each with some of its variants."""
+        """Return a listing of some sceneries, each with some of its variants, or without it where these are none."""
         ends = np.cumsum([len(each) for each in self.sources])
         part = Listing(dropped={reason: list(sources) for reason, sources in self.dropped.items()})
         for i, chosen in variants.items():
+            if not chosen:
+                continue
             first = int(ends[i]) - len(self.sources[i])
             part.add(self.sceneries[i], self.labels[i], [self.sources[i][k] for k in chosen],
                      [self.stamps[first + k] for k in chosen], self.splits[i])

@@ -1,10 +1,7 @@
 """MPI3D: a robot arm holding an object, rendered (toy, realistic) and photographed (real), under known factors."""
 
-import lzma
 import math
-import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,10 +10,10 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from errors import UserError, choice_error
-from files import open_regular
+from errors import UserError, choice_error, shortened
+from files import array_header, open_regular
 from readers.base import Reader, find_dataset
-from readers.listing import Listing, stamp_of
+from readers.listing import Listing, stamp
 
 FACTORS = ("colour", "shape", "size", "camera height", "background", "first axis", "second axis")
 DOMAINS = ("toy", "realistic", "real")
@@ -25,7 +22,6 @@ FACTOR_SIZES = {460800: (4, 4, 2, 3, 3, 40, 40), 1036800: (6, 6, 2, 3, 3, 40, 40
 SIDE, CHANNELS = 64, 3
 SIZE, LARGE = FACTORS.index("size"), 1
 BLOCK = 400
-SHOWN = 10
 
 
 class Mpi3d(Reader):
@@ -48,7 +44,7 @@ class Mpi3d(Reader):
         listing.sceneries += [f"{name}{i}" for i in large.tolist()]
         listing.labels += zip(*(values[large].tolist() for values in factors), strict=True)
         listing.sources += [[f"{source}{i}"] for i in large.tolist()]
-        listing.stamps += [stamp_of(path.stat())] * len(large)
+        listing.stamps += [stamp(path)] * len(large)
         listing.splits += [""] * len(large)
 
     def factor_sizes(self) -> tuple[int, ...]:
@@ -103,13 +99,15 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
     """Open the archive and its images; UserError, also from within the block, where it is not what it should be."""
     try:
         with open_regular(path) as raw, zipfile.ZipFile(raw) as archive, _member(archive, "images", path) as file:
-            shape, fortran, dtype = _header(file, "images", path)
+            shape, fortran, dtype = array_header(file)
             if dtype != np.uint8 or shape[1:] != (SIDE, SIDE, CHANNELS) or fortran:
                 raise UserError(f"{path}: 'images' is {dtype} {shape}{' in Fortran order' if fortran else ''}; "
                                 f"expected uint8 (n, {SIDE}, {SIDE}, {CHANNELS})")
             yield archive, ImageStream(file, shape[0])
-    except (OSError, EOFError, ValueError, RuntimeError, struct.error, zipfile.BadZipFile, zlib.error,
-            lzma.LZMAError) as error:
+    except UserError:
+        raise
+    except Exception as error:
+        # A damaged file makes zipfile, what unpacks it and NumPy raise nearly anything.
         reason = getattr(error, "strerror", None) or error
         raise UserError(f"{path}: cannot be read as an .npz file: {reason}") from None
 
@@ -118,23 +116,9 @@ def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:
     """Open an array of the archive; UserError where there is none of that name."""
     found = archive.namelist()
     if f"{name}.npy" not in found:
-        names = ", ".join(each.removesuffix(".npy") for each in found[:SHOWN]) or "nothing"
-        raise UserError(f"{path}: holds no array '{name}'; found {names}{', ...' if len(found) > SHOWN else ''}")
+        names = shortened(", ".join(each.removesuffix(".npy") for each in found))
+        raise UserError(f"{path}: holds no array '{name}'; found {names or 'nothing'}")
     return archive.open(f"{name}.npy")
-
-
-def _header(file: IO[bytes], name: str, path: Path) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Read an array's header: shape, whether in Fortran order, type; UserError where there is none.
-
-    Of version 1.0, which NumPy writes for all arrays such as these: headers of later ones may have gigabytes.
-    """
-    try:
-        if np.lib.format.read_magic(file) != (1, 0):
-            raise ValueError("its format is not version 1.0")
-        return np.lib.format.read_array_header_1_0(file)
-    # A damaged header is evaluated as a literal, which fails in many ways: RecursionError, TokenError, TypeError, ...
-    except Exception as error:
-        raise UserError(f"{path}: cannot be read as an .npz file: '{name}': {error}") from None
 
 
 def _factor_sizes(archive: zipfile.ZipFile, path: Path, count: int) -> tuple[int, ...]:
@@ -147,7 +131,7 @@ def _factor_sizes(archive: zipfile.ZipFile, path: Path, count: int) -> tuple[int
                             f"(or an array 'factor_sizes' that says how many values each factor has)")
         return FACTOR_SIZES[count]
     with _member(archive, "factor_sizes", path) as file:
-        shape, _, dtype = _header(file, "factor_sizes", path)
+        shape, _, dtype = array_header(file)
         # Only what has the right size is read.
         right = dtype.kind in "iu" and shape == (len(FACTORS),)
         sizes = np.frombuffer(file.read(len(FACTORS) * dtype.itemsize), dtype).tolist() if right else []

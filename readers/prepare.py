@@ -55,47 +55,27 @@ def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -
     Raises UserError when the dataset is empty or an image cannot be read.
     """
     listing = reader.listing().limited(limit)
-    _check_not_empty(reader, listing)
+    if not listing.sceneries:
+        dropped = "".join(f"; {len(sources)} left out: {reason}" for reason, sources in listing.dropped.items())
+        raise UserError(f"{reader.name} at {reader.root}: no images found (split '{reader.split}'){dropped}")
     if len({len(label) for label in listing.labels}) != 1:
         raise UserError(f"{reader.name} at {reader.root}: sceneries disagree in their number of seats")
     labels = np.array(listing.labels, dtype=np.int64)
     key = _key(reader, listing, labels, size)
     folder = cache / "images" / f"{reader.name}-{_name(size)}-{key[:16]}"
     build_once(folder, lambda temporary: _write(reader, listing, size, temporary))
-    images, unreadable = _open(folder, sum(map(len, listing.sources)), _shape(reader, size))
+    sources = list(chain.from_iterable(listing.sources))
+    images, unreadable = _open(folder, len(sources), _shape(reader, size))
     if unreadable:
-        listing = _without(reader, listing, unreadable)
+        if not reader.skip_bad:
+            first, problem = next(iter(unreadable.items()))
+            raise UserError(too_bad(sources[first], problem, len(unreadable)))
+        listing = listing.without(unreadable, "image cannot be read")
         labels = np.array(listing.labels, dtype=np.int64)
         key = hashlib.sha256(f"{key} without {sorted(unreadable)}".encode()).hexdigest()
     count = np.fromiter(map(len, listing.sources), dtype=np.int64)
-    return Prepared(
-        images=images,
-        first=np.cumsum(count) - count,
-        count=count,
-        labels=labels,
-        names=listing.sceneries,
-        splits=listing.splits,
-        sources=list(chain.from_iterable(listing.sources)),
-        key=key,
-        dropped=listing.dropped,
-    )
-
-
-def _check_not_empty(reader: Reader, listing: Listing) -> None:
-    if not listing.sceneries:
-        dropped = "".join(f"; {len(sources)} left out: {reason}" for reason, sources in listing.dropped.items())
-        raise UserError(f"{reader.name} at {reader.root}: no images found (split '{reader.split}'){dropped}")
-
-
-def _without(reader: Reader, listing: Listing, unreadable: dict[int, str]) -> Listing:
-    """Leave out what could not be read, or refuse it where the reader is not to skip anything."""
-    if not reader.skip_bad:
-        sources = list(chain.from_iterable(listing.sources))
-        first, problem = next(iter(unreadable.items()))
-        raise UserError(too_bad(sources[first], problem, len(unreadable)))
-    listing = listing.without(unreadable, "image cannot be read")
-    _check_not_empty(reader, listing)
-    return listing
+    return Prepared(images, np.cumsum(count) - count, count, labels, listing.sceneries, listing.splits,
+                    list(chain.from_iterable(listing.sources)), key, listing.dropped)
 
 
 def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = False) -> None:
@@ -191,8 +171,7 @@ def _write(reader: Reader, listing: Listing, size: Size, folder: Path) -> None:
     if len(unreadable) == len(sources):
         raise UserError(f"{sources[0]}: {unreadable[0]} (and none of the {len(sources)} images can be read)")
     if unreadable:
-        keep = np.setdiff1d(np.arange(len(sources)), list(unreadable))
-        _keep(path, keep)
+        _keep(path, np.setdiff1d(np.arange(len(sources)), list(unreadable)))
         (folder / "unreadable.json").write_text(json.dumps(sorted(unreadable.items())), encoding="utf-8")
 
 

@@ -10,8 +10,8 @@ from PIL import Image
 from errors import choice_error
 from readers.base import BadImage, Reader, Size, is_image, width_height
 from readers.class_maps import ClassMap, load_class_map
-from readers.images import open_colour, open_labels, scan, stamp
-from readers.listing import Listing, stamp_of
+from readers.images import open_colour, open_labels, scan
+from readers.listing import Listing, stamp
 
 
 class Streets(Reader):
@@ -59,7 +59,7 @@ class Streets(Reader):
                     continue
                 self.labels[entry.path] = str(label)
                 name = f"{images.relative_to(self.root)}/{entry.name}"
-                listing.add(name, (), [entry.path], [f"{stamp(entry)} {stamp_of(label.stat())}"], split)
+                listing.add(name, (), [entry.path], [f"{stamp(entry)} {stamp(label)}"], split)
             for other in sorted(labels.iterdir()) if labels.is_dir() else ():
                 if is_image(other.name) and self.is_label(other) and other.name not in wanted:
                     listing.reject(other, f"label map without an image in {images}")

@@ -1,4 +1,4 @@
-"""SVIRO: rendered vehicle interiors, one image per scenery, three seats."""
+"""SVIRO, SVIRO-Illumination, SVIRO-NoCar: rendered vehicle interiors and people without a car, three seats."""
 
 import re
 from pathlib import Path
@@ -6,22 +6,30 @@ from pathlib import Path
 import numpy as np
 
 from errors import UserError
-from readers.base import Reader, Size, choose_parts, find_dataset, find_folder
-from readers.images import open_cropped, scan, stamp
-from readers.listing import Listing
+from readers.base import Reader, Size, choose_parts, find_dataset, find_folder, subfolders
+from readers.images import PREPARED, is_prepared, open_cropped, open_prepared, scan
+from readers.listing import Listing, stamp
 
-SEATS = ("empty", "infant seat", "child seat", "adult")
 LABEL_PATTERN = re.compile(r"_GT_(\d+)_(\d+)_(\d+)$")
 OBJECT, EMPTY_INFANT_SEAT, EMPTY_CHILD_SEAT = 4, 5, 6
+_FOLDERS = {split: (split, prepared) for split, prepared in PREPARED.items()}
 
 
-class Sviro(Reader):
+class Seats(Reader):
+    """Base of readers of vehicle interiors: a class per seat (left, middle, right), which mirror images reverse."""
+
+    mirrors = True
+    empty = 0
+    classes = ("empty", "infant seat", "child seat", "adult")
+
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return open_prepared(source, size) if is_prepared(source) else open_cropped(source, size)
+
+
+class Sviro(Seats):
     """`SVIRO/<car>/{train,test}/grayscale_wholeImage/<...>_GT_<left>_<middle>_<right>.png`; factor: car or cars."""
 
     name = "sviro"
-    mirrors = True
-    empty = 0
-    classes = SEATS
     default_split = "train"
 
     def fill(self, listing: Listing) -> None:
@@ -38,8 +46,42 @@ class Sviro(Reader):
                     if label is not None:
                         listing.add(path.stem, label, [entry.path], [stamp(entry)], split)
 
-    def prepare(self, source: str, size: Size) -> np.ndarray:
-        return open_cropped(source, size)
+
+class SviroIllumination(Seats):
+    """`SVIRO-Illumination/<car>/{train,test}/<..._GT_<l>_<m>_<r>>/<variant>.png`; factor: car or cars."""
+
+    name = "sviro_illumination"
+
+    def fill(self, listing: Listing) -> None:
+        base = find_dataset(self, "SVIRO-Illumination")
+        for car in choose_parts(self, base, "car"):
+            for split in self.splits():
+                add_sceneries(listing, find_folder(self, [base / car / split]), split)
+
+
+class SviroNoCar(Seats):
+    """`SVIRO-NoCar/<one folder>/{train,test}/<..._GT_<l>_<m>_<r>>/<variant>.png`; both splits unless told otherwise."""
+
+    name = "sviro_nocar"
+
+    def fill(self, listing: Listing) -> None:
+        self.no_factor()
+        base = self._base()
+        for split in self.splits():
+            add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]), split)
+
+    def _base(self) -> Path:
+        """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""
+        names = ("SVIRO-NoCar", "SEATS_AND_PEOPLE_NOCAR", "seats_and_people_nocar", "")
+        outer = find_folder(self, [self.root / name for name in names])
+        inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
+        wanted = {name for names in _FOLDERS.values() for name in names}
+        if any(path.name in wanted for path in inner):
+            return outer
+        if len(inner) != 1:
+            raise UserError(f"dataset.root: no {self.name} at {outer}; looked for one folder that holds train and test "
+                            f"(or pp_train_128 and pp_test_128), found {len(inner)} folders")
+        return inner[0]
 
 
 def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:
@@ -61,3 +103,19 @@ def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] 
         return None
     left, middle, right = (0 if seat == OBJECT else seat for seat in label)
     return left, middle, right
+
+
+def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
+    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants.
+
+    Raises UserError where there is no such folder; the listing notes those without images.
+    """
+    for scenery in subfolders(folder, "scenery, its name ending with _GT_<left>_<middle>_<right>"):
+        label = seat_label(scenery.name, scenery, listing)
+        if label is None:
+            continue
+        images = scan(scenery, listing)
+        if not images:
+            listing.reject(scenery, "no images in this scenery folder")
+            continue
+        listing.add(scenery.name, label, [image.path for image in images], [stamp(image) for image in images], split)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from readers.base import Reader, Size, find_folder
-from readers.images import open_cropped, scan, stamp
-from readers.listing import Listing
+from readers.images import open_cropped, scan
+from readers.listing import Listing, stamp
 
 
 class Template(Reader):

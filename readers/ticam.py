@@ -6,10 +6,10 @@ import numpy as np
 from skimage.exposure import equalize_hist
 from skimage.transform import resize
 
-from readers.base import BadImage, Reader, find_dataset, find_folder, subfolders
-from readers.images import PREPARED, is_prepared, open_deep_grey, open_prepared, scan, stamp
-from readers.listing import Listing
-from readers.sviro import SEATS
+from readers.base import BadImage, find_dataset, find_folder, subfolders
+from readers.images import PREPARED, is_prepared, open_deep_grey, open_prepared, scan
+from readers.listing import Listing, stamp
+from readers.sviro import Seats
 
 # Parts of a file name, split at underscores.
 _PARTS, _RIGHT, _LEFT, _VARIATION = 15, 3, -6, -3
@@ -19,7 +19,7 @@ _CONVERTIBLE_SEATS = ("s01", "s11", "s02", "s12")
 _TOP, _LEFT_EDGE, _SIDE = 120, 106, 300
 
 
-class Ticam(Reader):
+class Ticam(Seats):
     """`TICaM/{train,test}/<cs0X>/*.png`, 8 or 16 bit; the mirror images count as test samples too.
 
     Or images that the published code has prepared, in `TICaM/pp_{train,test}_128/`, with or without folders in it.
@@ -27,10 +27,7 @@ class Ticam(Reader):
 
     name = "ticam"
     version = 2
-    mirrors = True
     mirrors_in_test = True
-    empty = 0
-    classes = SEATS
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()

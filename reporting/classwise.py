@@ -10,7 +10,7 @@ import numpy as np
 from errors import UserError
 from reporting.formats import FORMATS
 from reporting.metrics import CLASSIFIERS, METRICS
-from reporting.tables import WEIGHTS, Key, Seeds, cell, group, title
+from reporting.tables import WEIGHTS, Key, Seeds, cell, group, span, title
 
 SEATS = {1: ("",), 3: ("left", "middle", "right")}
 
@@ -55,10 +55,6 @@ class Classwise:
         """Return the classes that are true or predicted anywhere."""
         pooled = self.counts.sum(axis=(0, 1))
         return np.flatnonzero(pooled.sum(axis=0) + pooled.sum(axis=1)).tolist()
-
-    def samples(self, seat: int, number: int) -> str:
-        """Return how many test samples a class has: those of one seed, or from to where seeds differ."""
-        return _span(self.counts[:, seat, number].sum(axis=1))
 
 
 def collect(found: Iterable[Any], pool: bool = False) -> list[Classwise]:
@@ -110,7 +106,7 @@ class Row(NamedTuple):
 def rows(found: Classwise) -> list[Row]:
     """Return all seats at once, then each seat: all classes, then those that occur."""
     start = (found.data, found.classifier, found.experiment, found.weights)
-    images = _span(found.counts[:, 0].sum(axis=(1, 2)))
+    images = span(found.counts[:, 0].sum(axis=(1, 2)))
     several = len(found.seats) > 1
 
     def row(seat: str, name: str, shares: np.ndarray, samples: str = images, taken_for: str = "-") -> Row:
@@ -124,13 +120,10 @@ def rows(found: Classwise) -> list[Row]:
         for number in found.occurring:
             share = found.recall[:, seat, number]
             if np.isfinite(share).any():
-                lines.append(row(name, found.classes[number], share[np.isfinite(share)], found.samples(seat, number),
+                samples = span(found.counts[:, seat, number].sum(axis=1))
+                lines.append(row(name, found.classes[number], share[np.isfinite(share)], samples,
                                  _taken_for(found, seat, number)))
     return lines
-
-
-def _span(sizes: np.ndarray) -> str:
-    return "-".join(map(str, sorted({int(sizes.min()), int(sizes.max())})))
 
 
 def _taken_for(found: Classwise, seat: int, number: int) -> str:

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter
 
 from reporting.metrics import CLASSIFIERS, metric_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
-from reporting.tables import Records, cell, group, seed_values, title
+from reporting.tables import Records, cell, group, seed_values, span, title
 
 COLUMNS = 3
 PANEL_HEIGHT = 1.85
@@ -116,7 +116,6 @@ def _scale(ax: Axes, found: list[Curve]) -> None:
 
 def _count(panels: Panels, name: str) -> str:
     """Say over how many seeds an experiment's curves go."""
-    counts = {int(count) for found in panels.values() for curve in found if curve.experiment == name
-              for count in curve.seeds}
-    text = "-".join(map(str, sorted({min(counts), max(counts)})))
+    text = span(count for found in panels.values() for curve in found if curve.experiment == name
+                for count in curve.seeds)
     return f"{text} seed{'' if text == '1' else 's'}"

@@ -64,8 +64,12 @@ def overview(facts: list[RunFacts], style: str) -> str:
 def _seeds(runs: list[RunFacts]) -> str:
     """List seeds, with how many runs each has where they have several; numbers of published runs are no seeds."""
     counts = Counter(run.seed for run in runs if not run.published)
-    texts = [f"{seed}{f' ({count} runs)' if count > 1 else ''}" for seed, count in sorted(counts.items())]
     published = sum(run.published for run in runs)
+    same = set(counts.values())
+    if len(same) == 1 and same != {1}:
+        texts = [f"{', '.join(map(str, sorted(counts)))} ({same.pop()} runs each)"]
+    else:
+        texts = [f"{seed}{f' ({count} runs)' if count > 1 else ''}" for seed, count in sorted(counts.items())]
     return ", ".join([*texts, *([f"{published} published"] if published else [])]) or "-"
 
 

@@ -99,6 +99,7 @@ def _options(name: str, kind: Kind, given: dict[str, object]) -> dict[str, objec
     for key in given.keys() - kind.defaults.keys():
         raise UserError(f"{flag(key)}: does not apply to {name}; what applies: {', '.join(map(flag, kind.defaults))}")
     options = {**kind.defaults, **given}
+    options |= {"factors": list(dict.fromkeys(options["factors"]))} if "factors" in options else {}
     for key, least, most in (("sceneries", kind.least, math.inf), ("variants", 1, math.inf), ("gap", 0, 1),
                              ("steps", 1, arm.AXES)):
         value = options.get(key)
@@ -110,8 +111,6 @@ def _options(name: str, kind: Kind, given: dict[str, object]) -> dict[str, objec
             raise choice_error("--factor", factor, arm.DOMAINS)
         if not factor or factor.startswith(".") or "/" in factor or "\0" in factor:
             raise UserError(f"--factor: '{factor}' cannot be a folder's name")
-    if "factors" in options:
-        options["factors"] = list(dict.fromkeys(options["factors"]))
     return options
 
 

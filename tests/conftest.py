@@ -59,7 +59,7 @@ def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_standin("sviro_nocar", root, sceneries=14, variants=2)
     (root / "SVIRO-NoCar").rename(root / "SEATS_AND_PEOPLE_NOCAR")
     write_standin("ticam", root, sceneries=4)
-    write_standin("sviro", root, sceneries=6)
+    write_standin("sviro", root, sceneries=6, seed=1)
     write_standin("sviro_illumination", root, sceneries=4, variants=2)
     write_standin("mpi3d", root, steps=1)
     write_standin("mnist", root, sceneries=24)
@@ -139,7 +139,26 @@ def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(function, lambda *_: None)
 
 
+@pytest.fixture(scope="module")
+def tiny_run(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished tiny II-E-TAE in `results/tiny/run`; a test that writes works on a copy of `results`."""
+    folder = tmp_path_factory.mktemp("tiny")
+    config, run = write_config(folder, cache, "extractor", "tae"), folder / "results" / "tiny" / "run"
+    assert start("train_ae.py", config, "--out", run, "--set", "training.make_instance_impossible=true") == 0
+    return run
+
+
 @pytest.fixture
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the drawing at the end of a run, which takes longer than tiny runs themselves."""
     leave_out_pictures(monkeypatch)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list:
+    """The figures that are drawn, which are written all the same."""
+    from reporting import style
+
+    drawn, written = [], style._make_printable
+    monkeypatch.setattr(style, "_make_printable", lambda figure: drawn.append(figure) or written(figure))
+    return drawn

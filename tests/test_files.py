@@ -11,7 +11,7 @@ import pytest
 import files
 from errors import UserError
 from files import open_regular, parse_json, read_arrays, read_bytes, read_text, replacing, write_arrays, write_out
-from memory import available_memory, byte_size, check_memory
+from memory import available_memory, check_memory
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: os.symlink("/dev/zero", path)],
@@ -30,7 +30,7 @@ def test_a_file_is_read_up_to_a_size(tmp_path):
     path.write_bytes(b"\xef\xbb\xbfa\r\nb")
     assert read_text(path) == "a\nb"
     assert len(read_bytes(path, most=7)) == 7
-    with pytest.raises(OSError, match=r"larger than 6\.0 bytes"):
+    with pytest.raises(OSError, match=r"larger than 6 bytes"):
         read_bytes(path, most=6)
     os.truncate(path, 10**12)
     with pytest.raises(OSError, match=r"larger than 16\.0 MB"):
@@ -64,6 +64,19 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
             fail_half_way(path, error)
     assert path.read_text() == "new"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_arrays_are_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(file, **_):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    write_arrays(tmp_path / "a.npz", {"a": np.arange(3)})
+    monkeypatch.setattr(np, "savez_compressed", fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_arrays(tmp_path / "a.npz", {"a": np.arange(4)})
+    assert read_arrays(tmp_path / "a.npz", ["a"])["a"].tolist() == [0, 1, 2]
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
 def test_a_table_goes_into_a_pipe_and_through_a_link(tmp_path):
@@ -106,7 +119,7 @@ HOSTILE = {
     "another compression": lambda path: archive(path, {"descr": "|u1", "shape": (1,)}, b"1", zipfile.ZIP_BZIP2),
     "plain npy": lambda path: np.save(path.open("wb"), np.ones(3)),
     "another name": lambda path: np.savez(path, b=np.ones(3)),
-    "empty": lambda path: path.write_bytes(b""),
+    "empty": lambda path: path.write_bytes(b""), "damaged": damage,
     "bomb": lambda path: np.savez_compressed(path, a=np.zeros(files.HARMLESS // 1000 + 10**5, dtype=np.uint8)),
 }  # fmt: skip
 
@@ -120,12 +133,6 @@ def test_archives_that_hold_no_such_arrays_are_refused_before_memory_is_taken(tm
     with pytest.raises(ValueError, match=r".") as caught:
         read_arrays(path, ["a"])
     assert "\n" not in str(caught.value)
-
-
-def test_a_damaged_archive_is_a_value_error(tmp_path):
-    damage(tmp_path / "a.npz")
-    with pytest.raises(ValueError, match=r"decompress|CRC"):
-        read_arrays(tmp_path / "a.npz", ["a"])
 
 
 def test_arrays_come_back_as_they_were(tmp_path):
@@ -143,4 +150,3 @@ def test_memory_is_that_of_the_machine_and_a_lack_of_it_is_told_in_numbers():
     check_memory(1000, "nothing")
     with pytest.raises(UserError, match=r"^model: would need 9\.2 EB of memory; available: [\d.]+ [MG]B$"):
         check_memory(2**63, "model")
-    assert [byte_size(size) for size in (0, 999, 1500, 2e9)] == ["0.0 bytes", "999.0 bytes", "1.5 kB", "2.0 GB"]

@@ -2,14 +2,13 @@
 
 import shutil
 import urllib.error
-from pathlib import Path
 
 import lpips
 import numpy as np
 import pytest
 import pytorch_msssim
 import torch
-from PIL import Image
+from conftest import start
 
 from experiment import records
 from experiment.config import dump_config
@@ -17,8 +16,6 @@ from experiment.run import open_run
 from reporting import pictures
 from standin import write_standin
 
-PAIR_SHEET = pictures.pair_sheet
-PROJECT = Path(__file__).parent.parent
 REAL = 4 * 4 * 3 * 3 * 2 * 2
 SCRIPT = "compute_mpi3d_score.py"
 CONFIG = """
@@ -63,14 +60,9 @@ def root(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first_run(root, cache, tmp_path_factory):
     """Train an AE on 32 toy images; a test works on a copy."""
-    import runpy
-    import sys
-
     folder = tmp_path_factory.mktemp("results")
     (folder / "mpi3d_ae.toml").write_text(CONFIG.format(root=root, cache=cache))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["train_ae.py", str(folder / "mpi3d_ae.toml"), "--out", str(folder / "run")])
-        runpy.run_path(str(PROJECT / "train_ae.py"), run_name="__main__")
+    assert start("train_ae.py", folder / "mpi3d_ae.toml", "--out", folder / "run") == 0
     return folder / "run"
 
 
@@ -181,14 +173,6 @@ def test_the_pictures_show_inputs_reconstructions_and_partners_with_their_simila
     for output, other, mark in zip(outputs, others, marks, strict=True):
         similar = pytorch_msssim.ssim(torch.from_numpy(output)[None], torch.from_numpy(other)[None], data_range=1)
         assert float(mark.removeprefix("SSIM ")) == pytest.approx(float(similar), abs=0.006)
-
-
-def test_a_picture_is_drawn_into_the_run(script, run, monkeypatch):
-    monkeypatch.setattr(pictures, "pair_sheet", PAIR_SHEET)
-    assert script(SCRIPT, run, "--metric", "l1", "--checkpoint", "last", "--limit", "5")[0] == 0
-    with Image.open(run / "images" / "mpi3d_score_last.png") as image:
-        assert image.format == "PNG"
-        assert min(image.size) > 300
 
 
 def test_without_alexnet_the_other_metrics_are_computed_and_one_line_says_what_is_missing(script, run, no_alexnet):

@@ -5,7 +5,6 @@ import io
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -191,25 +190,20 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
     assert "best (epoch 6)  network" in out
 
 
-def test_a_classifiers_folder_serves_as_extractor_weights(tmp_path):
+def test_a_classifier_with_another_number_of_outputs_is_refused_and_serves_as_extractor_weights(
+        script, data, cache, tmp_path):
     state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
     folder = publish(tmp_path / "a", {f"pre_trained_model.{key}": value for key, value in state.items()},
                      network("resnet18"))
-    layers = build_extractor("resnet18", -3, str(folder), 128).layers
-    assert torch.equal(layers[0].weight, state["conv1.weight"])
-    assert torch.equal(layers[1].running_var, state["bn1.running_var"])
-
-
-def test_a_classifier_with_another_number_of_outputs_is_refused(script, data, cache, tmp_path):
-    state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
-    state = {f"pre_trained_model.{key}": value for key, value in state.items()}
-    folder = publish(tmp_path / "a", state, network("resnet18"))
     code, _, err = script("eval_classifier.py", folder, "--set", *LESS, TARGET, f"dataset.root={data}",
                           f"dataset.cache={cache}")
     assert code == 2
     assert "pre_trained_model.fc.weight has shape (3, 512), expected (" in err
     assert "an output per class of its training data" in err
     assert len(err.strip().splitlines()) == 1
+    layers = build_extractor("resnet18", -3, str(folder), 128).layers
+    assert torch.equal(layers[0].weight, state["conv1.weight"])
+    assert torch.equal(layers[1].running_var, state["bn1.running_var"])
 
 
 @pytest.fixture
@@ -232,64 +226,20 @@ def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, data, c
     assert [row[header.index("experiment")] for row in rows] == ["paper", "paper"]
     published("20210809-120000")
     assert [{open_run(folder).config.training.seed} for folder in folders] == seeds
-
-
-def test_a_seed_in_a_published_config_is_kept(published):
-    folder = published("a")
-    config = folder / "cfg.toml"
+    config = folders[0] / "cfg.toml"
     config.write_text(config.read_text().replace("epochs = 12", "epochs = 12\nseed = 7"))
-    assert open_run(folder).config.training.seed == 7
+    assert open_run(folders[0]).config.training.seed == 7
 
 
-def test_evaluating_adds_records_and_predictions_and_never_opens_the_pickled_labels(script, data, cache, published):
-    folder = published("a")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
-    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert after.pop(folder / "records.jsonl")
-    kept = [path for path in after if path.parent == folder / "predictions"]
-    assert [after.pop(path) for path in kept]
-    assert after == before
-    # The trap does spring where the file is trusted.
-    np.load(folder / "checkpoints" / "label_dict.npy", allow_pickle=True)
-    assert (folder / "executed").exists()
-
-
-def test_weights_with_code_in_them_are_refused_and_the_code_is_not_run(script, data, cache, published):
-    folder = published("a")
-    torch.save({"encoder.0.weight": Trap(folder / "executed")}, folder / "checkpoints" / "last_model.pth")
-    code, _, err = script("eval_ae.py", folder, "--set", TARGET, f"dataset.root={data}", f"dataset.cache={cache}")
-    assert (code, "refused: not a plain file of tensors" in err) == (2, True)
-    assert not (folder / "executed").exists()
-
-
-@pytest.mark.parametrize(("log", "last", "best"), [
-    ("0.25\n0.5\n0.5\n0.125\n", 12, 6), ("71.3\n", 3, 3), (None, None, None), ("", None, None),
-    ("0.5\nhello\n", None, None), ("0.5\nnan\n", None, None)])
-def test_the_epoch_follows_from_the_log_of_accuracies_or_is_unknown(published, log, last, best):
+@pytest.mark.parametrize(("log", "last", "best", "drawn"), [
+    ("0.25\n0.5\n0.5\n0.125\n", 12, 6, {3: 0.25, 6: 0.5, 9: 0.5, 12: 0.125}), ("71.5\n80\n", 6, 6, {3: 0.715, 6: 0.8}),
+    # There may be one accuracy more than epochs.
+    ("0.1\n0.2\n0.3\n0.4\n0.5\n", 12, 12, {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5}), (None, None, None, {}),
+    ("", None, None, {}), ("0.5\nhello\n", None, None, {}), ("0.5\nnan\n", None, None, {})])
+def test_epochs_and_curve_follow_from_the_log_of_accuracies_or_are_unknown(published, log, last, best, drawn):
     folder = published("a", accuracies=log)
     assert (epoch(folder, "last", 3, 12), epoch(folder, "best", 3, 12)) == (last, best)
-
-
-@pytest.mark.parametrize(("log", "expected"), [
-    ("0.25\n0.5\n0.5\n0.125\n", {3: 0.25, 6: 0.5, 9: 0.5, 12: 0.125}), ("71.5\n80\n", {3: 0.715, 6: 0.8}),
-    ("0.1\n0.2\n0.3\n0.4\n0.5\n", {3: 0.1, 6: 0.2, 9: 0.3, 12: 0.5}), (None, {}), ("0.5\nnan\n", {})])
-def test_the_curve_is_that_of_the_log_of_accuracies(published, log, expected):
-    assert curve(published("a", accuracies=log), 3, 12) == pytest.approx(expected)
-
-
-def test_the_logged_curves_of_published_runs_are_drawn(script, published, tmp_path):
-    for name in ("a", "b"):
-        folder = published(name)
-    code, out, err = script("plot_accuracy_over_time.py", folder.parent, "--metric", "accuracy", "--out", tmp_path)
-    assert code == 0, err
-    assert [Path(line).name for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
-    assert (tmp_path / "accuracy.png").exists()
-
-
-def test_an_accuracy_after_the_last_epoch_makes_no_epochs_that_were_never_trained(published):
-    folder = published("a", accuracies="0.5\n0.6\n0.7\n")
-    assert (epoch(folder, "last", 100, 250), epoch(folder, "best", 100, 250)) == (250, 250)
+    assert curve(folder, 3, 12) == pytest.approx(drawn)
 
 
 def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here_not(script, data, cache, published):
@@ -312,12 +262,17 @@ def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, ca
         assert has_own_statistics(run, ExtractorAE(128, 1, 8, "relu", extractor, -3, "none")) is own
 
 
-def test_an_unknown_epoch_is_said_and_tabulated(script, data, cache, published):
+def test_an_unknown_epoch_is_said_and_tabulated_and_logged_curves_are_drawn(script, data, cache, published, tmp_path):
+    published("b")
     folder = published("a", accuracies=None)
     out = evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
     assert "last (epoch unknown)" in out
     assert {row["epoch"] for row in records.read(folder)} == {None}
     assert script("calculate_mean_and_var_accuracy.py", folder)[0] == 0
+    code, out, err = script("plot_accuracy_over_time.py", folder.parent, "--metric", "accuracy", "--out", tmp_path)
+    assert code == 0, err
+    assert [Path(line).name for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
+    assert (tmp_path / "accuracy.png").exists()
 
 
 def counters(state):
@@ -356,17 +311,17 @@ def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, 
     assert piece in str(error.value)
 
 
-def test_a_published_run_is_not_trained_further(script, published):
+def test_a_published_run_is_not_trained_further_and_not_evaluated_without_weights_or_with_code(script, data, published):
     folder = published("a")
-    before = sorted(folder.rglob("*"))
+    before, target = sorted(folder.rglob("*")), ("--set", TARGET, f"dataset.root={data}")
     code, _, err = script("train_ae.py", "--resume", folder)
     assert (code, "holds no training state" in err) == (2, True)
     assert sorted(folder.rglob("*")) == before
-
-
-def test_a_folder_without_weights_is_refused(script, published):
-    folder = published("a")
+    torch.save({"encoder.0.weight": Trap(folder / "executed")}, folder / "checkpoints" / "last_model.pth")
+    code, _, err = script("eval_ae.py", folder, *target)
+    assert (code, "refused: not a plain file of tensors" in err) == (2, True)
+    assert not (folder / "executed").exists()
     for name in ("last", "best"):
         (folder / "checkpoints" / f"{name}_model.pth").unlink()
-    code, _, err = script("eval_ae.py", folder, "--set", TARGET)
+    code, _, err = script("eval_ae.py", folder, *target)
     assert (code, "holds no weights" in err) == (2, True)

@@ -138,18 +138,8 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(script, finished, 
 def test_resuming_a_finished_run_changes_nothing(script, trained):
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
     code, out, _ = script("train_ae.py", "--resume", trained)
-    assert code == 0
-    assert "finished" in out
+    assert (code, "finished" in out) == (0, True)
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
-
-
-def test_resuming_with_other_frozen_weights_is_refused(script, trained):
-    (trained / "done").unlink()
-    state = torch.load(trained / "checkpoints" / "last.pth", weights_only=True)
-    torch.save({**state, "frozen": "other"}, trained / "checkpoints" / "last.pth")
-    code, _, err = script("train_ae.py", "--resume", trained)
-    assert code == 2
-    assert "model.weights changed" in err
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -169,7 +159,9 @@ def test_mixed_precision_trains_to_nearly_the_same_loss(finished):
 
 
 @pytest.mark.parametrize(("variation", "parts"), [("vae", ["kl"]), ("factorvae", ["kl", "tc", "discriminator"])])
-def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_file, tmp_path, variation, parts):
+def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(
+        script, config_file, tmp_path, monkeypatch, variation, parts):
+    monkeypatch.setattr("evaluation.sheets.draw_data", lambda *_: None)
     config, history = config_file("conv", variation, loss="bce", limit=60), {}
     for precision in ("32", "bf16"):
         run = tmp_path / precision
@@ -196,17 +188,17 @@ def test_a_vae_is_trained_in_both_precisions_evaluated_and_drawn(script, config_
 def test_a_run_that_diverges_stops_in_one_line(script, config_file, tmp_path, variation):
     code, _, err = script("train_ae.py", config_file("conv", variation, loss="bce"), "--out", tmp_path / "run", "--set",
                           "training.learning_rate=1e30", "training.tc_weight=10")
-    assert code == 2
-    assert "is not finite in epoch 1, batch" in err
-    assert "Traceback" not in err
+    assert (code, "is not finite in epoch 1, batch" in err, "Traceback" in err) == (2, True, False)
 
 
 def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_file, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    code, out, _ = script("train_ae.py", config_file(), "--dry-run")
+    target = 'evaluation.datasets=[{name="glyphs", limit=40}]'
+    code, out, err = script("train_ae.py", config_file(), "--dry-run", "--set", target)
     assert code == 0
     assert "40 sceneries, 400 images, 10 classes" in out
     assert "3 epochs of 3 batches" in out
+    assert "warning: 400 of 400 test images of glyphs, train, are trained on" in err
     assert not (tmp_path / "results").exists()
 
 
@@ -215,8 +207,7 @@ def test_a_dry_run_computes_no_features_of_the_dataset(script, config_file, cach
     before = set((cache / "features").glob("*"))
     seen = []
     monkeypatch.setattr("dataset.Scenes.gather", counted(Scenes.gather, seen))
-    override = ("--set", "model.extractor=resnet18", "model.layer=-5")
-    assert script("train_ae.py", config_file(), "--dry-run", "--seed", 4711, *override)[0] == 0
+    assert script("train_ae.py", config_file(), "--dry-run", "--seed", 4711)[0] == 0
     assert set((cache / "features").glob("*")) == before
     # Two chunks of 64 views of each dataset, for time and room; a batch of 16 triplets with its targets; an image of
     # each dataset. There are 400 + 60 images.
@@ -258,26 +249,20 @@ def test_a_classifier_run_serves_as_extractor_weights(script, config_file, finis
 MISTAKES = [
     pytest.param(["training.epoch=3"], ["training.epoch", "did you mean 'training.epochs'"], id="unknown key"),
     pytest.param(["training.epochs=many"], ["training.epochs", "many"], id="mistyped value"),
-    pytest.param(["training.loss=sim"], ["training.loss", "'sim'", "did you mean 'ssim'"], id="unknown loss"),
     pytest.param(["dataset.name=glyph"], ["dataset.name", "did you mean 'glyphs'"], id="unknown dataset"),
     pytest.param(["dataset.name=sviro", "dataset.root=/nowhere"], ["/nowhere", "/nowhere/SVIRO", "does not exist"],
                  id="absent dataset"),
-    pytest.param(["dataset.image_size=40"], ["dataset.image_size", "40", "multiple of 16"], id="image size"),
     pytest.param(["model.extractor=small_cmm"], ["model.extractor", "did you mean 'small_cnn'"], id="extractor"),
     pytest.param(["model.layer=-40"], ["model.layer", "-40", "allowed: "], id="layer"),
     pytest.param(["model.weights=/nowhere/w.pth"], ["model.weights", "/nowhere/w.pth"], id="absent weights"),
-    pytest.param(["model.weights=imagnet"], ["model.weights", "did you mean 'imagenet'"], id="mistyped weights"),
-    pytest.param(['evaluation.datasets=[{name="handwritten"}, {name="handwritten", limit=9}]'],
+    pytest.param(['evaluation.datasets=[{name="handwritten", limit=60}, {name="handwritten", limit=9}]'],
                  ["two are called handwritten"], id="two targets of one name"),
     pytest.param(["dataset.limit=1", "model.knn=1"], ["no label of glyphs has a negative"], id="no negative"),
     pytest.param(["model.knn=500"], ["model.knn", "500", "40 training latents"], id="too many neighbours"),
-    pytest.param(["model.type=classifier"], ["'model.dimension' is not known", "allowed: model.type"], id="system"),
-    pytest.param(["model.variation=vae"], ["variation 'vae' does not go with type 'extractor'", "allowed: ae, tae"],
-                 id="VAE with an extractor"),
     pytest.param(["model.type=conv", "model.variation=factorvae"], ["training.tc_weight", "found 0", "above 0"],
                  id="FactorVAE without a weight"),
     pytest.param(["training.device=cuda:7"], ["training.device", "GPU 7"], id="absent GPU"),
-    pytest.param(['evaluation.datasets=[{name="letters"}]'], ["letters has other classes (A, B, C, D, ...)"],
+    pytest.param(['evaluation.datasets=[{name="letters", limit=9}]'], ["letters has other classes (A, B, C, D, ...)"],
                  id="target with other classes"),
     pytest.param(["epochs"], ["--set epochs", "section.key=value"], id="override without a value"),
 ]
@@ -300,8 +285,7 @@ def test_an_output_folder_that_is_taken_is_refused_before_any_work(script, confi
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "thesis.txt").write_text("mine")
     code, _, err = script("train_ae.py", config_file(), "--out", tmp_path / "taken")
-    assert code == 2
-    assert "output folder is taken" in err
+    assert (code, "output folder is taken" in err) == (2, True)
     assert [path.name for path in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
 
 
@@ -366,13 +350,6 @@ def test_all_runs_are_checked_before_one_is_evaluated(script, finished, trained)
     assert records.read(trained) == before
 
 
-def test_testing_on_training_images_is_said(script, config_file):
-    target = 'evaluation.datasets=[{name="glyphs", limit=40}]'
-    code, _, err = script("train_ae.py", config_file(), "--dry-run", "--set", target)
-    assert code == 0
-    assert "warning: 400 of 400 test images of glyphs, train, are trained on" in err
-
-
 def test_the_table_is_made_from_records(script, trained, tmp_path):
     accuracy = next(row for row in records.read(trained) if row["checkpoint"] == "last")["value"]
     code, out, _ = script("calculate_mean_and_var_accuracy.py", trained.parent)
@@ -393,8 +370,13 @@ def test_the_table_warns_of_mixed_configs_and_refuses_a_seed_twice(script, finis
     assert "seed 1" in err
 
 
-def test_a_run_that_is_being_trained_cannot_be_resumed_twice(script, trained):
+def test_a_run_that_is_being_trained_and_one_with_other_frozen_weights_are_not_resumed(script, trained):
     (trained / "done").unlink()
+    state = torch.load(trained / "checkpoints" / "last.pth", weights_only=True)
+    torch.save({**state, "frozen": "other"}, trained / "checkpoints" / "last.pth")
+    code, _, err = script("train_ae.py", "--resume", trained)
+    assert (code, "model.weights changed" in err) == (2, True)
+    gc.collect()
     run = open_run(trained)
     run.lock()
     code, _, err = script("train_ae.py", "--resume", trained)

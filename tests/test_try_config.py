@@ -1,8 +1,12 @@
 """Configs on small stand-ins, from the first look to the table."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from experiment import records
+from experiment.config import load_config
 
 
 def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file, tmp_path):
@@ -40,8 +44,14 @@ def test_what_cannot_be_tried_is_refused_before_anything_is_drawn(script, config
     assert not (tmp_path / "tried").exists()
 
 
-def test_a_script_that_fails_is_named_and_overrides_have_the_last_word(script, config_file, tmp_path):
-    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", "--set", "model.knn=100000",
+def test_a_script_that_fails_is_named_and_overrides_have_the_last_word(script, config_file, tmp_path, monkeypatch):
+    called = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: called.append(Path(command[1]).name) or
+                        subprocess.CompletedProcess(command, len(called) - 1))
+    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", "--set", "model.knn=7",
                           "dataset.limit=30", "evaluation.datasets=[{name=\"handwritten\", limit=20}]")
-    assert code == 2
+    assert (code, called) == (2, ["inspect_dataset.py", "train_ae.py"])
     assert "train_ae.py failed on stand-ins" in err.splitlines()[-1]
+    config = load_config(next((tmp_path / "tried").glob("*.toml")))
+    assert (config.model.knn, config.dataset.limit, config.evaluation.datasets[0].limit) == (7, 30, 20)
+    assert (config.training.epochs, config.training.batch_size) == (2, 16)

@@ -1,10 +1,10 @@
 """The command line and the course of a training script, from the config to the closed run folder."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -21,19 +21,12 @@ from memory import check_memory
 from pretrained_model import frozen_fingerprint
 from training.journal import Journal, score
 from training.loop import Loop
-from training.optimising import Step
+from training.optimising import SingleOptimizerStep
 from training.parallel import check_devices, follow, launch, leader_first, lost, share_weights
 from training.profile import profile_steps
 from utils import choose_device, seed_everything, tune
 
 PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
-
-
-class Batches(Protocol):
-    """The batches of each epoch, which follow from its number alone, and how many there are."""
-
-    def epoch(self, number: int) -> Iterator[Any]: ...
-    def __len__(self) -> int: ...
 
 
 @dataclass
@@ -52,13 +45,14 @@ class Judge:
 class Job:
     """What a training script makes of a config.
 
-    identity: what records of losses say, the training dataset and the samples of an epoch (`n`); about: lines on the
-    data for the dry run; pictures: writes those of data and results to a folder; notes: lines to say when the run
-    starts; board: writes pictures of the model after an epoch to TensorBoard.
+    batches: epoch(number) yields those of an epoch, which follow from its number alone, and its length is how many
+    there are; identity: what records of losses say, the training dataset and the samples of an epoch (`n`); about:
+    lines on the data for the dry run; pictures: writes those of data and results to a folder; notes: lines to say when
+    the run starts; board: writes pictures of the model after an epoch to TensorBoard.
     """
 
-    step: Step
-    batches: Batches
+    step: SingleOptimizerStep
+    batches: Any
     judge: Judge
     identity: dict[str, Any]
     about: tuple[str, ...]

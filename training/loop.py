@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from experiment.checkpoint import Progress, load_training_state, misfit, save
-from training.optimising import Step
+from training.optimising import SingleOptimizerStep
 from training.parallel import total
 from utils import seed_everything
 
@@ -26,7 +26,7 @@ class Loop:
     the same; rank: number of this process in the run; all but the first only train.
     """
 
-    step: Step
+    step: SingleOptimizerStep
     batches: Callable[[int], Iterable[Any]]
     length: int
     epochs: int

@@ -1,6 +1,6 @@
 """One step per kind of model: a batch in, losses by name out, weights updated."""
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -11,19 +11,6 @@ from experiment.config import Training
 from training.parallel import sum_gradients
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
-
-
-class Step(Protocol):
-    """What the loop needs of a step; one with two optimisers has its own `update`, `rehearse` and `optimizers`."""
-
-    model: nn.Module
-
-    def begin(self, epoch: int) -> None: ...
-    def update(self, batch: Any) -> dict[str, Tensor]: ...
-    def rehearse(self, batch: Any) -> None: ...
-    def state(self) -> dict[str, Any]: ...
-    def misfit(self, state: Any) -> str: ...
-    def restore(self, state: dict[str, Any]) -> None: ...
 
 
 def create_optimizer(parameters: list[nn.Parameter], section: Training,
@@ -44,7 +31,10 @@ def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
 
 
 class SingleOptimizerStep:
-    """A step with one optimiser over all trainable parameters; a subclass says what the losses are."""
+    """What the loop needs of a step, here with one optimiser over all trainable parameters.
+
+    A subclass says what the losses are; one with other optimisers has its own `update`, `rehearse` and `optimizers`.
+    """
 
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         self.fabric, self.model = fabric, model

@@ -9,12 +9,13 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from training.optimising import Step
+from training.optimising import SingleOptimizerStep
 
 WARM_UP, LINES = 3, 15
 
 
-def profile_steps(step: Step, epoch: Callable[[int], Iterator[Any]], samples: float, steps: int, path: Path) -> str:
+def profile_steps(step: SingleOptimizerStep, epoch: Callable[[int], Iterator[Any]], samples: float, steps: int,
+                  path: Path) -> str:
     """Train for some steps under torch's profiler and write its trace, which Perfetto and Chrome's tracing page show.
 
     epoch: number -> its batches, of so many samples on average. Returns a text: sceneries per second, what drawing
@@ -43,7 +44,7 @@ def profile_steps(step: Step, epoch: Callable[[int], Iterator[Any]], samples: fl
             f"{table}\ntrace: {path}")
 
 
-def _train(step: Step, batches: Iterator[Any], steps: int) -> None:
+def _train(step: SingleOptimizerStep, batches: Iterator[Any], steps: int) -> None:
     for _ in range(steps):
         with record_function("batch"):
             batch = next(batches)

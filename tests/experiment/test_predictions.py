@@ -16,13 +16,13 @@ def same(a, b):
     return all(np.array_equal(getattr(a, each.name), getattr(b, each.name)) for each in fields(Predictions))
 
 
-def test_what_is_saved_is_read_back_and_replaced_by_a_later_evaluation_of_the_same(tmp_path):
+def test_what_is_saved_is_read_back_and_replaced_by_what_is_saved_later(tmp_path):
     assert read(tmp_path) == []
-    for expected in (FOUND, replace(FOUND, predicted=FOUND.true)):
-        save(tmp_path, expected)
-        [found] = read(tmp_path)
-        assert same(found, expected)
-        assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["sviro,i3+x5,all,knn,last.npz"]
+    for found in (FOUND, replace(FOUND, predicted=FOUND.true)):
+        save(tmp_path, found)
+        [back] = read(tmp_path)
+        assert same(back, found)
+    assert [path.name for path in (tmp_path / FOLDER).iterdir()] == ["sviro,i3+x5,all,knn,last.npz"]
 
 
 @pytest.mark.parametrize("change", [{"dataset": "ticam"}, {"factor": "i3"}, {"split": "train"}, {"classifier": "svm"},
@@ -66,11 +66,11 @@ def test_damaged_files_and_code_are_refused_and_the_code_is_not_run(tmp_path):
     whole = tmp_path / "whole.npz"
     np.savez(whole, **content())
     missing = {name: value for name, value in content().items() if name != "true"}
-    for write in (lambda: os.mkfifo(path), lambda: path.unlink() or path.write_bytes(b""),
-                  lambda: path.write_text("no archive"),
+    for write in (lambda: path.write_bytes(b""), lambda: path.write_text("no archive"),
                   lambda: np.save(path.open("wb"), np.ones(3)), lambda: path.write_bytes(whole.read_bytes()[:-50]),
                   lambda: np.savez(path, **missing),
-                  lambda: np.savez(path, **content(dataset=np.array(Trap(tmp_path / "ran"), dtype=object)))):
+                  lambda: np.savez(path, **content(dataset=np.array(Trap(tmp_path / "ran"), dtype=object))),
+                  lambda: path.unlink() or os.mkfifo(path)):
         write()
         (tmp_path / "ran").unlink(missing_ok=True)
         with pytest.raises(UserError, match=r"a\.npz: holds no predictions, or is damaged"):

@@ -65,12 +65,6 @@ def test_an_evaluation_uses_the_statistics_stored_with_the_run(script, config_fi
     assert len(told) == 2
 
 
-def test_a_dry_run_says_why_features_are_not_cached(script, config_file):
-    code, out, _ = script("train_ae.py", config_file(), "--dry-run", "--set", "model.batchnorm=reference")
-    assert code == 0
-    assert [line for line in out.splitlines() if line.startswith("model.batchnorm 'reference': ")]
-
-
 def test_a_run_is_bound_to_the_statistics_it_began_with_unless_they_drift():
     for policy, bound in (("frozen", True), ("reference", False)):
         model = ExtractorAE(128, 1, 8, "relu", "resnet18", -3, "none", policy)

@@ -11,8 +11,8 @@ from torchvision.transforms import CenterCrop
 
 from errors import UserError
 from readers.base import BadImage
-from readers.images import centre_crop, open_grey, scan, stamp, to_array
-from readers.listing import Listing
+from readers.images import centre_crop, open_grey, scan, to_array
+from readers.listing import Listing, stamp
 
 RNG_SEED = 7
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from errors import UserError
-from readers.base import Listing, Reader
+from readers.base import Reader
 from readers.glyphs import Glyphs
-from readers.images import open_grey, scan, stamp, to_array
+from readers.images import open_grey, scan, to_array
+from readers.listing import Listing, stamp
 from readers.prepare import build_once, lock_of, prepare
 
 PROJECT = Path(__file__).parents[2]

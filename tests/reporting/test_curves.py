@@ -6,9 +6,7 @@ import pytest
 from small_records import row
 
 from errors import UserError
-from reporting import curves as module
 from reporting.curves import curves, draw_curves
-from reporting.style import save
 
 
 def record(seed, epoch, value, **changes):
@@ -16,11 +14,8 @@ def record(seed, epoch, value, **changes):
 
 
 @pytest.fixture
-def drawn(monkeypatch, tmp_path):
+def drawn(figures, tmp_path):
     """Draw curves; returns the figure."""
-    figures = []
-    monkeypatch.setattr(module, "save", lambda figure, path: figures.append(figure) or save(figure, path))
-
     def draw(panels, metric):
         paths = draw_curves(tmp_path / "new" / metric, panels, metric)
         assert [path.name for path in paths] == [f"{metric}.pdf", f"{metric}.png"]

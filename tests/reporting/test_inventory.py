@@ -34,6 +34,8 @@ def test_an_experiment_is_one_line_with_all_its_seeds():
 def test_several_runs_of_a_seed_are_counted_and_published_ones_have_no_seed():
     (line,) = lines(overview([RUN, RUN, replace(RUN, seed=2)], "csv"))
     assert line["finished seeds"] == "1 (2 runs), 2"
+    (line,) = lines(overview([RUN, RUN, replace(RUN, seed=2), replace(RUN, seed=2)], "csv"))
+    assert line["finished seeds"] == "1, 2 (2 runs each)"
     (line,) = lines(overview([replace(RUN, published=True, environment={}, seed=734234)], "csv"))
     assert (line["finished seeds"], line["commit"], line["device"]) == ("1 published", "-", "-")
 

@@ -1,23 +1,8 @@
 import numpy as np
-import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from reporting import latents
 from reporting.latents import Domain, latent_scatter
-from reporting.style import save
-
-
-@pytest.fixture
-def drawn(monkeypatch):
-    figures = []
-
-    def keep(figure, path):
-        figures.append(figure)
-        return save(figure, path)
-
-    monkeypatch.setattr(latents, "save", keep)
-    return figures
 
 
 def domain(name, count, labels, seed=0):
@@ -45,7 +30,7 @@ def visible(figure):
     return [ax for ax in figure.axes if ax.get_visible()]
 
 
-def test_points_have_the_colours_of_the_legends_and_a_marker_per_domain(tmp_path, drawn):
+def test_points_have_the_colours_of_the_legends_and_a_marker_per_domain(tmp_path, figures):
     source, target = domain("mnist, train", 30, [[0], [1], [2]]), domain("photos, all", 8, [[2], [1]], 1)
     paths = latent_scatter(tmp_path / "x", [source, target], ["zero", "one", "two"], ("t-SNE 1", "t-SNE 2"), "run",
                            "numbers")
@@ -53,7 +38,7 @@ def test_points_have_the_colours_of_the_legends_and_a_marker_per_domain(tmp_path
     assert paths[0].read_bytes().startswith(b"%PDF")
     with Image.open(paths[1]) as image:
         assert min(image.size) > 400
-    (figure,) = drawn
+    (figure,) = figures
     by_domain, by_class = visible(figure)
     assert [ax.get_title() for ax in (by_domain, by_class)] == ["domain", "class"]
     assert set(colours_at(by_domain, source)) == {legend(by_domain)["mnist, train (n = 30)"]}
@@ -68,42 +53,42 @@ def test_points_have_the_colours_of_the_legends_and_a_marker_per_domain(tmp_path
     assert (figure.get_suptitle(), figure.get_supxlabel()) == ("run", "numbers")
 
 
-def test_three_seats_have_a_panel_each_with_the_same_colour_per_class(tmp_path, drawn):
+def test_three_seats_have_a_panel_each_with_the_same_colour_per_class(tmp_path, figures):
     # Nobody sits in the middle, and no class is in all seats.
     source = domain("sviro", 20, [[0, 0, 3], [1, 0, 0], [2, 0, 2]])
     classes = ["empty", "infant seat", "child seat", "adult"]
     latent_scatter(tmp_path / "x", [source], classes, ("a", "b"), "run", "")
-    _, *seats = visible(drawn[0])
+    _, *seats = visible(figures[0])
     assert [ax.get_title() for ax in seats] == ["left seat", "middle seat", "right seat"]
     assert all(legend(ax) == legend(seats[0]) for ax in seats)
     for seat, ax in enumerate(seats):
         assert colours_at(ax, source) == [legend(ax)[classes[label]] for label in source.labels[:, seat]]
 
 
-def test_more_classes_than_colours_are_shades_with_a_scale(tmp_path, drawn):
+def test_more_classes_than_colours_are_shades_with_a_scale(tmp_path, figures):
     source = domain("arm", 80, np.stack([np.arange(40), np.arange(40) % 2], axis=1))
     latent_scatter(tmp_path / "x", [source], [str(i) for i in range(40)], ("a", "b"), "run", "")
-    panels = [ax for ax in visible(drawn[0]) if ax.get_title()]
+    panels = [ax for ax in visible(figures[0]) if ax.get_title()]
     assert [ax.get_title() for ax in panels] == ["domain", "label 1", "label 2"]
     assert panels[1].get_legend() is None
     assert len(set(colours_at(panels[1], source))) == 40
-    bar = next(ax for ax in visible(drawn[0]) if not ax.get_title())
+    bar = next(ax for ax in visible(figures[0]) if not ax.get_title())
     assert [text.get_text() for text in bar.get_xticklabels()][:: 10] == ["0", "39"]
     assert set(legend(panels[2])) == {"0", "1"}
 
 
-def test_classes_are_named_amid_their_points_where_no_other_name_is(tmp_path, drawn):
+def test_classes_are_named_amid_their_points_where_no_other_name_is(tmp_path, figures):
     points = np.array([[0, 0], [0, 2], [10, 0], [10, 2], [10.1, 0], [10.1, 2]], dtype=float)
     source = Domain("mnist", points, np.array([[0], [0], [1], [1], [2], [2]]))
     latent_scatter(tmp_path / "x", [source], ["zero", "one", "two"], ("a", "b"), "run", "")
-    written = [(text.get_text(), text.get_position()) for text in visible(drawn[0])[1].texts]
+    written = [(text.get_text(), text.get_position()) for text in visible(figures[0])[1].texts]
     assert written == [("zero", (0, 1)), ("one", (10, 1))]
 
 
-def test_nothing_that_is_written_lies_on_anything_else(tmp_path, drawn):
+def test_nothing_that_is_written_lies_on_anything_else(tmp_path, figures):
     source, target = domain("mnist, train", 50, [[i] for i in range(10)]), domain("photos", 9, [[1]], 1)
     latent_scatter(tmp_path / "x", [source, target], list("0123456789"), ("t-SNE 1", "t-SNE 2"), "title", "one\ntwo")
-    figure = drawn[0]
+    figure = figures[0]
     panels = visible(figure)
     legends = [ax.get_legend().get_window_extent() for ax in panels]
     note = figure._supxlabel.get_window_extent()

@@ -63,15 +63,14 @@ def test_readers_list_the_labels_that_were_drawn(tmp_path, monkeypatch, name, op
         assert len({(code, name[-7:-4]) for name in drawn["test"] for code in ("_s01_", "_s11_") if code in name}) == 8
 
 
-def test_images_have_the_downloads_size_and_depth(standins):
-    for folder in ("SVIRO", "SVIRO-Illumination", "SEATS_AND_PEOPLE_NOCAR", "TICaM"):
-        for path in (standins / folder).rglob("*.png"):
-            with Image.open(path) as image:
-                deep = folder == "TICaM"
-                assert (image.size, image.mode) == (((512, 512), "I;16") if deep else ((960, 640), "L"))
-                values = np.asarray(image)
-            assert values.max() <= (4000 if deep else 255)
-            assert len(np.unique(values)) > (600 if deep else 30)
+@pytest.mark.parametrize(("folder", "format", "most"), [
+    ("SVIRO", ((960, 640), "L"), 255), ("SVIRO-Illumination", ((960, 640), "L"), 255),
+    ("SEATS_AND_PEOPLE_NOCAR", ((960, 640), "L"), 255), ("TICaM", ((512, 512), "I;16"), 4000)])
+def test_images_have_the_downloads_size_and_depth(standins, folder, format, most):
+    for image in map(Image.open, (standins / folder).rglob("*.png")):
+        assert (image.size, image.mode) == format
+        assert np.asarray(image).max() <= most
+        assert len(np.unique(image)) > most / 8
 
 
 @pytest.mark.parametrize(("name", "stage"), [("sviro", vehicles.SVIRO_STAGE), ("ticam", vehicles.TICAM_STAGE)])
@@ -86,11 +85,10 @@ def test_the_stage_is_what_the_reader_keeps(tmp_path, name, stage):
 @pytest.mark.parametrize("raw", range(1, 7))
 def test_an_occupant_sits_on_its_seat_and_an_empty_seat_shows_the_background(raw):
     for seat in range(3):
-        seats = tuple(raw if i == seat else 0 for i in range(3))
-        cover = np.asarray(draw_scenery(SMALL, seats, None, np.random.default_rng(seat)))[..., 1] / 255
-        assert cover.sum() > 30
-        middle = (cover.sum(axis=0) * np.arange(SMALL.width)).sum() / cover.sum() / SMALL.width
-        assert int(middle * 3) == seat
+        scenery = draw_scenery(SMALL, np.eye(3, dtype=int)[seat] * raw, None, np.random.default_rng(seat))
+        covered = np.nonzero(np.asarray(scenery)[..., 1])[1]
+        assert len(covered) > 30
+        assert covered.mean() * 3 // SMALL.width == seat
     assert draw_scenery(SMALL, (0, 0, 0), None, np.random.default_rng(0)).getextrema()[1] == (0, 0)
 
 
@@ -112,18 +110,6 @@ def test_seats_can_be_learnt_and_the_gap_makes_it_harder():
     assert 0.5 < far < near - 0.03
 
 
-@pytest.mark.parametrize("draw", [
-    lambda gap, seed: picture((3, 2, 1), gap, seed),
-    lambda gap, seed: arm.draw((0, 0, 1, 1, 1, 0, 1), 2, gap, np.random.default_rng(seed)) / 255,
-], ids=["cabin", "arm"])
-def test_pictures_move_away_from_the_clean_look_as_the_gap_grows(draw):
-    away = [np.mean([np.abs(draw(gap, seed) - draw(0.0, seed)).mean() for seed in range(12)])
-            for gap in (0.1, 0.4, 0.7, 1.0)]
-    assert away == sorted(away)
-    assert away[0] > 0.002
-    assert away[-1] > 3 * away[0]
-
-
 def test_variants_share_the_scenery_and_cars_look_different(standins):
     listing = listed("sviro_illumination", standins)
     flat = np.array([[np.asarray(Image.open(path), dtype=float).ravel() for path in paths]
@@ -134,10 +120,10 @@ def test_variants_share_the_scenery_and_cars_look_different(standins):
     assert np.abs(tesla - zoe).mean() > 0.02
 
 
-def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_notice(tmp_path, monkeypatch):
-    many = vehicles._FEW + 1
-    code = "import runpy, sys; runpy.run_module('standin', run_name='__main__'); sys.exit('torch' in sys.modules)"
-    arguments = f"--dataset ticam --sceneries {many} --seed 4 --gap 0.5 --out {tmp_path}"
+def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_notice(tmp_path):
+    code = ("import runpy, standin.vehicles, sys; standin.vehicles._FEW = 3; "
+            "runpy.run_module('standin', run_name='__main__'); sys.exit('torch' in sys.modules)")
+    arguments = f"--dataset ticam --sceneries 4 --seed 4 --gap 0.5 --out {tmp_path}"
     done = subprocess.run([sys.executable, "-c", code, *arguments.split()], cwd=PROJECT, capture_output=True,
                           text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -145,13 +131,12 @@ def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_noti
     assert {path.name for path in tmp_path.iterdir()} == {"TICaM", "TICaM.STAND-IN.txt"}
     text = (tmp_path / "TICaM.STAND-IN.txt").read_text()
     assert "stand-in of ticam, not the dataset" in text
-    assert text.endswith(f"  --sceneries {many}\n  --gap 0.5\n  --seed 4\n")
-    monkeypatch.setattr(vehicles, "_FEW", many)
-    folders = [write_standin("ticam", tmp_path / str(seed), seed, sceneries=many, gap=0.5) for seed in (4, 5)]
+    assert text.endswith("  --sceneries 4\n  --gap 0.5\n  --seed 4\n")
+    folders = [write_standin("ticam", tmp_path / str(seed), seed, sceneries=4, gap=0.5) for seed in (4, 5)]
     first, same, other = ({path.name: path.read_bytes() for path in folder.rglob("*.png")}
                           for folder in (tmp_path / "TICaM", *folders))
     assert first == same
-    assert len(set(first.values()) | set(other.values())) == 2 * many
+    assert len(set(first.values()) | set(other.values())) == 2 * 4
 
 
 def test_mnist_and_digit_photos_are_read_with_their_digits(tmp_path, standins):
@@ -192,18 +177,15 @@ def test_mpi3d_holds_every_combination_with_the_last_factor_fastest(mpi3d):
 
 def test_mpi3d_is_listed_with_large_objects_only_and_domains_share_geometry(mpi3d):
     listing = listed("mpi3d", mpi3d.parent, factor=["real"])
-    assert len(listing.labels) == 288 * 2 * 2 // 2
-    assert {label[2] for label in listing.labels} == {1}
+    assert (len(listing.labels), {label[2] for label in listing.labels}) == (288 * 2 * 2 // 2, {1})
     toy, realistic, real = (np.load(mpi3d / f"{domain}.npz")["images"][::37].astype(float) for domain in arm.DOMAINS)
     assert np.abs(toy - real).mean() > np.abs(toy - realistic).mean() > 1
-    for other in (realistic, real):
-        assert np.corrcoef(toy.ravel(), other.ravel())[0, 1] > 0.7
+    assert min(np.corrcoef(toy.ravel(), other.ravel())[0, 1] for other in (realistic, real)) > 0.7
 
 
 def test_mpi3d_is_an_uncompressed_archive_and_as_large_as_the_download_lacks_the_sizes(mpi3d, tmp_path, monkeypatch):
     with zipfile.ZipFile(mpi3d / "real.npz") as archive:
         assert {member.compress_type for member in archive.infolist()} == {zipfile.ZIP_STORED}
-        assert archive.testzip() is None
     monkeypatch.setattr(arm, "AXES", 2)
     same = np.load(write_standin("mpi3d", tmp_path, steps=2, factors=["real"]) / "real.npz")
     assert same.files == ["images"]
@@ -219,12 +201,9 @@ def refusal(*arguments, **options):
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("svir", {}, "did you mean 'sviro'?"),
     ("sviro", {"variants": 3}, "--variants: does not apply to sviro; what applies: --sceneries, --factor, --gap"),
-    ("ticam", {"factors": ["tesla"]}, "--factor: does not apply"),
-    ("mpi3d", {"sceneries": 5}, "--sceneries: does not apply"),
     ("mpi3d", {"steps": 41}, "--steps: found 41; allowed for mpi3d: 1 to 40"),
     ("mpi3d", {"factors": ["tay"]}, "did you mean 'toy'?"),
     ("digit_photos", {"sceneries": 9}, "--sceneries: found 9; allowed for digit_photos: 10 and above"),
-    ("sviro", {"sceneries": 1}, "2 and above"),
     ("sviro", {"gap": 1.1}, "--gap: found 1.1; allowed for sviro: 0 to 1"),
     ("sviro", {"gap": float("nan")}, "--gap: found nan"),
     ("sviro", {"factors": ["../x"]}, "--factor: '../x' cannot be a folder's name"),

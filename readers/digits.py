@@ -1,4 +1,4 @@
-"""MNIST: the handwritten digits in the files that torchvision reads."""
+"""Digits: MNIST in the files that torchvision reads, photographs of digits, and the scans that scikit-learn brings."""
 
 import gzip
 import math
@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import sklearn
 from PIL import Image
+from sklearn.datasets import load_digits
 
 from errors import UserError
 from files import open_regular
 from readers.base import Reader, Size, find_folder
-from readers.images import to_array
-from readers.listing import Listing, stamp_of
+from readers.images import open_grey, scan, to_array
+from readers.listing import Listing, stamp
 
 DIGITS = tuple("0123456789")
 # MNIST's larger file has 47 MB; a compressed one of a few MB may claim and hold any number of them.
@@ -38,15 +40,55 @@ class Mnist(Reader):
         folder = find_folder(self, [self.root / "MNIST" / "raw", self.root / "raw", self.root / "mnist" / "raw"])
         for split in self.splits():
             images = _find(folder, f"{_PREFIX[split]}-images-idx3-ubyte")
-            labels = _find(folder, f"{_PREFIX[split]}-labels-idx1-ubyte")
-            digits = _labels(labels, _images(images))
-            file_stamp = stamp_of(images.stat())
-            for i, digit in enumerate(digits.tolist()):
+            file_stamp = stamp(images)
+            for i, digit in enumerate(_digits(_find(folder, f"{_PREFIX[split]}-labels-idx1-ubyte"), images)):
                 listing.add(f"{split}-{i}", (digit,), [f"{images}#{i}"], [file_stamp], split)
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         path, _, index = source.rpartition("#")
         return to_array(Image.fromarray(read_idx(Path(path))[int(index)]), size)
+
+
+class DigitPhotos(Reader):
+    """`digit_photos/<digit>/*.png`, grey or colour, any size; no factor and no splits."""
+
+    name = "digit_photos"
+    classes = DIGITS
+
+    def fill(self, listing: Listing) -> None:
+        self.no_factor()
+        self.no_split()
+        folder = find_folder(self, [self.root / "digit_photos", *([self.root] if (self.root / "0").is_dir() else [])])
+        for digit in DIGITS:
+            for entry in scan(find_folder(self, [folder / digit]), listing):
+                listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
+
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return to_array(open_grey(source), size)
+
+
+class Handwritten(Reader):
+    """scikit-learn's digits, bright on dark, with a margin, enlarged (bicubic); no factor and no splits."""
+
+    name = "handwritten"
+    classes = DIGITS
+
+    def fill(self, listing: Listing) -> None:
+        self.no_factor()
+        self.no_split()
+        for i, digit in enumerate(_scans().target.tolist()):
+            listing.add(f"digit-{i}", (digit,), [str(i)], [f"scikit-learn {sklearn.__version__}"])
+
+    def prepare(self, source: str, size: int) -> np.ndarray:
+        # The scans count 0..16 ink cells per block and are cropped to the digit; a margin of one block sets it free.
+        blocks = np.pad(_scans().images[int(source)], 1)
+        image = Image.fromarray((blocks * (255 / 16)).round().astype(np.uint8))
+        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)[None]
+
+
+@lru_cache(maxsize=1)
+def _scans():
+    return load_digits()
 
 
 def _find(folder: Path, name: str) -> Path:
@@ -56,25 +98,21 @@ def _find(folder: Path, name: str) -> Path:
     raise UserError(f"dataset.root: mnist lacks {folder / name} (or the same with .gz)")
 
 
-def _images(path: Path) -> np.ndarray:
-    images = read_idx(path)
-    if images.ndim != 3:
-        raise UserError(f"{path}: holds an array of shape {images.shape}; expected images (n, height, width)")
-    return images
-
-
-def _labels(path: Path, images: np.ndarray) -> np.ndarray:
-    labels = read_idx(path)
-    if labels.shape != images.shape[:1]:
-        raise UserError(f"{path}: {labels.size} labels for {len(images)} images")
+def _digits(path: Path, images: Path) -> list[int]:
+    """Return the digits in a file of labels; UserError where they are not those of a file of images."""
+    shape, labels = read_idx(images).shape, read_idx(path)
+    if len(shape) != 3:
+        raise UserError(f"{images}: holds an array of shape {shape}; expected images (n, height, width)")
+    if labels.shape != shape[:1]:
+        raise UserError(f"{path}: {labels.size} labels for {shape[0]} images")
     if labels.size and labels.max() >= len(DIGITS):
         raise UserError(f"{path}: label {labels.max()} found; allowed: 0 to {len(DIGITS) - 1}")
-    return labels
+    return labels.tolist()
 
 
 def read_idx(path: Path) -> np.ndarray:
     """Read an IDX file of unsigned bytes; UserError when it is damaged or of another type."""
-    return _read_idx(path, stamp_of(path.stat()))
+    return _read_idx(path, stamp(path))
 
 
 @lru_cache(maxsize=4)
