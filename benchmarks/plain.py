@@ -21,10 +21,11 @@ from torchvision.transforms.functional import crop, hflip, to_tensor
 from autoencoder.layers import Upsample
 from autoencoder.step import AutoencoderStep
 from dataset import Batch
+from efficientnet_lite import SameConv2d
 from experiment.config import Config
 from segmentation.config import Training as SegmentationTraining
 from segmentation.data import Batch as StreetBatch
-from segmentation.deeplab import Head, resize
+from segmentation.deeplab import Atrous, Head, resize
 from training.optimising import OPTIMIZERS, SingleOptimizerStep
 
 Sample = tuple[Tensor, Tensor, int]
@@ -94,8 +95,9 @@ def make_plain(step: SingleOptimizerStep, config: Config) -> None:
             module.inplace = False
         if isinstance(module, Upsample):
             module.__class__ = nn.ConvTranspose2d
-        if isinstance(module, Head):
-            module.__class__ = PlainHead
+        for kind, plain in ((Head, PlainHead), (Atrous, nn.Conv2d), (SameConv2d, PlainSameConv2d)):
+            if isinstance(module, kind):
+                module.__class__ = plain
     section = config.training
     momentum = {"momentum": 0.9} if section.optimizer == "sgd" else {}
     step.optimizer = step.fabric.setup_optimizers(OPTIMIZERS[section.optimizer](
@@ -110,6 +112,13 @@ class PlainHead(Head):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         low = self.project(low)
         return self.classifier(torch.cat([low, resize(self.aspp(high), low)], dim=1))
+
+
+class PlainSameConv2d(SameConv2d):
+    """A dilated convolution that is one."""
+
+    def _apart(self, images: Tensor, rate: int, padding: int) -> Tensor:
+        return nn.functional.conv2d(images, self.weight, self.bias, 1, rate * padding, rate, self.groups)
 
 
 class PlainStreets(Dataset):

