@@ -211,8 +211,11 @@ class Batches:
         in_triplet = None if in_triplet is None else in_triplet[own]
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
         labels = self.pairing.class_of[picks[0][1]]
-        inputs = self._gather(self.inputs, picks)
-        return Batch(inputs, targets, labels, in_triplet, self._draw_second(len(samples), own, generator), share)
+        inputs, second = self._gather(self.inputs, picks), None
+        if self.second:
+            others = torch.randint(len(self.scenes), samples.shape, generator=generator, device=self.scenes.device)
+            second = self._gather(self.inputs, [self.pairing.anchors(others, generator)[:, own]])
+        return Batch(inputs, targets, labels, in_triplet, second, share)
 
     def _own(self, count: int) -> slice:
         """Return which of a batch's samples this process takes: as many as the others, or one more."""
@@ -230,12 +233,6 @@ class Batches:
         if in_triplet is not None:
             triplet = (samples > 0) * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
         return Share(samples / count, float(samples > 0), triplet)
-
-    def _draw_second(self, count: int, own: slice, generator: torch.Generator) -> Tensor | None:
-        if not self.second:
-            return None
-        sceneries = torch.randint(len(self.scenes), (count,), generator=generator, device=self.scenes.device)
-        return self._gather(self.inputs, [self.pairing.anchors(sceneries, generator)[:, own]])
 
     def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""

@@ -38,9 +38,8 @@ def _is_elementwise(kind: type[nn.Module]) -> bool:
 
 
 # By the names of torch.nn in lower case, and the config's own spelling of one.
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    name.lower(): kind for name in nn.modules.activation.__all__ if _is_elementwise(kind := getattr(nn, name))
-}
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {name.lower(): kind for name in nn.modules.activation.__all__
+                                                   if _is_elementwise(kind := getattr(nn, name))}
 ACTIVATIONS |= {"relu": partial(nn.ReLU, inplace=True), "leaky_relu": ACTIVATIONS.pop("leakyrelu")}
 
 
@@ -67,15 +66,10 @@ class Autoencoder(nn.Module):
             raise UserError(f"dataset.image_size: found {image_size}; allowed: multiples of 16")
         self.grid = image_size // 16
         act = find_activation(activation)
-        self.decoder_fc = nn.Sequential(
-            nn.Linear(dimension, HIDDEN), act(), nn.Linear(HIDDEN, 64 * self.grid**2), act(),
-        )  # fmt: skip
-        self.decoder_conv = nn.Sequential(
-            Upsample(64, 64), act(),
-            Upsample(64, 32), act(),
-            Upsample(32, 32), act(),
-            Upsample(32, channels), nn.Sigmoid(),
-        )  # fmt: skip
+        self.decoder_fc = nn.Sequential(nn.Linear(dimension, HIDDEN), act(),
+                                        nn.Linear(HIDDEN, 64 * self.grid**2), act())
+        self.decoder_conv = nn.Sequential(Upsample(64, 64), act(), Upsample(64, 32), act(), Upsample(32, 32), act(),
+                                          Upsample(32, channels), nn.Sigmoid())
 
     def extract(self, images: Tensor) -> Tensor:
         return images
@@ -191,9 +185,8 @@ class ExtractorAE(FrozenExtractor, Autoencoder):
         channels, side = self.build(image_size, extractor, layer, weights, batchnorm, normalize)
         # The pooling is part of `extract`; it is here for the published numbering of the layers.
         self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, HIDDEN, 4))
-        self.encoder = nn.Sequential(
-            act(), nn.Flatten(), nn.Linear(HIDDEN * (side - 3) ** 2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
-        )  # fmt: skip
+        self.encoder = nn.Sequential(act(), nn.Flatten(), nn.Linear(HIDDEN * (side - 3) ** 2, HIDDEN), act(),
+                                     nn.Linear(HIDDEN, dimension))
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(self.conv[1](features))

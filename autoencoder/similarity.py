@@ -1,6 +1,5 @@
 """How similar reconstructions of real images are to the synthetic images with the same factors (Table S5)."""
 
-
 import numpy as np
 import torch
 from torch import Tensor

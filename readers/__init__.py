@@ -17,12 +17,9 @@ from readers.street_folder import StreetFolder
 from readers.sviro import Sviro, SviroIllumination, SviroNoCar
 from readers.ticam import Ticam
 
-READERS: dict[str, type[Reader]] = {
-    reader.name: reader for reader in (
-        Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
-        Carla, Cityscapes, CamVid, StreetFolder,
-    )
-}
+READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (
+    Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+    Carla, Cityscapes, CamVid, StreetFolder)}
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 

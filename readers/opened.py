@@ -29,8 +29,7 @@ class Opened:
 
         options: what its reader takes beside what all readers do.
         """
-        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad,
-                               **options)
+        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad, **options)
         check_memory(CHUNK * reader.layers * math.prod(width_height(size)),
                      f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
         prepared = prepare(reader, size, Path(cache), section.limit)
