@@ -19,10 +19,7 @@ from utils import mix_seed
 
 
 class Scenes(Opened):
-    """A prepared dataset of sceneries with variants and labels, as autoencoders and classifiers take it.
-
-    labels: (sceneries, seats) NumPy; mirrors, mirrors_in_test, empty: see `readers.base.Reader`.
-    """
+    """Sceneries with variants and labels (sceneries, seats); mirrors, mirrors_in_test, empty: as of the reader."""
 
     def __init__(self, section: EvaluationDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""

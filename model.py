@@ -153,9 +153,8 @@ class FactorVAE(VAE):
 
 
 class FrozenExtractor(OnBackbone):
-    """The part of a model that sees images through a frozen backbone.
+    """The part of a model that sees images through a frozen backbone: no gradients, evaluation mode, but for BatchNorm.
 
-    The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
     frozen_part: what it is, for people.
     """
 
@@ -248,10 +247,7 @@ CONVOLUTIONAL: dict[str, type[Autoencoder]] = {"ae": ConvAE, "tae": ConvAE, "vae
 
 
 def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder | FrozenFeatures:
-    """Return what the config's `[model]` section describes, of type `conv` or `extractor`.
-
-    Raises UserError where backbone, cut or weights do not fit.
-    """
+    """Return what `[model]`, of type `conv` or `extractor`, describes; UserError where its parts do not fit."""
     shared = (image_size, channels, section.dimension, section.activation)
     backbone = (section.extractor, section.layer, section.weights, section.batchnorm, section.normalize)
     if section.type == "conv":

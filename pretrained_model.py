@@ -136,10 +136,7 @@ def stages(network: nn.Module) -> list[nn.Module]:
 
 
 def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Extractor:
-    """Return a backbone cut as `children()[0:layer]`, with its weights.
-
-    Raises UserError for an unknown backbone, a cut that leaves no usable feature map, and weights that do not fit.
-    """
+    """Return a backbone cut as `children()[0:layer]`, with weights; UserError where name, cut or weights do not fit."""
     network = build_network(name, num_classes=1000)
     size = input_size(name)
     parts = stages(network)

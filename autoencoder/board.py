@@ -32,10 +32,7 @@ def write_reconstructions(board: SummaryWriter, model: Autoencoder, datasets: Se
 
 
 def write_projector(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
-    """Write latents, their datasets and classes, and thumbnails for TensorBoard's projector.
-
-    At most a thousand views of each dataset, drawn at random, the same ones every time.
-    """
+    """Write latents, classes and thumbnails of at most 1000 views per dataset, always the same, for the projector."""
     latents, names, thumbnails = [], [], []
     for views in datasets:
         chosen = np.sort(np.random.default_rng(0).permutation(len(views.codes))[:PROJECTED])

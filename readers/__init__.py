@@ -32,10 +32,7 @@ def check_name(name: str, maps: tuple[str, ...] = ()) -> None:
 
 def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False,
                   **options: Any) -> Reader:
-    """Return the reader of a dataset; UserError for an unknown name.
-
-    skip_bad: leave out what cannot be read; options: what readers of one system take beside that.
-    """
+    """Return the reader of a dataset; options: what those of one system take beside. UserError for an unknown name."""
     if name not in READERS:
         raise choice_error("dataset.name", name, READERS)
     # Resolved, so that the same data is prepared once however its place is spelled.

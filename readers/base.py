@@ -55,11 +55,7 @@ class Reader(ABC):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
 
     def listing(self) -> Listing:
-        """List all sceneries.
-
-        Raises UserError when the dataset is absent or laid out otherwise, and for sources that cannot be used unless
-        `skip_bad` has them left out.
-        """
+        """List all sceneries; UserError where there are none, or bad sources that `skip_bad` does not leave out."""
         listing = Listing()
         # Python would search hundreds of thousands of small lists for garbage, all of which are in use.
         gc.disable()
@@ -76,10 +72,7 @@ class Reader(ABC):
 
     @abstractmethod
     def prepare(self, source: str, size: Size) -> np.ndarray:
-        """Return one image, its maps behind it, as uint8 (layers, height, width).
-
-        Raises BadImage when its content cannot be used.
-        """
+        """Return one image, its maps behind it, as uint8 (layers, height, width); BadImage when it cannot be used."""
 
     def stream(self, sources: list[str], size: Size) -> Iterator[np.ndarray] | None:
         """Yield the images of all sources in their order, in blocks uint8 (n, layers, height, width).

@@ -26,10 +26,7 @@ def entropies(image: np.ndarray) -> tuple[float, float]:
 
 
 def mean_entropies(images: np.memmap, title: str) -> tuple[float, float]:
-    """Return the means of both entropies over prepared images (n, C, H, W), in parallel processes.
-
-    Colour images count by the mean of their channels; title: for the progress bar.
-    """
+    """Return the means of both entropies over images (n, C, H, W), each the mean of its channels; title: of the bar."""
     jobs = [(Path(images.filename), start) for start in range(0, len(images), CHUNK)]
     chunks = in_processes(_sums, jobs)
     sums = list(tqdm(chunks, total=len(jobs), desc=title, unit="chunk", disable=None))

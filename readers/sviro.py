@@ -87,8 +87,7 @@ class SviroNoCar(Seats):
 def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:
     """Read the label (left, middle, right) off the end of a name, everyday objects counting as empty.
 
-    Returns None, and has the listing note it, for an empty infant or child seat, which the paper leaves out, and where
-    there is no label.
+    None, which the listing notes: no label, or an empty infant or child seat, which the paper leaves out.
     """
     match = LABEL_PATTERN.search(name)
     if match is None:
@@ -106,10 +105,7 @@ def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] 
 
 
 def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
-    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants.
-
-    Raises UserError where there is no such folder; the listing notes those without images.
-    """
+    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants."""
     for scenery in subfolders(folder, "scenery, its name ending with _GT_<left>_<middle>_<right>"):
         label = seat_label(scenery.name, scenery, listing)
         if label is None:
