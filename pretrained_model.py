@@ -185,10 +185,6 @@ def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str)
     else:
         raise choice_error("model.weights", weights, ["imagenet", "none", "an existing file or run folder"])
     state = {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
-    _fill(network, needed, name, state, source)
-
-
-def _fill(network: nn.Module, needed: nn.Module, name: str, state: dict[str, Tensor], source: str) -> None:
     own = network.state_dict(keep_vars=True)
     inside = {id(tensor) for tensor in needed.state_dict(keep_vars=True).values()}
     for key, tensor in own.items():

@@ -68,10 +68,7 @@ def main() -> None:
     finished = sum(each.done for each in facts)
     lead = f"{count(len(runs), 'run')} of {count(len(names), 'experiment')}, {finished} finished: {', '.join(names)}."
     text, path = page.page("Report of training runs", lead, sections), Path(arguments.out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_or_print(text, arguments.out)
     print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
