@@ -33,12 +33,12 @@ class BadImage(UserError):
 class Reader(ABC):
     """One dataset. A new one subclasses this, fills in the class variables and the two abstract methods.
 
-    version: raise it when the preparation rule changes, so that prepared images are made again;
-    channels: of the prepared images; maps: names of what else is prepared of a source, such as `labels`, a channel each
-    beside those of the image; mirrors: whether a mirrored image is a valid sample, whose label is the
-    reversed one; mirrors_in_test: whether mirror images count as test samples too; empty: the label of an empty seat
-    (a scenery with nothing but those is never a negative); classes: names of the labels 0, 1, ...;
-    default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
+    version: raise it when the preparation rule changes, so that prepared images are made again; rule: what else they
+    depend on, beside sources and size; channels: of the prepared images; maps: names of what else is prepared of a
+    source, such as `labels`, a channel each beside those of the image; mirrors: whether a mirrored image is a valid
+    sample, whose label is the reversed one; mirrors_in_test: whether mirror images count as test samples too; empty:
+    the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
+    0, 1, ...; default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -50,6 +50,7 @@ class Reader(ABC):
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
+    rule = ""
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
@@ -80,11 +81,6 @@ class Reader(ABC):
         For a dataset that is one file, best read from front to back; None where `prepare` does, on many at once.
         """
         return None
-
-    @property
-    def rule(self) -> str:
-        """Return what prepared images depend on beside sources, size and version; another one makes others."""
-        return ""
 
     @property
     def layers(self) -> int:
