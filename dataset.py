@@ -202,8 +202,7 @@ class Batches:
     def draw(self, samples: Tensor, generator: torch.Generator) -> Batch:
         """Draw the batch that has these sceneries (with `every_variant`: these images) as anchors."""
         picks, wanted, in_triplet = self.choose(samples, generator)
-        own = self._own(len(samples))
-        share = self._share(len(samples), own, in_triplet)
+        own, share = self._own(len(samples), in_triplet)
         picks, wanted = ([pick[:, own] for pick in each] for each in (picks, wanted))
         in_triplet = None if in_triplet is None else in_triplet[own]
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
@@ -214,22 +213,16 @@ class Batches:
             second = self._gather(self.inputs, [self.pairing.anchors(others, generator)[:, own]])
         return Batch(inputs, targets, labels, in_triplet, second, share)
 
-    def _own(self, count: int) -> slice:
-        """Return which of a batch's samples this process takes: as many as the others, or one more."""
-        rank, size = self.part
-        start, stop = (count * each // size for each in (rank, rank + 1))
-        # One that counts for nothing where there are fewer samples than processes: each takes part in each step.
-        return slice(start, stop) if start < stop else slice(0, 1)
-
-    def _share(self, count: int, own: slice, in_triplet: Tensor | None) -> Share:
+    def _own(self, count: int, in_triplet: Tensor | None) -> tuple[slice, Share]:
+        """Return which of a batch's samples this process takes, as many as the others or one more, and their share."""
         rank, size = self.part
         if size == 1:
-            return Share()
-        samples = count * (rank + 1) // size - count * rank // size
-        triplet = 1.0
-        if in_triplet is not None:
-            triplet = (samples > 0) * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
-        return Share(samples / count, float(samples > 0), triplet)
+            return slice(count), Share()
+        start, stop = (count * each // size for each in (rank, rank + 1))
+        # One that counts for nothing where there are fewer samples than processes: each takes part in each step.
+        own, some = slice(start, stop) if start < stop else slice(1), start < stop
+        triplet = 1.0 if in_triplet is None else some * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
+        return own, Share((stop - start) / count, float(some), triplet)
 
     def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""
