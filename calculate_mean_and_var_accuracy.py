@@ -16,7 +16,7 @@ from experiment.run import Run, expand, open_run, warn_of_mixture
 from paper import text as paper_text
 from paper.tables import TABLES, place
 from reporting import compare
-from reporting.metrics import is_judged
+from reporting.metrics import is_headline
 from reporting.options import create_parser
 from reporting.tables import of_weights, render, summarise
 
@@ -38,7 +38,8 @@ def parse() -> argparse.Namespace:
                       help="names of two experiments among the runs: mean difference, paired t-test, Wilcoxon test, "
                            "effect size")
     parser.add_argument("--metric", nargs="+", metavar="NAME",
-                        help="metrics as records name them; default: all but losses, domain gaps and MPI3D scores")
+                        help="metrics as records name them, `iou/` for all that begin so; default: all but losses, "
+                             "domain gaps, MPI3D scores and what is of single classes")
     arguments = parser.parse_args()
     for name in ("pool", "metric") if arguments.table else ():
         if getattr(arguments, name):
@@ -47,14 +48,23 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
+def is_one(metric: str, wish: str) -> bool:
+    """Say whether a metric is one that is asked for, by name or, ending in a slash, by what names begin with."""
+    return metric.startswith(wish) if wish.endswith("/") else metric == wish
+
+
 def results(runs: list[Run], arguments: argparse.Namespace) -> str:
     """Render the table of all results, or the comparison of two experiments; UserError where nothing is recorded."""
     rows = of_weights([row for run in runs for row in records.read(run.folder)], lambda name: True)
     known = sorted({row["metric"] for row in rows})
-    for name in arguments.metric or ():
-        if name not in known:
+    wishes = tuple(arguments.metric or ())
+    for name in wishes:
+        if not any(is_one(metric, name) for metric in known):
             raise choice_error("--metric: recorded metric", name, known)
-    wanted = arguments.metric.__contains__ if arguments.metric else is_judged
+
+    def wanted(metric: str) -> bool:
+        return any(is_one(metric, name) for name in wishes) if wishes else is_headline(metric)
+
     if not any(map(wanted, known)):
         raise UserError(f"{', '.join(arguments.runs)}: no results of last or best weights recorded; evaluate these "
                         "runs first, with eval_ae.py or eval_classifier.py, say")

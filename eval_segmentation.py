@@ -1,13 +1,13 @@
 """Evaluate trained segmentation networks: mIoU, accuracies and IoU per class on whole images, with figures."""
 
 import torch
-from segmentation.deeplab import create_deeplab
 
 from errors import run_script
 from evaluation.command import Evaluation, create_parser, eval_command
 from experiment.run import Run
 from experiment.systems import SEGMENTATION
 from segmentation.data import open_evaluation_frames
+from segmentation.deeplab import create_deeplab
 from segmentation.judge import SegmentationJudge
 
 

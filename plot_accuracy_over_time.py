@@ -12,7 +12,7 @@ from errors import UserError, run_script
 from experiment import records
 from experiment.run import expand, open_run, warn_of_mixture
 from reporting.curves import curves, draw_curves
-from reporting.metrics import families, is_judged
+from reporting.metrics import families, is_headline
 from reporting.options import create_parser
 from reporting.style import STYLES
 
@@ -23,7 +23,7 @@ def main() -> None:
     warn_of_mixture(runs, ("dataset.factor", "evaluation.datasets"))
     rows = [row for run in runs for row in (*records.read(run.folder), *run.logged()) if row["checkpoint"] == "epoch"]
     names = {row["metric"] for row in rows}
-    wanted = arguments.metric or [*families({*filter(is_judged, names)} or {"accuracy"}), "loss"]
+    wanted = arguments.metric or [*families({*filter(is_headline, names)} or {"accuracy"}), "loss"]
     drawn = {metric: panels for metric in wanted if (panels := curves(rows, metric, arguments.pool))}
     if not drawn:
         raise UserError(f"{', '.join(arguments.runs)}: no {' and no '.join(wanted)} per epoch recorded; found: "

@@ -35,7 +35,7 @@ from reporting.curves import curves, draw_curves
 from reporting.curves import describe as describe_curves
 from reporting.embed import MOST_BYTES, embed
 from reporting.inventory import RunFacts, by_experiment
-from reporting.metrics import CLASSIFIERS, families, is_judged
+from reporting.metrics import CLASSIFIERS, families, is_headline, is_judged
 from reporting.options import create_parser
 from reporting.page import REPORT, Section
 from reporting.tables import Records
@@ -162,7 +162,7 @@ def drawn_curves(rows: Records) -> Markup:
     """Return the figures of accuracy, other metrics and losses over the epochs."""
     names = {row["metric"] for row in rows if row["checkpoint"] == "epoch"}
     parts = []
-    for metric in [*(families(filter(is_judged, names)) or ["accuracy"]), "loss"]:
+    for metric in [*(families(filter(is_headline, names)) or ["accuracy"]), "loss"]:
         what = "Losses" if metric == "loss" else metric.capitalize()
         panels = pooled(has_factors(rows), lambda pool, metric=metric: curves(rows, metric, pool))
         if not panels:

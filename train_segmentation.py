@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from lightning_fabric import Fabric
-from segmentation.deeplab import create_deeplab
 
 from errors import run_script
 from experiment.systems import SEGMENTATION
 from segmentation.config import SegmentationConfig
 from segmentation.data import Crops, Frames, open_evaluation_frames
+from segmentation.deeplab import create_deeplab
 from segmentation.judge import SegmentationJudge, draw_frames
 from segmentation.step import SegmentationStep
 from training.command import Job, Judge, train_command

@@ -14,6 +14,7 @@ from evaluation.trained import check_overrides, check_run, restore
 from experiment import predictions, records
 from experiment.run import Run, expand, open_run
 from experiment.systems import System
+from reporting import options
 from reporting.metrics import shown, subject
 from training.journal import selection
 from utils import choose_device
@@ -37,8 +38,7 @@ class Evaluation:
 
 def create_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser that all evaluation scripts share."""
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
+    parser = options.create_parser(description)
     parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
                         help="weights of the last epoch, or those with the best test accuracy (an oracle); "
                              "default: those that the run has")

@@ -24,9 +24,9 @@ def record(**values: Any) -> dict[str, Any]:
     experiment: str; seed: int; dataset, factor, split: what was measured on; classifier: one of
     `autoencoder.config.CLASSIFIERS`, network or "" (losses, scores); checkpoint: `last`, `best`, or `epoch` for the
     curve during training; selection: how the checkpoint was chosen; epoch: int, or None where a published run does not
-    say; metric: accuracy (in [0, 1]), `loss/<name>`, a score of reconstructions, `ssim`, `l1` or `lpips`, with
-    `/synthetic` or `/real` for what they are compared with, or how far a dataset is from the training data in the
-    latent space, `gap/domain_classifier` or `gap/knn_overlap`; value: float; n: samples behind the value.
+    say; metric: a free name, of which `reporting.metrics` knows some: accuracy (in [0, 1]), `loss/<name>`, a score of
+    reconstructions, `ssim`, `l1` or `lpips`, with `/synthetic` or `/real` for what they are compared with, or a domain
+    gap, `gap/domain_classifier` or `gap/knn_overlap`; value: float; n: samples behind the value.
     """
     if set(values) != set(FIELDS):
         raise ValueError(f"a record has the fields {FIELDS}, not {tuple(values)}")

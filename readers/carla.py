@@ -1,6 +1,8 @@
 """CARLA: images of the RGB camera and of the semantic camera, a folder per town or drive."""
 
+import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -37,14 +39,12 @@ class Carla(Streets):
     def fill(self, listing: Listing) -> None:
         whole = Listing(dropped=listing.dropped, bad=listing.bad)
         super().fill(whole)
-        folders = [name.rpartition("/")[0] for name in whole.sceneries]
-        frames = {folder: folders.count(folder) for folder in set(folders)}
-        place: dict[str, int] = {}
-        for i, folder in enumerate(folders):
-            number = place[folder] = place.get(folder, -1) + 1
-            split = "train" if number < TRAIN_SHARE * frames[folder] else "test"
-            if self.split in (split, "all"):
-                listing.add(whole.sceneries[i], whole.labels[i], whole.sources[i], [whole.stamps[i]], split)
+        for _, group in groupby(range(len(whole.sceneries)), lambda i: whole.sceneries[i].rpartition("/")[0]):
+            frames = sorted(group, key=lambda i: _by_number(whole.sceneries[i]))
+            for place, i in enumerate(frames):
+                split = "train" if place < TRAIN_SHARE * len(frames) else "test"
+                if self.split in (split, "all"):
+                    listing.add(whole.sceneries[i], whole.labels[i], whole.sources[i], [whole.stamps[i]], split)
 
     def raw_ids(self, pixels: np.ndarray) -> np.ndarray:
         ids = super().raw_ids(pixels)
@@ -53,3 +53,8 @@ class Carla(Streets):
         parts, _ = ndimage.label(ids == 0)
         top = np.unique(parts[0])
         return np.where(np.isin(parts, top[top > 0]), SKY, ids).astype(np.uint8)
+
+
+def _by_number(name: str) -> list[str | int]:
+    """Return what sorts names by the numbers in them, which are not always filled up with zeros."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split("([0-9]+)", name))]

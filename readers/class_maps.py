@@ -3,6 +3,7 @@
 import csv
 import hashlib
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -36,26 +37,26 @@ class ClassMap:
     @property
     def key(self) -> str:
         """Return what changes when the map does."""
-        parts = (self.to_class, self.codes, self.ids, np.array(self.classes))
+        parts = (np.array([self.name, *self.classes]), self.to_class, self.codes, self.ids)
         return hashlib.sha256(b"".join(part.tobytes() for part in parts)).hexdigest()
 
     def ids_of(self, pixels: np.ndarray) -> np.ndarray:
         """Return raw ids uint8 (H, W) of a label map: ids as they are (H, W), or colours uint8 (H, W, 3).
 
-        A colour is an id in red, with green and blue zero, or one of the map's colours. Raises ValueError for others.
+        Colours are ids in red where green and blue are zero everywhere, else those of the map, with ValueError for
+        others.
         """
         if pixels.ndim == 2:
             return pixels
-        code = pixels.astype(np.int64) @ np.array([65536, 256, 1])
-        tagged = pixels[..., 1:].max(axis=-1) == 0
-        if tagged.all():
+        if not pixels[..., 1:].any():
             return pixels[..., 0]
+        code = pixels.astype(np.int64) @ np.array([65536, 256, 1])
         where = np.searchsorted(self.codes, code).clip(max=max(len(self.codes) - 1, 0))
-        known = self.codes[where] == code if len(self.codes) else np.zeros_like(tagged)
-        if not (known | tagged).all():
-            colour = tuple(pixels[~(known | tagged)][0].tolist())
+        known = self.codes[where] == code if len(self.codes) else np.zeros(code.shape, bool)
+        if not known.all():
+            colour = tuple(pixels[~known][0].tolist())
             raise ValueError(f"colour {colour} is not in class map '{self.name}'")
-        return np.where(tagged, pixels[..., 0], self.ids[where] if len(self.codes) else 0)
+        return self.ids[where]
 
     def classes_of(self, ids: np.ndarray) -> np.ndarray:
         """Return class numbers uint8 (H, W) of raw ids, 255 where they are ignored. Raises ValueError for unknown ones.
@@ -82,28 +83,35 @@ def load_class_map(name: str, classes: str) -> ClassMap:
         raise choice_error("dataset.class_map", name, [*known, "the path of a .csv file"])
     rows = _table(path, ("id", "name", classes))
     where = f"{path}: column {classes}"
-    names, colours = _class_set(classes, [row[classes] for row in rows.values()])
+    names, colours = _class_set(classes, [row[classes] for row in rows.values()], path)
     to_class = np.full(256, _UNKNOWN, np.int16)
     for number, row in rows.items():
         if row[classes] not in (*names, "ignore"):
             raise choice_error(f"{where}, id {number}", row[classes], [*names, "ignore"])
         to_class[number] = IGNORE if row[classes] == "ignore" else names.index(row[classes])
     coded = sorted((code, number) for number, row in rows.items() if (code := _colour_code(row, path)) is not None)
-    codes, ids = (np.array(column, kind) for column, kind in zip(zip(*coded, strict=True), (np.int64, np.uint8),
-                                                                 strict=True)) if coded else (np.zeros(0), np.zeros(0))
+    for (code, one), (other, two) in pairwise(coded):
+        if code == other and to_class[one] != to_class[two]:
+            raise UserError(f"{where}: ids {one} and {two} are different classes of the same colour, "
+                            f"{' '.join(map(str, code.to_bytes(3)))}")
+    codes, ids = (np.array([pair[k] for pair in coded], kind) for k, kind in enumerate((np.int64, np.uint8)))
     return ClassMap(path.stem, names, colours, to_class, codes, ids)
 
 
-def _class_set(name: str, used: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+def _class_set(name: str, used: list[str], source: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Return names and colours of a set of classes: those of its file, or else those that a map uses, in its order."""
     path = SETS / f"{name}.csv"
     if not path.is_file():
         names = tuple(dict.fromkeys(each for each in used if each != "ignore"))
-        return names, np.array([COLOURS[i % len(COLOURS)] for i in range(len(names))], np.uint8)
+        if not names:
+            raise UserError(f"{source}: column {name}: every id is ignored; expected at least one class")
+        # Further rounds are darker.
+        rounds, place = np.divmod(np.arange(len(names)), len(COLOURS))
+        return names, (np.array(COLOURS)[place] * 0.75 ** rounds[:, None]).astype(np.uint8)
     rows = _table(path, ("id", "class", "red", "green", "blue"))
     if list(rows) != list(range(len(rows))):
         raise UserError(f"{path}: ids {', '.join(map(str, rows))}; expected 0, 1, 2, ... without a hole")
-    colours = [[int(row[channel]) for channel in ("red", "green", "blue")] for row in rows.values()]
+    colours = [list(_colour_code(row, path).to_bytes(3)) for row in rows.values()]
     return tuple(row["class"] for row in rows.values()), np.array(colours, np.uint8)
 
 

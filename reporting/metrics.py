@@ -62,6 +62,9 @@ METRICS = {
 # Not what a judge says of weights: these have tables and figures of their own.
 APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
+# One for each class: kept for the last and best weights too, and shown where it is asked for.
+DETAILS = ("iou/",)
+
 
 def metric_of(name: str) -> Metric:
     """Return the metric of a record's name, `iou/person` or `fid`, say; one that is not known is shown as it is."""
@@ -73,6 +76,11 @@ def metric_of(name: str) -> Metric:
 def is_judged(name: str) -> bool:
     """Say whether a metric is what a judge says of weights, and so stands in the table of results."""
     return not name.startswith(APART)
+
+
+def is_headline(name: str) -> bool:
+    """Say whether a metric stands in tables and logs without being asked for."""
+    return is_judged(name) and not name.startswith(DETAILS)
 
 
 def families(names: Iterable[str]) -> list[str]:

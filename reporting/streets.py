@@ -26,9 +26,10 @@ def label_sheet(path: Path, images: np.ndarray, maps: dict[str, np.ndarray], cla
     if len(maps) == 2:
         truth, predicted = maps.values()
         columns["errors"] = np.where(truth == IGNORE, IGNORED, np.where(truth == predicted, RIGHT, WRONG))
-    width = PAGE_INCHES / len(columns)
-    height = min(width * images.shape[2] / images.shape[3], 9 / len(images))
-    figure = new_figure(PAGE_INCHES, height * len(images) + 0.8)
+    height = min(PAGE_INCHES / len(columns) * images.shape[2] / images.shape[3], 9 / len(images))
+    # The legend needs some width, whatever the images do.
+    width = max(height * images.shape[3] / images.shape[2] * len(columns), 0.7 * PAGE_INCHES)
+    figure = new_figure(width, height * len(images) + 0.8)
     grid = figure.subplots(len(images), len(columns), squeeze=False)
     for column, (name, pictures) in enumerate(columns.items()):
         grid[0, column].set_title(name, pad=2)

@@ -9,7 +9,7 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
+from reporting.metrics import METRICS, Metric, is_headline, is_judged, metric_of, subject
 
 Records = list[dict[str, Any]]
 # Seed -> factor -> record.
@@ -120,7 +120,7 @@ def cell(values: Iterable[float], metric: Metric) -> Cell:
     return Cell(float(np.mean(shown)), std, float(best), len(shown))
 
 
-def summarise(records: Records, pool: bool = False, wanted: Callable[[str], bool] = is_judged) -> list[Row]:
+def summarise(records: Records, pool: bool = False, wanted: Callable[[str], bool] = is_headline) -> list[Row]:
     """Return a row per group of last or best weights, of the metrics whose names are wanted; see `group`."""
     rows = []
     for key, seeds in group(of_weights(records, wanted), pool).items():
@@ -186,9 +186,10 @@ def footnote(rows: list[Row]) -> str:
     """Explain the columns, with the data that the oracle looked at."""
     names = dict.fromkeys(row.metric for row in rows)
     shown = units(names)
+    # With other metrics the data may be a validation set, which its name says.
+    best = "test accuracy, chosen on the test data itself" if set(names) <= {"accuracy"} else "value"
     return (f"{shown[:1].upper()}{shown[1:]}. ± is the sample standard deviation over seeds (n - 1). Last epoch: "
-            "weights after the last epoch. Oracle: weights of the epoch with the best test "
-            f"{'accuracy' if set(names) <= {'accuracy'} else 'value'}, chosen on the test data itself{oracles(rows)}.")
+            f"weights after the last epoch. Oracle: weights of the epoch with the best {best}{oracles(rows)}.")
 
 
 def render(rows: list[Row], style: str) -> str:

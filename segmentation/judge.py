@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from errors import UserError
+from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from experiment.run import Run
 from reporting.streets import class_figure, label_sheet
 from segmentation.data import Frames

@@ -93,7 +93,7 @@ def draw_street(size: tuple[int, int], class_map: str, seed: list[int], gap: flo
 def _photographed(image: np.ndarray, rng: np.random.Generator, gap: float) -> np.ndarray:
     """Return an image under uneven light, blurred, with noise and a cast of colour, as far as `gap` says."""
     height, width = image.shape[:2]
-    light = np.clip(0.6 + 0.2 * texture(rng, width)[:height] + 0.2 * ramp(rng, width)[:height], 0, 1)
+    light = 0.85 + 0.15 * texture(rng, width)[:height] + 0.15 * ramp(rng, width)[:height]
     channels = [blurred(image[..., channel] / 255, 0.8 * gap) for channel in range(3)]
     cast = rng.uniform(0.8, 1.2, 3)
     real = np.stack(channels, axis=-1) * light[..., None] * cast + rng.normal(0, 0.03, image.shape)

@@ -59,7 +59,7 @@ def standins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_standin("sviro_nocar", root, sceneries=14, variants=2)
     (root / "SVIRO-NoCar").rename(root / "SEATS_AND_PEOPLE_NOCAR")
     write_standin("ticam", root, sceneries=4)
-    write_standin("sviro", root, sceneries=6)
+    write_standin("sviro", root, sceneries=6, seed=1)
     write_standin("sviro_illumination", root, sceneries=4, variants=2)
     write_standin("mpi3d", root, steps=1)
     write_standin("mnist", root, sceneries=24)

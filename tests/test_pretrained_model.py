@@ -70,6 +70,7 @@ def test_weights_that_do_not_fit_below_the_cut_are_refused(tmp_path, state, told
 
 @pytest.mark.parametrize(("weights", "name", "layer", "told"), [
     (__file__, "small_cnn", -3, __file__), ("/absent.pth", "small_cnn", -3, "an existing file or run folder"),
+    ("imagnet", "small_cnn", -3, "did you mean 'imagenet'"),
     ("none", "resnet_18", -3, "did you mean 'resnet18'"), ("none", "vit_b_16", -3, "model.layer"),
     ("none", "swin_t", -3, "model.layer"),
     *(("none", "resnet18", cut, f"cannot be cut at {cut} for images of 224 pixels; allowed: ") for cut in (-1, -20)),

@@ -5,7 +5,6 @@ import io
 import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -230,20 +229,6 @@ def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, data, c
     config = folders[0] / "cfg.toml"
     config.write_text(config.read_text().replace("epochs = 12", "epochs = 12\nseed = 7"))
     assert open_run(folders[0]).config.training.seed == 7
-
-
-def test_evaluating_adds_records_and_predictions_and_never_opens_the_pickled_labels(script, data, cache, published):
-    folder = published("a")
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
-    after = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    assert after.pop(folder / "records.jsonl")
-    kept = [path for path in after if path.parent == folder / "predictions"]
-    assert [after.pop(path) for path in kept]
-    assert after == before
-    # The trap does spring where the file is trusted.
-    np.load(folder / "checkpoints" / "label_dict.npy", allow_pickle=True)
-    assert (folder / "executed").exists()
 
 
 @pytest.mark.parametrize(("log", "last", "best", "drawn"), [

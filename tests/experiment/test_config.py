@@ -230,12 +230,6 @@ def test_a_file_that_is_no_toml_is_one_line_that_names_it(tmp_path, content):
         load_config(tmp_path)
 
 
-def test_nothing_changes_after_loading(tmp_path):
-    config = load(tmp_path)
-    with pytest.raises(ValueError, match="frozen"):
-        config.training.epochs = 3
-
-
 @pytest.mark.parametrize(("override", "expected"), [
     ("training.epochs=7", 7), ("training.learning_rate = 1e-3 ", 1e-3), ("training.learning_rate=1", 1.0),
     ("training.augment=true", True), ("training.loss = mse ", "mse"), ('training.loss="mse"', "mse"),
@@ -257,11 +251,17 @@ def test_an_override_may_be_a_list_of_inline_tables(tmp_path):
     ]  # fmt: skip
 
 
-def test_later_overrides_win_and_leave_the_rest_alone(tmp_path):
+def test_later_overrides_win_and_leave_the_rest_alone_and_the_seed_argument_wins_over_all(tmp_path):
     before = load(tmp_path, FULL)
     after = load(tmp_path, FULL, "training.epochs=3", "training.epochs=4")
     assert after.training.epochs == 4
     assert differences(before, after) == ["training.epochs"]
+    assert before.training.seed == 12
+    assert load(tmp_path, FULL, "training.seed=5").training.seed == 5
+    assert load(tmp_path, FULL, "training.seed=5", seed=0).training.seed == 0
+    assert "training.seed" in refusal(tmp_path, FULL, seed=-3)
+    with pytest.raises(ValueError, match="frozen"):
+        before.training.epochs = 3
 
 
 @pytest.mark.parametrize(("override", "told"), [
@@ -270,13 +270,6 @@ def test_later_overrides_win_and_leave_the_rest_alone(tmp_path):
     ("training.epochs.x=3", "is not a section"), ("dataset.name.x=3", "is not a section")])
 def test_an_override_that_is_no_assignment_to_a_key_is_refused(tmp_path, override, told):
     assert told in refusal(tmp_path, MINIMAL, override)
-
-
-def test_the_seed_argument_wins_over_file_and_overrides(tmp_path):
-    assert load(tmp_path, FULL).training.seed == 12
-    assert load(tmp_path, FULL, "training.seed=5").training.seed == 5
-    assert load(tmp_path, FULL, "training.seed=5", seed=0).training.seed == 0
-    assert "training.seed" in refusal(tmp_path, FULL, seed=-3)
 
 
 PUBLISHED = """

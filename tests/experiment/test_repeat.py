@@ -13,9 +13,8 @@ import pytest
 import torch
 
 from errors import UserError
-from experiment.config import load_config
 from experiment.repeat import visible_gpus
-from experiment.run import open_run
+from experiment.run import find_runs, open_run
 
 PROJECT = Path(__file__).parents[2]
 
@@ -24,41 +23,38 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
     return torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
 
 
-def test_repeat_skips_finished_starts_missing_resumes_stopped_and_reports_failed_seeds(
-        script, config_file, finished, tmp_path):
+def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, config_file, finished, tmp_path):
     out = tmp_path / "runs"
-    runs = {seed: finished("extractor", "tae", f"training.seed={seed}", copy=out / str(seed)) for seed in (1, 2, 4)}
-    for seed in (2, 4):
+    runs = {seed: finished("extractor", "tae", f"training.seed={seed}", copy=out / str(seed)) for seed in (1, 2, 3)}
+    for seed in (2, 3):
         (runs[seed] / "done").unlink()
-    busy = open_run(runs[4])
+    busy = open_run(runs[3])
     busy.lock()
-    command = ("repeat_train_ae.py", config_file(), "--jobs", "3", "--out", out, "--seeds")
-    code, text, err = script(*command, "1-4")
+    command = ("repeat_train_ae.py", config_file(), "--jobs", "2", "--out", out, "--seeds")
+    code, text, err = script(*command, "1-3")
     assert code == 2
-    for told in ("1: finished earlier, skipped", "2: resumed", "3: started", "3: finished: epoch 3/3", "2: finished: ",
-                 "4: FAILED (exit code 2)"):
+    for told in ("1: finished earlier, skipped", "2: resumed", "2: finished: ", "3: resumed",
+                 "3: FAILED (exit code 2)"):
         assert f"tiny_extractor_tae seed {told}" in text
-    assert "1 of 4 runs failed: tiny_extractor_tae seed 4 " in err
-    found = {load_config(path).training.seed: path.parent for path in out.glob("*/cfg.toml")}
-    assert sorted(found) == [1, 2, 3, 4]
-    assert (found[2], found[3].name.partition("-")[0]) == (runs[2], "3")
+    assert "1 of 3 runs failed: tiny_extractor_tae seed 3 " in err
     before = weights(finished("extractor", "tae", "training.seed=2"))
     assert all(torch.equal(before[key], value) for key, value in weights(runs[2]).items())
-    code, text, err = script(*command, "1-3")
-    assert (code, "all 3 seeds are finished" in text) == (0, True), err
-    assert len(list(out.glob("*/cfg.toml"))) == 4
+    code, text, err = script(*command, "1-2")
+    assert (code, "all 2 seeds are finished" in text) == (0, True), err
+    assert {path.parent for path in out.glob("*/cfg.toml")} == set(runs.values())
 
 
-def test_terminating_repeat_ends_its_children(config_file, tmp_path):
+def test_repeat_starts_a_missing_seed_and_ends_its_children_with_itself(config_file, tmp_path):
     out = tmp_path / "runs"
-    process = subprocess.Popen([sys.executable, "repeat_train_ae.py", str(config_file()), "--seeds", "1", "--out",
+    process = subprocess.Popen([sys.executable, "repeat_train_ae.py", str(config_file()), "--seeds", "7", "--out",
                                 str(out), "--set", "training.epochs=100000"], cwd=PROJECT, stdout=subprocess.DEVNULL)
     while not list(out.glob("*/cfg.toml")):
         assert process.poll() is None
         time.sleep(0.05)
     process.terminate()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
-    run = open_run(next(out.glob("*/cfg.toml")).parent)
+    [run] = find_runs(out)
+    assert (run.config.training.seed, run.folder.name[:2], run.experiment) == (7, "7-", "tiny_extractor_tae")
     deadline = time.monotonic() + 30
     while True:
         try:

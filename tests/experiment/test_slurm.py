@@ -68,21 +68,19 @@ def test_options_are_words_of_sbatch(sbatch):
             parse_options(text)
 
 
-def test_a_machine_without_sbatch_is_told_in_one_line(script, config_file, tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    code, _, err = script("repeat_train.py", config_file(), "--out", tmp_path / "runs", "--launcher", "slurm")
-    assert (code, err.count("\n"), "found no sbatch" in err) == (2, 1, True)
-    assert not (tmp_path / "runs").exists()
-
-
-@pytest.mark.parametrize("answer", [{"out": "", "err": "sbatch: error: invalid partition\nsbatch: failed"},
-                                    {"out": "Usage: no number"}])  # fmt: skip
-def test_what_sbatch_says_against_a_job_is_told_and_nothing_is_kept(script, config_file, tmp_path, sbatch, answer):
+@pytest.mark.parametrize(("answer", "told"), [
+    ({"out": "", "err": "sbatch: error: invalid partition\nsbatch: failed"}, "invalid partition; failed"),
+    ({"out": "Usage: no number"}, "Usage: no number")])
+def test_what_sbatch_says_against_a_job_and_that_there_is_none_is_told_and_nothing_is_kept(
+        script, config_file, tmp_path, monkeypatch, sbatch, answer, told):
     sbatch(code=1, **answer)
-    code, _, err = script("repeat_train.py", config_file(), "--out", tmp_path / "runs", "--launcher", "slurm")
-    told = "invalid partition; failed" if answer["out"] == "" else "Usage: no number"
-    assert (code, err) == (2, f"error: sbatch refuses the job: {told}\n")
+    command = ("repeat_train.py", config_file(), "--out", tmp_path / "runs", "--launcher", "slurm")
+    assert script(*command)[::2] == (2, f"error: sbatch refuses the job: {told}\n")
     assert [path.name for path in (tmp_path / "runs").rglob("*")] == ["repeat_logs"]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    code, _, err = script(*command[:3], tmp_path / "none", *command[4:])
+    assert (code, err.count("\n"), "found no sbatch" in err) == (2, 1, True)
+    assert not (tmp_path / "none").exists()
 
 
 def test_the_kept_script_runs_each_pair_with_the_config_as_it_was(

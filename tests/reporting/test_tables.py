@@ -9,6 +9,7 @@ from small_records import row, seeds
 
 from errors import UserError
 from reporting.formats import FORMATS
+from reporting.metrics import is_judged
 from reporting.tables import footnote, grid, group, header, render, summarise
 
 
@@ -103,15 +104,17 @@ def test_different_numbers_of_seeds_are_both_shown():
 
 def test_other_metrics_stand_below_accuracy_in_their_own_units_with_their_own_best():
     common = {"dataset": "cabins", "factor": "", "classifier": ""}
-    rows = summarise([*seeds([30.0, 20.0], metric="fid", **common), *seeds([0.5, 0.7], metric="iou/person", **common),
-                      *seeds([0.25, 0.75], metric="miou", **common), *seeds([0.5], **common | {"classifier": "knn"})])
+    found = [*seeds([30.0, 20.0], metric="fid", **common), *seeds([0.5, 0.7], metric="iou/person", **common),
+             *seeds([0.25, 0.75], metric="miou", **common), *seeds([0.5], **common | {"classifier": "knn"})]
+    assert [row.metric for row in summarise(found)] == ["accuracy", "fid", "miou"]
+    rows = summarise(found, wanted=is_judged)
     assert [line[1:5] for line in grid(rows)] == [
         ("knn", "e_tae", "50.0", "50.0"), ("FID", "e_tae", "25.0 ± 7.1", "20.0"),
         ("IoU person", "e_tae", "60.0 ± 14.1", "70.0"), ("mIoU", "e_tae", "50.0 ± 35.4", "75.0")]
     assert header(rows)[4] == "max/min"
     assert header(rows[2:])[1:5:3] == ("metric", "max")
     assert footnote(rows).startswith("Accuracy in %, FID, IoU in %, mIoU in %. ±")
-    assert "best test value" in footnote(rows)
+    assert "with the best value" in footnote(rows)
 
 
 def test_the_footnote_says_which_deviation_and_what_the_oracle_saw():

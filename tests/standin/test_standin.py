@@ -120,10 +120,10 @@ def test_variants_share_the_scenery_and_cars_look_different(standins):
     assert np.abs(tesla - zoe).mean() > 0.02
 
 
-def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_notice(tmp_path, monkeypatch):
-    many = vehicles._FEW + 1
-    code = "import runpy, sys; runpy.run_module('standin', run_name='__main__'); sys.exit('torch' in sys.modules)"
-    arguments = f"--dataset ticam --sceneries {many} --seed 4 --gap 0.5 --out {tmp_path}"
+def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_notice(tmp_path):
+    code = ("import runpy, standin.vehicles, sys; standin.vehicles._FEW = 3; "
+            "runpy.run_module('standin', run_name='__main__'); sys.exit('torch' in sys.modules)")
+    arguments = f"--dataset ticam --sceneries 4 --seed 4 --gap 0.5 --out {tmp_path}"
     done = subprocess.run([sys.executable, "-c", code, *arguments.split()], cwd=PROJECT, capture_output=True,
                           text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -131,13 +131,12 @@ def test_the_command_draws_in_processes_what_one_process_draws_and_leaves_a_noti
     assert {path.name for path in tmp_path.iterdir()} == {"TICaM", "TICaM.STAND-IN.txt"}
     text = (tmp_path / "TICaM.STAND-IN.txt").read_text()
     assert "stand-in of ticam, not the dataset" in text
-    assert text.endswith(f"  --sceneries {many}\n  --gap 0.5\n  --seed 4\n")
-    monkeypatch.setattr(vehicles, "_FEW", many)
-    folders = [write_standin("ticam", tmp_path / str(seed), seed, sceneries=many, gap=0.5) for seed in (4, 5)]
+    assert text.endswith("  --sceneries 4\n  --gap 0.5\n  --seed 4\n")
+    folders = [write_standin("ticam", tmp_path / str(seed), seed, sceneries=4, gap=0.5) for seed in (4, 5)]
     first, same, other = ({path.name: path.read_bytes() for path in folder.rglob("*.png")}
                           for folder in (tmp_path / "TICaM", *folders))
     assert first == same
-    assert len(set(first.values()) | set(other.values())) == 2 * many
+    assert len(set(first.values()) | set(other.values())) == 2 * 4
 
 
 def test_mnist_and_digit_photos_are_read_with_their_digits(tmp_path, standins):
