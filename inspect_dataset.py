@@ -116,10 +116,7 @@ def write_left_out(datasets: Sequence[Opened], path: Path) -> None:
 
 
 def draw_pairs(batches: Batches, path: Path) -> Path:
-    """Write a sheet of anchors with their targets and, for triplets, positives and negatives with theirs.
-
-    Returns its path.
-    """
+    """Write a sheet of anchors, for triplets positives and negatives, and the targets of all; return its path."""
     scenes, pairing = batches.scenes, batches.pairing
     sceneries = pick(scenes, PAIRS)
     samples = scenes.first[sceneries] if batches.every_variant else sceneries

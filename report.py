@@ -68,10 +68,7 @@ def main() -> None:
     finished = sum(each.done for each in facts)
     lead = f"{count(len(runs), 'run')} of {count(len(names), 'experiment')}, {finished} finished: {', '.join(names)}."
     text, path = page.page("Report of training runs", lead, sections), Path(arguments.out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_or_print(text, arguments.out)
     print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
@@ -209,7 +206,7 @@ def pictures(runs: list[Run], rows: Records) -> Markup:
     for run in runs:
         # Of a published run, only what was drawn here.
         paths = [path for path in sorted(run.images.glob("*.png"))
-                 if not run.published or captions.is_known(path.stem)]
+                 if not run.published or captions.describe(path.stem, {})[0] < len(captions.KINDS)]
         groups.setdefault(run.experiment, []).append((run, paths))
     parts, seen = [], {}
     for name, found in tqdm(groups.items(), "pictures", unit="experiment", disable=None):

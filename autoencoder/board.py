@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
@@ -33,21 +32,13 @@ def write_reconstructions(board: SummaryWriter, model: Autoencoder, datasets: Se
 
 
 def write_projector(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
-    """Write latents, their datasets and classes, and thumbnails for TensorBoard's projector.
-
-    At most a thousand views of each dataset, drawn at random, the same ones every time.
-    """
+    """Write latents, classes and thumbnails of at most 1000 views per dataset, always the same, for the projector."""
     latents, names, thumbnails = [], [], []
     for views in datasets:
         chosen = np.sort(np.random.default_rng(0).permutation(len(views.codes))[:PROJECTED])
         part = Views(views.scenes, views.inputs, views.index[chosen], views.flip[chosen], views.codes[chosen])
         latents.append(part.embed(model))
         names += [(part.scenes.class_text(label), f"{part.scenes.title}, {part.scenes.split}") for label in part.labels]
-        thumbnails.append(_thumbnails(part.scenes.gather(part.index, part.flip)))
+        small = F.interpolate(part.scenes.gather(part.index, part.flip), size=(THUMBNAIL, THUMBNAIL), mode="area")
+        thumbnails.append(small.cpu().expand(-1, 3, -1, -1))
     board.add_embedding(np.concatenate(latents), names, torch.cat(thumbnails), epoch, "latents", ["class", "dataset"])
-
-
-def _thumbnails(images: Tensor) -> Tensor:
-    """Return images (n, C, H, W) on the CPU, three-channelled and small."""
-    small = F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area")
-    return small.cpu().expand(-1, 3, -1, -1)

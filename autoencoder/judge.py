@@ -76,10 +76,7 @@ class LatentEvaluation:
             views.embed(model, most=1)
 
     def outcomes(self, model: Autoencoder, classifiers: list[str]) -> list[Outcome]:
-        """Return what each classifier predicts on each target.
-
-        The model must be in evaluation mode.
-        """
+        """Return what each classifier predicts on each target; the model must be in evaluation mode."""
         if not self.targets:
             return []
         latents = self.train.embed(model)

@@ -65,10 +65,7 @@ def first_rows(views: Views, sceneries: Tensor) -> np.ndarray:
 
 
 def nearest(latents: np.ndarray, others: np.ndarray, forbidden: np.ndarray | None = None) -> np.ndarray:
-    """Return for latents (n, d) the rows (n,) of the nearest ones in `others` (m, d), by Euclidean distance.
-
-    forbidden: bool (n, m), pairs that do not count.
-    """
+    """Return the rows (n,) of the nearest `others` (m, d) to latents (n, d), less the pairs `forbidden` (n, m)."""
     distances = cdist(latents, others)
     if forbidden is not None:
         distances[forbidden] = np.inf

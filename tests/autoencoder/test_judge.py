@@ -6,8 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from autoencoder.config import CLASSIFIERS
 from autoencoder.judge import LatentEvaluation
-from autoencoder.latent_classifiers import fit
-from autoencoder.neighbours import NearestNeighbours
+from autoencoder.latent_classifiers import NearestNeighbours, fit
 from classifier.judge import NetworkEvaluation
 from dataset import Scenes
 from errors import UserError
