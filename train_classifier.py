@@ -13,7 +13,7 @@ from evaluation.sheets import draw_data
 from experiment.systems import CLASSIFIER
 from frozen.inputs import LiveInputs
 from pretrained_model import build_classifier
-from training.command import Job, Judge, train_command
+from training.command import Job, train_command
 
 
 def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
@@ -26,15 +26,14 @@ def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
                       every_variant=training.variants == "all")
     classes = batches.pairing.class_labels
     model = build_classifier(section, len(classes)).to(fabric.device)
-    evaluation = NetworkEvaluation(classes, targets)
+    judge = NetworkEvaluation(model, classes, targets)
 
     def draw(folder: Path) -> None:
         for each in (scenes, *targets):
             draw_data(each, folder)
 
-    judge = Judge(lambda: evaluation.rehearse(model),
-                  lambda: [row for found in evaluation.outcomes(model) for row in found.rows])
-    return Job(ClassifierStep(model, training, fabric), batches, judge, batches.identity, batches.about, draw)
+    return Job(ClassifierStep(model, training, fabric), batches, judge.rehearse, judge.rows, batches.identity,
+               batches.about, draw)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from segmentation.data import Crops, Frames, open_evaluation_frames
 from segmentation.deeplab import create_deeplab
 from segmentation.judge import SegmentationJudge, draw_frames
 from segmentation.step import SegmentationStep
-from training.command import Job, Judge, train_command
+from training.command import Job, train_command
 
 
 def build(config: SegmentationConfig, fabric: Fabric, dry: bool = False) -> Job:
@@ -29,7 +29,7 @@ def build(config: SegmentationConfig, fabric: Fabric, dry: bool = False) -> Job:
         for found in judge.outcomes():
             found.draw(folder, "last", "last weights")
 
-    return Job(SegmentationStep(model, training, fabric, len(crops)), crops, Judge(judge.rehearse, judge.rows),
+    return Job(SegmentationStep(model, training, fabric, len(crops)), crops, judge.rehearse, judge.rows,
                crops.identity, crops.about, draw)
 
 

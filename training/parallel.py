@@ -10,8 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -70,16 +68,6 @@ def launch(device: torch.device, devices: int, rank: int) -> Fabric:
                    devices=list(range(first, first + devices)) if device.type == "cuda" else devices)
     group.launch()
     return group
-
-
-@contextmanager
-def leader_first() -> Iterator[None]:
-    """Hold back errors of a process that is not the leader, as most are the leader's too, who says so and ends all."""
-    try:
-        yield
-    except Exception:
-        time.sleep(PATIENCE)
-        raise
 
 
 def lost(group: Fabric | None) -> bool:
