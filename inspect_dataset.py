@@ -53,14 +53,14 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
 def inspect_scenes(config: Config, folder: Path) -> list[Path]:
     """Print what is in each dataset by class; return the paths of pictures of sceneries and of pairs as drawn."""
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
-    targets = open_evaluation_datasets(config, train)
+    tests = open_evaluation_datasets(config, train)
     batches = create_batches(config, train)
     pictures = []
-    for scenes in (train, *targets):
+    for scenes in (train, *tests):
         print(counts(scenes))
         pictures.append(draw_data(scenes, folder))
     pictures.append(draw_pairs(batches, folder / "pairs.png"))
-    write_left_out([train, *targets], folder / "left_out.csv")
+    write_left_out([train, *tests], folder / "left_out.csv")
     return pictures
 
 

@@ -31,9 +31,9 @@ def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     check_fits(config.model, size)
     scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = open_evaluation_datasets(config, scenes)
+    tests = open_evaluation_datasets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *targets)]
+    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *tests)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
 
     def rows() -> list[dict[str, Any]]:
@@ -46,7 +46,7 @@ def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
                 draw_reconstructions(model, each, feed, folder)
 
     def board(writer: SummaryWriter, epoch: int) -> None:
-        datasets = (evaluation.train, *evaluation.targets)
+        datasets = (evaluation.train, *evaluation.tests)
         if epoch in sheet_epochs(training.epochs):
             write_reconstructions(writer, model, datasets, epoch)
         if epoch == training.epochs:

@@ -18,13 +18,13 @@ def build(config: SegmentationConfig, fabric: Fabric, dry: bool = False) -> Job:
     """Build data, model, step and evaluation from a config."""
     training, section = config.training, config.dataset
     frames = Frames(section, section.classes, section.cache, fabric.device)
-    targets = open_evaluation_frames(config, fabric.device)
+    tests = open_evaluation_frames(config, fabric.device)
     crops = Crops(frames, training)
     model = create_deeplab(config.model, len(frames.classes)).to(fabric.device)
-    judge = SegmentationJudge(model, targets)
+    judge = SegmentationJudge(model, tests)
 
     def draw(folder: Path) -> None:
-        for each in (frames, *targets):
+        for each in (frames, *tests):
             draw_frames(each, folder)
         for found in judge.outcomes():
             found.draw(folder, "last", "last weights")

@@ -14,10 +14,10 @@ from readers.labels import label_codes
 
 
 class NetworkEvaluation:
-    """Scores a classifier's own predictions on every image of the targets; `classes` (k, seats) names its outputs."""
+    """Scores a classifier's own predictions on every image of the test sets; `classes` (k, seats) names its outputs."""
 
-    def __init__(self, model: Classifier, classes: np.ndarray, targets: list[Scenes]):
-        self.model, self.codes, self.targets = model, label_codes(classes), targets
+    def __init__(self, model: Classifier, classes: np.ndarray, tests: list[Scenes]):
+        self.model, self.codes, self.tests = model, label_codes(classes), tests
 
     def predict(self, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
@@ -29,13 +29,13 @@ class NetworkEvaluation:
 
     def rehearse(self) -> None:
         """Predict one image of each target, to find what cannot work before a run is made."""
-        for scenes in self.targets:
+        for scenes in self.tests:
             self.predict(scenes, most=1)
 
     def outcomes(self) -> list[Outcome]:
         """Return what the network predicts on each target."""
-        return [Outcome(scenes, "network", *self.predict(scenes)) for scenes in self.targets]
+        return [Outcome(scenes, "network", *self.predict(scenes)) for scenes in self.tests]
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return the accuracies on all targets."""
+        """Return the accuracies on all test sets."""
         return [row for found in self.outcomes() for row in found.rows]
