@@ -4,11 +4,11 @@ import argparse
 from pathlib import Path
 
 from errors import UserError, run_script
-from experiment.output import write_or_print
 from readers import READERS, create_reader
 from readers.complexity import mean_entropies
 from readers.prepare import prepare
 from reporting.formats import FORMATS
+from reporting.options import write_or_print
 
 
 def main() -> None:
