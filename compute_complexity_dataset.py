@@ -10,11 +10,11 @@ from skimage.measure import shannon_entropy
 from tqdm import tqdm
 
 from errors import UserError, run_script
-from experiment.output import write_or_print
 from readers import READERS, create_reader
 from readers.parallel import in_processes
 from readers.prepare import prepare
 from reporting.formats import FORMATS
+from reporting.options import write_or_print
 
 LEVELS, CHUNK = 256, 64
 

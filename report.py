@@ -21,7 +21,6 @@ from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
 from experiment.config import PLACES, flatten
-from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
 from files import dataset_file_name, read_bytes, read_text
@@ -36,7 +35,7 @@ from reporting.curves import describe as describe_curves
 from reporting.embed import MOST_BYTES, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.metrics import CLASSIFIERS, families, is_headline, is_judged
-from reporting.options import create_parser
+from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
 

@@ -12,8 +12,8 @@ from autoencoder.latent_classifiers import check, fit
 from autoencoder.saved_latents import LARGEST, SavedLatents
 from dataset import Inputs, Scenes, open_evaluation_datasets
 from errors import UserError
+from evaluation.command import Outcome
 from evaluation.embedding import embed
-from evaluation.outcome import Outcome
 from experiment.run import Run
 from frozen.inputs import create_inputs
 from model import Autoencoder, check_fits, create_autoencoder

@@ -6,8 +6,8 @@ import numpy as np
 
 from dataset import Scenes
 from errors import UserError
+from evaluation.command import Outcome
 from evaluation.embedding import embed
-from evaluation.outcome import Outcome
 from frozen.inputs import LiveInputs
 from pretrained_model import Classifier
 from readers.labels import label_codes

@@ -164,13 +164,11 @@ def _rehearse(job: Job, device: torch.device) -> None:
 def _summary(config: Config, job: Job, device: torch.device) -> str:
     model = job.step.model
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable(model)
+    epochs = [f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []
     return "\n".join([
         *job.about,
         f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
-        *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []),
-        *job.notes,
-        "config, data, one batch and evaluation work",
-    ])
+        *epochs, *job.notes, "config, data, one batch and evaluation work"])
 
 
 def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
@@ -201,12 +199,11 @@ def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
         with logging_redirect_tqdm([journal.log]):
             loop.run(progress)
     except (UserError, RuntimeError) as error:
-        if isinstance(error, RuntimeError):
-            if not lost(group):
-                raise
-            error = UserError("another process of the run has ended; it can be resumed")
-        journal.log.info(str(error))
-        raise UserError(f"{run.folder}: {error}") from None
+        if isinstance(error, RuntimeError) and not lost(group):
+            raise
+        told = error if isinstance(error, UserError) else "another process of the run has ended; it can be resumed"
+        journal.log.info(str(told))
+        raise UserError(f"{run.folder}: {told}") from None
     job.step.model.eval()
     job.pictures(run.images)
     journal.close(progress.epoch, progress.best_epoch)

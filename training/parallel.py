@@ -97,8 +97,8 @@ def sum_gradients(optimizer: torch.optim.Optimizer) -> None:
     """
     if not distributed.is_initialized():
         return
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]
+                 if weight.grad is not None]
     flat = total(torch.cat([gradient.reshape(-1) for gradient in gradients]))
     for gradient, part in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
         gradient.copy_(part.view(gradient.shape))
