@@ -43,11 +43,20 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     shares = np.array([each.shares() for each in frames])
     lines = [(name, *(f"{100 * share:.2f}" for share in row))
              for name, row in zip([*frames[0].classes, "ignored"], shares.T, strict=True)]
+    # The floor of any network: the commonest class of the training set everywhere.
+    floor = always(shares, int(shares[0, :-1].argmax()))
+    lines += [(f"mIoU of nothing but {frames[0].classes[shares[0, :-1].argmax()]}", *(f"{100 * x:.2f}" for x in floor))]
     note = "; ".join(text for each in frames for text in each.left_out)
     header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
     print(terminal(header, lines, 1, note))
     write_left_out(frames, folder / "left_out.csv")
     return [draw_frames(each, folder) for each in frames]
+
+
+def always(shares: np.ndarray, number: int) -> np.ndarray:
+    """Return the mIoU (datasets,) of predicting one class everywhere, of shares of pixels (datasets, classes + 1)."""
+    there = shares[:, :-1]
+    return there[:, number] / there.sum(axis=1) / (there > 0).sum(axis=1)
 
 
 def inspect_scenes(config: Config, folder: Path) -> list[Path]:
