@@ -241,8 +241,11 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_epoch_and_batch(tmp_p
         def restore(self, state):
             assert state == {}
 
-    loop = Loop(step=Diverging(), batches=lambda epoch: [1, 2, 3 if epoch < 2 else "nan"], length=3, epochs=5, seed=0,
-                frequency=1, checkpoints=tmp_path, finish_epoch=lambda *_: None, frozen="")
+    class Three(list):
+        def epoch(self, number):
+            return [1, 2, 3 if number < 2 else "nan"]
+
+    loop = Loop(Diverging(), Three(range(3)), Training(epochs=5, loss="mse"), tmp_path, lambda *_: None, frozen="")
     with pytest.raises(UserError, match=r"'total' is not finite in epoch 2, batch 3"):
         loop.run(loop.resume())
     assert loop.resume().epoch == 1
