@@ -34,9 +34,23 @@ def test_training_beside_its_plain_baseline(tmp_path):
 def test_both_sides_of_a_row_train(tmp_path, monkeypatch, name):
     monkeypatch.setattr(pretrained_model, "TORCHVISION_SIZE", 64)
     write_standin("sviro_nocar", tmp_path, sceneries=4, variants=train_speed.VARIANTS)
-    sides = train_speed.rows()[name](train_speed.Setting(tmp_path, 4, torch.device("cpu"), "32"))
+    *sides, samples = train_speed.rows()[name](train_speed.Setting(tmp_path, 4, torch.device("cpu"), "32"))
+    assert samples == 4
     for side in sides:
         assert next(side())["total"].isfinite()
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "efficientnet_lite0"])
+def test_both_sides_segment_alike(tmp_path, backbone):
+    setting = train_speed.Setting(tmp_path, 2, torch.device("cpu"), "32")
+    rows = [train_speed.rows()[f"deeplab_{backbone}{what}"](setting) for what in ("", "_evaluation")]
+    assert [samples for _, _, samples in rows] == [2, 16]
+    for side in rows[0][:2]:
+        assert next(side())["total"].isfinite()
+    ours, plain = (torch.as_tensor(next(side())) for side in rows[1][:2])
+    # Rounding may decide between classes.
+    assert ours.sum() == plain.sum()
+    assert (ours - plain).abs().sum() < 1e-3 * ours.sum()
 
 
 def test_cost_and_memory_at_growing_sizes(tmp_path):
