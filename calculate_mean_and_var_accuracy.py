@@ -11,13 +11,12 @@ import sys
 
 from errors import UserError, choice_error, run_script
 from experiment import records
-from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from paper import text as paper_text
 from paper.tables import TABLES, place
 from reporting import compare
 from reporting.metrics import is_headline
-from reporting.options import create_parser
+from reporting.options import create_parser, write_or_print
 from reporting.tables import of_weights, render, summarise
 
 

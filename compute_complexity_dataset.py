@@ -3,12 +3,20 @@
 import argparse
 from pathlib import Path
 
+import numpy as np
+from scipy.stats import entropy
+from skimage.feature import graycomatrix
+from skimage.measure import shannon_entropy
+from tqdm import tqdm
+
 from errors import UserError, run_script
-from experiment.output import write_or_print
 from readers import READERS, create_reader
-from readers.complexity import mean_entropies
+from readers.parallel import in_processes
 from readers.prepare import prepare
 from reporting.formats import FORMATS
+from reporting.options import write_or_print
+
+LEVELS, CHUNK = 256, 64
 
 
 def main() -> None:
@@ -40,6 +48,33 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--format", choices=FORMATS, default="terminal")
     parser.add_argument("--out", metavar="FILE", help="write the table to a file")
     return parser.parse_args()
+
+
+def entropies(image: np.ndarray) -> tuple[float, float]:
+    """Return both entropies of an image, uint8 (H, W), in bits.
+
+    Shannon: of the grey levels, 0 to 8. Co-occurrence: of the pairs of neighbours (distance 1, angle 0, symmetric,
+    normed), 0 to 16.
+    """
+    pairs = graycomatrix(image, distances=[1], angles=[0], levels=LEVELS, symmetric=True, normed=True).ravel()
+    # Adding zero turns the -0.0 of a constant image into 0.0.
+    return float(shannon_entropy(image)) + 0.0, float(entropy(pairs[pairs > 0], base=2)) + 0.0
+
+
+def mean_entropies(images: np.memmap, title: str) -> tuple[float, float]:
+    """Return the means of both entropies over images (n, C, H, W), each the mean of its channels; title: of the bar."""
+    jobs = [(Path(images.filename), start) for start in range(0, len(images), CHUNK)]
+    chunks = in_processes(_sums, jobs)
+    sums = list(tqdm(chunks, total=len(jobs), desc=title, unit="chunk", disable=None))
+    shannon, pairs = np.sum(sums, axis=0) / len(images)
+    return float(shannon), float(pairs)
+
+
+def _sums(path: Path, start: int) -> np.ndarray:
+    """Return the sums of both entropies over a chunk; every process maps the file for itself."""
+    images = np.load(path, mmap_mode="r", allow_pickle=False)[start : start + CHUNK]
+    grey = images.mean(axis=1).round().astype(np.uint8)
+    return np.sum([entropies(image) for image in grey], axis=0)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from torch import Tensor
 from errors import UserError, run_script
 from evaluation.image_distance import EfficientNetFeatures, InceptionFeatures, frechet, kernel
 from evaluation.image_folder import features_of, find
-from experiment.output import write_or_print
 from reporting.formats import FORMATS
 from reporting.metrics import metric_of
+from reporting.options import write_or_print
 from utils import choose_device
 
 # As many as KID is defined with, where there are as many images.

@@ -27,7 +27,6 @@ from evaluation.ssim import ssim
 from evaluation.trained import restore
 from experiment import records
 from experiment.config import Config, EvaluationDataset
-from experiment.output import write_or_print
 from experiment.run import Run, warn_of_mixture
 from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs
@@ -36,6 +35,7 @@ from paper.mpi3d import render, summarise
 from paper.tables import place
 from readers import create_reader
 from reporting.formats import FORMATS
+from reporting.options import write_or_print
 from reporting.pictures import pair_sheet
 from training.journal import selection
 from utils import choose_device

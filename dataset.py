@@ -19,10 +19,7 @@ from utils import mix_seed
 
 
 class Scenes(Opened):
-    """A prepared dataset of sceneries with variants and labels, as autoencoders and classifiers take it.
-
-    labels: (sceneries, seats) NumPy; mirrors, mirrors_in_test, empty: see `readers.base.Reader`.
-    """
+    """Sceneries with variants and labels (sceneries, seats); mirrors, mirrors_in_test, empty: as of the reader."""
 
     def __init__(self, section: EvaluationDataset, size: int, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
@@ -205,37 +202,27 @@ class Batches:
     def draw(self, samples: Tensor, generator: torch.Generator) -> Batch:
         """Draw the batch that has these sceneries (with `every_variant`: these images) as anchors."""
         picks, wanted, in_triplet = self.choose(samples, generator)
-        own = self._own(len(samples))
-        share = self._share(len(samples), own, in_triplet)
+        own, share = self._own(len(samples), in_triplet)
         picks, wanted = ([pick[:, own] for pick in each] for each in (picks, wanted))
         in_triplet = None if in_triplet is None else in_triplet[own]
         targets = self._gather(self.scenes.gather, wanted) if self.reconstruct else None
         labels = self.pairing.class_of[picks[0][1]]
-        inputs = self._gather(self.inputs, picks)
-        return Batch(inputs, targets, labels, in_triplet, self._draw_second(len(samples), own, generator), share)
+        inputs, second = self._gather(self.inputs, picks), None
+        if self.second:
+            others = torch.randint(len(self.scenes), samples.shape, generator=generator, device=self.scenes.device)
+            second = self._gather(self.inputs, [self.pairing.anchors(others, generator)[:, own]])
+        return Batch(inputs, targets, labels, in_triplet, second, share)
 
-    def _own(self, count: int) -> slice:
-        """Return which of a batch's samples this process takes: as many as the others, or one more."""
-        rank, size = self.part
-        start, stop = (count * each // size for each in (rank, rank + 1))
-        # One that counts for nothing where there are fewer samples than processes: each takes part in each step.
-        return slice(start, stop) if start < stop else slice(0, 1)
-
-    def _share(self, count: int, own: slice, in_triplet: Tensor | None) -> Share:
+    def _own(self, count: int, in_triplet: Tensor | None) -> tuple[slice, Share]:
+        """Return which of a batch's samples this process takes, as many as the others or one more, and their share."""
         rank, size = self.part
         if size == 1:
-            return Share()
-        samples = count * (rank + 1) // size - count * rank // size
-        triplet = 1.0
-        if in_triplet is not None:
-            triplet = (samples > 0) * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
-        return Share(samples / count, float(samples > 0), triplet)
-
-    def _draw_second(self, count: int, own: slice, generator: torch.Generator) -> Tensor | None:
-        if not self.second:
-            return None
-        sceneries = torch.randint(len(self.scenes), (count,), generator=generator, device=self.scenes.device)
-        return self._gather(self.inputs, [self.pairing.anchors(sceneries, generator)[:, own]])
+            return slice(count), Share()
+        start, stop = (count * each // size for each in (rank, rank + 1))
+        # One that counts for nothing where there are fewer samples than processes: each takes part in each step.
+        own, some = slice(start, stop) if start < stop else slice(1), start < stop
+        triplet = 1.0 if in_triplet is None else some * in_triplet[own].sum() / in_triplet.sum().clamp(min=1)
+        return own, Share((stop - start) / count, float(some), triplet)
 
     def choose(self, samples: Tensor, generator: torch.Generator) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Pick anchors and, for triplets, positives and negatives; the target of each; and who is in a triplet."""

@@ -19,10 +19,9 @@ def build(run: Run, device: torch.device) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
     config = run.config
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
-    evaluation = NetworkEvaluation(train.class_labels, open_evaluation_datasets(config, train))
-    section = config.model.model_copy(update={"weights": "none"})
-    model = build_classifier(section, len(train.class_labels)).to(device)
-    return Evaluation(model, lambda: evaluation.outcomes(model))
+    section, classes = config.model.model_copy(update={"weights": "none"}), train.class_labels
+    model = build_classifier(section, len(classes)).to(device)
+    return Evaluation(model, NetworkEvaluation(model, classes, open_evaluation_datasets(config, train)).outcomes)
 
 
 if __name__ == "__main__":

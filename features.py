@@ -29,8 +29,7 @@ def parse() -> argparse.Namespace:
     clearing.add_argument("names", nargs="*", metavar="NAME", help="as `list` prints them")
     clearing.add_argument("--all", action="store_true", help="delete all of them")
     for command in (listing, clearing):
-        command.add_argument("--cache", default="cache", metavar="DIR",
-                             help="dataset.cache of the runs")
+        command.add_argument("--cache", default="cache", metavar="DIR", help="dataset.cache of the runs")
     arguments = parser.parse_args()
     if arguments.command == "clear" and bool(arguments.names) == arguments.all:
         clearing.error("give either names, as `list` prints them, or --all")

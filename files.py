@@ -49,10 +49,7 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_text(path: Path, most: int = MOST_TEXT, errors: str = "strict") -> str:
-    """Return the text of a regular file, UTF-8 with or without a mark, of lines that end with a line feed.
-
-    Raises OSError as `read_bytes`, and UnicodeDecodeError.
-    """
+    """Return a regular file's UTF-8 text, lines ending with a line feed; OSError, UnicodeDecodeError."""
     return read_bytes(path, most).decode("utf-8-sig", errors).replace("\r\n", "\n")
 
 

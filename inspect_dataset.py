@@ -43,6 +43,9 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     shares = np.array([each.shares() for each in frames])
     lines = [(name, *(f"{100 * share:.2f}" for share in row))
              for name, row in zip([*frames[0].classes, "ignored"], shares.T, strict=True)]
+    # The floor of any network: the commonest class of the training set everywhere.
+    floor = always(shares, int(shares[0, :-1].argmax()))
+    lines += [(f"mIoU of nothing but {frames[0].classes[shares[0, :-1].argmax()]}", *(f"{100 * x:.2f}" for x in floor))]
     note = "; ".join(text for each in frames for text in each.left_out)
     header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
     print(terminal(header, lines, 1, note))
@@ -50,17 +53,23 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     return [draw_frames(each, folder) for each in frames]
 
 
+def always(shares: np.ndarray, number: int) -> np.ndarray:
+    """Return the mIoU (datasets,) of predicting one class everywhere, of shares of pixels (datasets, classes + 1)."""
+    there = shares[:, :-1]
+    return there[:, number] / there.sum(axis=1) / (there > 0).sum(axis=1)
+
+
 def inspect_scenes(config: Config, folder: Path) -> list[Path]:
     """Print what is in each dataset by class; return the paths of pictures of sceneries and of pairs as drawn."""
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, torch.device("cpu"))
-    targets = open_evaluation_datasets(config, train)
+    tests = open_evaluation_datasets(config, train)
     batches = create_batches(config, train)
     pictures = []
-    for scenes in (train, *targets):
+    for scenes in (train, *tests):
         print(counts(scenes))
         pictures.append(draw_data(scenes, folder))
     pictures.append(draw_pairs(batches, folder / "pairs.png"))
-    write_left_out([train, *targets], folder / "left_out.csv")
+    write_left_out([train, *tests], folder / "left_out.csv")
     return pictures
 
 
@@ -116,10 +125,7 @@ def write_left_out(datasets: Sequence[Opened], path: Path) -> None:
 
 
 def draw_pairs(batches: Batches, path: Path) -> Path:
-    """Write a sheet of anchors with their targets and, for triplets, positives and negatives with theirs.
-
-    Returns its path.
-    """
+    """Write a sheet of anchors, for triplets positives and negatives, and the targets of all; return its path."""
     scenes, pairing = batches.scenes, batches.pairing
     sceneries = pick(scenes, PAIRS)
     samples = scenes.first[sceneries] if batches.every_variant else sceneries

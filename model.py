@@ -3,7 +3,6 @@
 And the baseline that trains nothing: the extractor's features themselves.
 """
 
-import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -22,26 +21,11 @@ from pretrained_model import Frozen, OnBackbone, build_extractor
 HIDDEN, DISCRIMINATOR_WIDTH = 256, 1000
 
 
-@torch.no_grad()
-def _is_elementwise(kind: type[nn.Module]) -> bool:
-    """Say whether an activation works without arguments and parameters, and on each number by itself."""
-    images = torch.linspace(-2, 2, 64).view(2, 4, 2, 4)
-    others = images.flip(1, 2, 3)
-    others[0, 0, 0, 0] = images[0, 0, 0, 0]
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            act = kind().eval()
-            first, second = act(images), act(others)
-    except (TypeError, ValueError, RuntimeError):
-        return False
-    return not act.state_dict() and first.shape == images.shape and torch.equal(first[0, 0, 0, 0], second[0, 0, 0, 0])
-
-
-# By the names of torch.nn in lower case, and the config's own spelling of one.
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
-    name.lower(): kind for name in nn.modules.activation.__all__ if _is_elementwise(kind := getattr(nn, name))
-}
-ACTIVATIONS |= {"relu": partial(nn.ReLU, inplace=True), "leaky_relu": ACTIVATIONS.pop("leakyrelu")}
+# The elementwise ones of torch.nn without parameters, by their names in lower case, and the config's spelling of one.
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {kind.__name__.lower(): kind for kind in (
+    nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh, nn.LogSigmoid, nn.Mish,
+    nn.ReLU6, nn.RReLU, nn.SELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink)}
+ACTIVATIONS |= {"relu": partial(nn.ReLU, inplace=True), "leaky_relu": nn.LeakyReLU}
 
 
 def find_activation(name: str) -> Callable[[], nn.Module]:
@@ -67,15 +51,10 @@ class Autoencoder(nn.Module):
             raise UserError(f"dataset.image_size: found {image_size}; allowed: multiples of 16")
         self.grid = image_size // 16
         act = find_activation(activation)
-        self.decoder_fc = nn.Sequential(
-            nn.Linear(dimension, HIDDEN), act(), nn.Linear(HIDDEN, 64 * self.grid**2), act(),
-        )  # fmt: skip
-        self.decoder_conv = nn.Sequential(
-            Upsample(64, 64), act(),
-            Upsample(64, 32), act(),
-            Upsample(32, 32), act(),
-            Upsample(32, channels), nn.Sigmoid(),
-        )  # fmt: skip
+        self.decoder_fc = nn.Sequential(nn.Linear(dimension, HIDDEN), act(),
+                                        nn.Linear(HIDDEN, 64 * self.grid**2), act())
+        self.decoder_conv = nn.Sequential(Upsample(64, 64), act(), Upsample(64, 32), act(), Upsample(32, 32), act(),
+                                          Upsample(32, channels), nn.Sigmoid())
 
     def extract(self, images: Tensor) -> Tensor:
         return images
@@ -159,9 +138,8 @@ class FactorVAE(VAE):
 
 
 class FrozenExtractor(OnBackbone):
-    """The part of a model that sees images through a frozen backbone.
+    """The part of a model that sees images through a frozen backbone: no gradients, evaluation mode, but for BatchNorm.
 
-    The extractor never trains: no gradients, evaluation mode also under `train()`, BatchNorm as its policy says.
     frozen_part: what it is, for people.
     """
 
@@ -191,9 +169,8 @@ class ExtractorAE(FrozenExtractor, Autoencoder):
         channels, side = self.build(image_size, extractor, layer, weights, batchnorm, normalize)
         # The pooling is part of `extract`; it is here for the published numbering of the layers.
         self.conv = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, HIDDEN, 4))
-        self.encoder = nn.Sequential(
-            act(), nn.Flatten(), nn.Linear(HIDDEN * (side - 3) ** 2, HIDDEN), act(), nn.Linear(HIDDEN, dimension),
-        )  # fmt: skip
+        self.encoder = nn.Sequential(act(), nn.Flatten(), nn.Linear(HIDDEN * (side - 3) ** 2, HIDDEN), act(),
+                                     nn.Linear(HIDDEN, dimension))
 
     def encode(self, features: Tensor) -> Tensor:
         return self.encoder(self.conv[1](features))
@@ -255,10 +232,7 @@ CONVOLUTIONAL: dict[str, type[Autoencoder]] = {"ae": ConvAE, "tae": ConvAE, "vae
 
 
 def create_autoencoder(section, image_size: int, channels: int) -> Autoencoder | FrozenFeatures:
-    """Return what the config's `[model]` section describes, of type `conv` or `extractor`.
-
-    Raises UserError where backbone, cut or weights do not fit.
-    """
+    """Return what `[model]`, of type `conv` or `extractor`, describes; UserError where its parts do not fit."""
     shared = (image_size, channels, section.dimension, section.activation)
     backbone = (section.extractor, section.layer, section.weights, section.batchnorm, section.normalize)
     if section.type == "conv":

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from errors import UserError, run_script
 from experiment import predictions
-from experiment.output import write_or_print
 from experiment.run import expand, open_run, warn_of_mixture
 from reporting.classwise import collect, render
 from reporting.confusion import draw_classwise
 from reporting.metrics import CLASSIFIERS
-from reporting.options import create_parser
+from reporting.options import create_parser, write_or_print
 
 
 def main() -> None:

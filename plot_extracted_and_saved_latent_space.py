@@ -21,12 +21,11 @@ from autoencoder.projection import METHODS, project
 from autoencoder.saved_latents import SavedLatents, find, saved_checkpoints
 from errors import UserError, run_script
 from experiment import records
-from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run
 from reporting.formats import FORMATS
 from reporting.gaps import EXPLANATION, GAPS, TITLES
 from reporting.latents import Domain, latent_scatter
-from reporting.options import create_parser
+from reporting.options import create_parser, write_or_print
 
 HEADER = ("experiment", "seed", "weights", "real dataset", *TITLES, "real sceneries")
 

@@ -136,10 +136,7 @@ def stages(network: nn.Module) -> list[nn.Module]:
 
 
 def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Extractor:
-    """Return a backbone cut as `children()[0:layer]`, with its weights.
-
-    Raises UserError for an unknown backbone, a cut that leaves no usable feature map, and weights that do not fit.
-    """
+    """Return a backbone cut as `children()[0:layer]`, with weights; UserError where name, cut or weights do not fit."""
     network = build_network(name, num_classes=1000)
     size = input_size(name)
     parts = stages(network)
@@ -188,10 +185,6 @@ def load_weights(network: nn.Module, needed: nn.Module, name: str, weights: str)
     else:
         raise choice_error("model.weights", weights, ["imagenet", "none", "an existing file or run folder"])
     state = {key.removeprefix(CLASSIFIER_PREFIX): value for key, value in state.items()}
-    _fill(network, needed, name, state, source)
-
-
-def _fill(network: nn.Module, needed: nn.Module, name: str, state: dict[str, Tensor], source: str) -> None:
     own = network.state_dict(keep_vars=True)
     inside = {id(tensor) for tensor in needed.state_dict(keep_vars=True).values()}
     for key, tensor in own.items():

@@ -39,7 +39,7 @@ def main() -> None:
     for run in tqdm(runs, desc="runs", unit="run", disable=None):
         trained = TrainedAutoencoder(run, choose_device(run.config.training.device, run.config.training.gpu))
         # The training dataset is drawn and saved anyway.
-        trained.targets = [scenes for scenes in trained.targets if scenes.identity != trained.train.identity]
+        trained.tests = [scenes for scenes in trained.tests if scenes.identity != trained.train.identity]
         for checkpoint in arguments.checkpoint or run.saved:
             process(trained, checkpoint, arguments.images)
 
@@ -63,14 +63,14 @@ def process(trained: TrainedAutoencoder, checkpoint: str, count: int) -> None:
     train = evaluation.train
     latents = train.embed(model)
     classifier = fit("knn", latents, train.codes, trained.config.model.knn, training.seed)
-    for views in (train, *evaluation.targets):
-        own = latents if views is train else views.embed(model)
-        path = path_of(run.folder, views.scenes.file_name, checkpoint)
-        save(path, views.pack(own, about | {"role": "training" if views is train else "evaluation"}))
+    for samples in (train, *evaluation.tests):
+        own = latents if samples is train else samples.embed(model)
+        path = path_of(run.folder, samples.scenes.file_name, checkpoint)
+        save(path, samples.pack(own, about | {"role": "training" if samples is train else "evaluation"}))
         tqdm.write(f"latents: {path} ({own.shape[0]} x {own.shape[1]})")
-        shown = show(model, views, own, train, latents, classifier, pick(views.scenes, count), training.impossible,
+        shown = show(model, samples, own, train, latents, classifier, pick(samples.scenes, count), training.impossible,
                      training.seed)
-        for picture in draw(trained, views.scenes, shown, checkpoint, about["epoch"]):
+        for picture in draw(trained, samples.scenes, shown, checkpoint, about["epoch"]):
             tqdm.write(f"picture: {picture}")
 
 

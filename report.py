@@ -21,7 +21,6 @@ from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
 from experiment.config import PLACES, flatten
-from experiment.output import write_or_print
 from experiment.run import Run, expand, open_run, warn_of_mixture
 from experiment.systems import BY_TYPE
 from files import dataset_file_name, read_bytes, read_text
@@ -36,7 +35,7 @@ from reporting.curves import describe as describe_curves
 from reporting.embed import MOST_BYTES, embed
 from reporting.inventory import RunFacts, by_experiment
 from reporting.metrics import CLASSIFIERS, families, is_headline, is_judged
-from reporting.options import create_parser
+from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
 
@@ -68,10 +67,7 @@ def main() -> None:
     finished = sum(each.done for each in facts)
     lead = f"{count(len(runs), 'run')} of {count(len(names), 'experiment')}, {finished} finished: {', '.join(names)}."
     text, path = page.page("Report of training runs", lead, sections), Path(arguments.out)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {path}: cannot be written: {error.strerror}") from None
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_or_print(text, arguments.out)
     print(f"{path} ({len(text) / 1e6:.1f} MB)")
 
@@ -209,7 +205,7 @@ def pictures(runs: list[Run], rows: Records) -> Markup:
     for run in runs:
         # Of a published run, only what was drawn here.
         paths = [path for path in sorted(run.images.glob("*.png"))
-                 if not run.published or captions.is_known(path.stem)]
+                 if not run.published or captions.describe(path.stem, {})[0] < len(captions.KINDS)]
         groups.setdefault(run.experiment, []).append((run, paths))
     parts, seen = [], {}
     for name, found in tqdm(groups.items(), "pictures", unit="experiment", disable=None):

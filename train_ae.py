@@ -1,6 +1,7 @@
 """Train an autoencoder, or judge the frozen features it would train on: one config, one run."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from experiment.systems import AUTOENCODER
 from frozen.inputs import create_inputs, uncached_because
 from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
-from training.command import Job, Judge, train_command
+from training.command import Job, train_command
 
 # With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
 ENOUGH_STEPS = 3000
@@ -30,62 +31,53 @@ def build(config: AutoencoderConfig, fabric: Fabric, dry: bool = False) -> Job:
     size, cache, training = config.dataset.image_size, config.dataset.cache, config.training
     check_fits(config.model, size)
     scenes = Scenes(config.dataset, size, cache, fabric.device)
-    targets = open_evaluation_datasets(config, scenes)
+    tests = open_evaluation_datasets(config, scenes)
     model = create_autoencoder(config.model, size, scenes.channels).to(fabric.device)
-    if isinstance(model, FrozenFeatures):
-        return features_job(config, model, scenes, targets, dry)
-    inputs = create_inputs(model, scenes, cache, training.augment, dry=dry)
-    batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
-                      impossible=training.impossible, every_variant=training.variants == "all",
-                      second=config.model.variation == "factorvae")
-    step = create_step(config.model.variation, model, training, fabric)
-    # Evaluation sees images as they are; where training does too, both share what may be gigabytes on a GPU.
-    unchanged = create_inputs(model, scenes, cache, dry=dry) if training.augment else inputs
-    plain = [(scenes, unchanged), *((each, create_inputs(model, each, cache, dry=dry)) for each in targets)]
+    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *tests)]
     evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+
+    def rows() -> list[dict[str, Any]]:
+        return [row for found in evaluation.outcomes(model, ["knn"]) for row in found.rows]
 
     def draw(folder: Path) -> None:
         for each, feed in plain:
             draw_data(each, folder)
-            draw_reconstructions(model, each, feed, folder)
+            if not isinstance(model, FrozenFeatures):
+                draw_reconstructions(model, each, feed, folder)
 
     def board(writer: SummaryWriter, epoch: int) -> None:
-        datasets = (evaluation.train, *evaluation.targets)
+        datasets = (evaluation.train, *evaluation.tests)
         if epoch in sheet_epochs(training.epochs):
             write_reconstructions(writer, model, datasets, epoch)
         if epoch == training.epochs:
             write_projector(writer, model, datasets, epoch)
 
-    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
-               notes=uncached_because(model, training.augment) + few_steps(training.epochs, len(batches)), board=board)
+    if isinstance(model, FrozenFeatures):
+        step, batches, notes = features_parts(model, evaluation, training.seed)
+    else:
+        # Evaluation sees images as they are; where training does too, both share what may be gigabytes on a GPU.
+        inputs = create_inputs(model, scenes, cache, True, dry=dry) if training.augment else plain[0][1]
+        batches = Batches(scenes, inputs, training.batch_size, training.seed, triplet=config.model.variation == "tae",
+                          impossible=training.impossible, every_variant=training.variants == "all",
+                          second=config.model.variation == "factorvae")
+        step = create_step(config.model.variation, model, training, fabric)
+        notes = uncached_because(model, training.augment) + few_steps(training.epochs, len(batches))
+    # kNN judges a model while it trains; the rehearsal makes sure that the other classifiers will work, too.
+    return Job(step, batches, lambda: evaluation.rehearse(model, config.evaluation.classifiers), rows, batches.identity,
+               batches.about, draw, notes, None if isinstance(model, FrozenFeatures) else board)
 
 
-def features_job(config: AutoencoderConfig, model: FrozenFeatures, scenes: Scenes, targets: list[Scenes],
-                 dry: bool) -> Job:
-    """Return what becomes of frozen features: one batch of everything, which asks for no image, and the evaluation."""
-    training, cache = config.training, config.dataset.cache
-    plain = [(each, create_inputs(model, each, cache, dry=dry)) for each in (scenes, *targets)]
-    evaluation = LatentEvaluation(plain[0], plain[1:], config.model.knn, training.seed)
+def features_parts(model: FrozenFeatures, evaluation: LatentEvaluation,
+                   seed: int) -> tuple[FeaturesStep, Batches, tuple[str, ...]]:
+    """Return step, batches and notes of frozen features: one batch of everything, which asks for no image."""
     train = evaluation.train
     model.check(len(train.codes))
-    step = FeaturesStep(model, lambda: embed(torch.nn.Flatten(), train.inputs, train.index, train.flip))
-    batches = Batches(scenes, lambda index, flip: index, len(scenes), training.seed, reconstruct=False)
-
-    def draw(folder: Path) -> None:
-        for each in (scenes, *targets):
-            draw_data(each, folder)
-
     # Principal components are fitted on all features.
     size = 4 * len(train.codes) * (len(model.center) if model.kind == "pca" else model.dimension) / 2**20
-    return Job(step, batches, judge(config, model, evaluation), batches.identity, batches.about, draw,
-               notes=(f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
-                      f"{size:,.0f} MiB of the training data in memory",))
-
-
-def judge(config: AutoencoderConfig, model: Autoencoder | FrozenFeatures, evaluation: LatentEvaluation) -> Judge:
-    """Return what judges a model while it trains: kNN; it makes sure that the other classifiers will work, too."""
-    return Judge(lambda: evaluation.rehearse(model, config.evaluation.classifiers),
-                 lambda: [row for found in evaluation.outcomes(model, ["knn"]) for row in found.rows])
+    return (FeaturesStep(model, lambda: embed(torch.nn.Flatten(), train.inputs, train.index, train.flip)),
+            Batches(train.scenes, lambda index, flip: index, len(train.scenes), seed, reconstruct=False),
+            (f"nothing trains: frozen features ({model.kind}) as latents of {model.dimension:,} dimensions, "
+             f"{size:,.0f} MiB of the training data in memory",))
 
 
 def few_steps(epochs: int, batches: int) -> tuple[str, ...]:

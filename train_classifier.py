@@ -13,28 +13,27 @@ from evaluation.sheets import draw_data
 from experiment.systems import CLASSIFIER
 from frozen.inputs import LiveInputs
 from pretrained_model import build_classifier
-from training.command import Job, Judge, train_command
+from training.command import Job, train_command
 
 
 def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:
     """Build data, model, step and evaluation from a config; dry: for a dry run."""
     section, training = config.model, config.training
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    targets = open_evaluation_datasets(config, scenes)
+    tests = open_evaluation_datasets(config, scenes)
     inputs = LiveInputs(None, scenes, training.augment)
     batches = Batches(scenes, inputs, training.batch_size, training.seed, reconstruct=False,
                       every_variant=training.variants == "all")
     classes = batches.pairing.class_labels
     model = build_classifier(section, len(classes)).to(fabric.device)
-    evaluation = NetworkEvaluation(classes, targets)
+    judge = NetworkEvaluation(model, classes, tests)
 
     def draw(folder: Path) -> None:
-        for each in (scenes, *targets):
+        for each in (scenes, *tests):
             draw_data(each, folder)
 
-    judge = Judge(lambda: evaluation.rehearse(model),
-                  lambda: [row for found in evaluation.outcomes(model) for row in found.rows])
-    return Job(ClassifierStep(model, training, fabric), batches, judge, batches.identity, batches.about, draw)
+    return Job(ClassifierStep(model, training, fabric), batches, judge.rehearse, judge.rows, batches.identity,
+               batches.about, draw)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
     """Return the config for a short run on the stand-ins in `folder`."""
     here = {"root": str(folder / "data"), "limit": sceneries}
     dataset = config.dataset.model_copy(update={**here, "cache": str(folder / "cache")})
-    targets = [target.model_copy(update=here) for target in config.evaluation.datasets]
+    tests = [target.model_copy(update=here) for target in config.evaluation.datasets]
     model = config.model
     if BY_TYPE[model.type] is AUTOENCODER:
         # There are no more principal components than training sceneries.
@@ -94,7 +94,7 @@ def shrunk(config: Config, folder: Path, sceneries: int, epochs: int) -> Config:
         weights = folder / f"random_{model.extractor}.pth"
         torch.save(build_network(model.extractor, num_classes=1000).state_dict(), weights)
         model = model.model_copy(update={"weights": str(weights)})
-    evaluation = config.evaluation.model_copy(update={"datasets": targets})
+    evaluation = config.evaluation.model_copy(update={"datasets": tests})
     return type(config)(dataset=dataset, model=model, training=training, evaluation=evaluation)
 
 

@@ -1,14 +1,14 @@
 """What TensorBoard shows of an autoencoder: reconstructions now and then, the latent space at the end."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.tensorboard import SummaryWriter
 
-from autoencoder.judge import Views
+from autoencoder.judge import Samples
 from evaluation.embedding import reconstruct
 from evaluation.sheets import pick
 from model import Autoencoder
@@ -22,32 +22,24 @@ def sheet_epochs(epochs: int) -> set[int]:
     return {round(epoch) for epoch in np.linspace(1, epochs, SHEETS)}
 
 
-def write_reconstructions(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
+def write_reconstructions(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Samples], epoch: int) -> None:
     """Write an image per dataset: ten inputs above their reconstructions. The model must be in evaluation mode."""
-    for views in datasets:
-        index = views.scenes.first[pick(views.scenes, SHOWN)]
-        inputs = views.scenes.gather(index, torch.zeros_like(index, dtype=torch.bool)).cpu()
-        rows = [inputs, torch.from_numpy(reconstruct(model, views.inputs, index))]
-        board.add_image(f"reconstruction/{views.scenes.title}, {views.scenes.split}",
+    for samples in datasets:
+        index = samples.scenes.first[pick(samples.scenes, SHOWN)]
+        inputs = samples.scenes.gather(index, torch.zeros_like(index, dtype=torch.bool)).cpu()
+        rows = [inputs, torch.from_numpy(reconstruct(model, samples.inputs, index))]
+        board.add_image(f"reconstruction/{samples.scenes.title}, {samples.scenes.split}",
                         torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1), epoch)
 
 
-def write_projector(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Views], epoch: int) -> None:
-    """Write latents, their datasets and classes, and thumbnails for TensorBoard's projector.
-
-    At most a thousand views of each dataset, drawn at random, the same ones every time.
-    """
+def write_projector(board: SummaryWriter, model: Autoencoder, datasets: Sequence[Samples], epoch: int) -> None:
+    """Write latents, classes and thumbnails of at most 1000 samples per dataset, always the same, for the projector."""
     latents, names, thumbnails = [], [], []
-    for views in datasets:
-        chosen = np.sort(np.random.default_rng(0).permutation(len(views.codes))[:PROJECTED])
-        part = Views(views.scenes, views.inputs, views.index[chosen], views.flip[chosen], views.codes[chosen])
+    for samples in datasets:
+        chosen = np.sort(np.random.default_rng(0).permutation(len(samples.codes))[:PROJECTED])
+        part = replace(samples, **{name: getattr(samples, name)[chosen] for name in ("index", "flip", "codes")})
         latents.append(part.embed(model))
         names += [(part.scenes.class_text(label), f"{part.scenes.title}, {part.scenes.split}") for label in part.labels]
-        thumbnails.append(_thumbnails(part.scenes.gather(part.index, part.flip)))
+        small = F.interpolate(part.scenes.gather(part.index, part.flip), size=(THUMBNAIL, THUMBNAIL), mode="area")
+        thumbnails.append(small.cpu().expand(-1, 3, -1, -1))
     board.add_embedding(np.concatenate(latents), names, torch.cat(thumbnails), epoch, "latents", ["class", "dataset"])
-
-
-def _thumbnails(images: Tensor) -> Tensor:
-    """Return images (n, C, H, W) on the CPU, three-channelled and small."""
-    small = F.interpolate(images, size=(THUMBNAIL, THUMBNAIL), mode="area")
-    return small.cpu().expand(-1, 3, -1, -1)

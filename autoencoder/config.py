@@ -63,10 +63,7 @@ class Training(shared.SceneryTraining):
 
 
 class Evaluation(shared.Evaluation):
-    """What it is judged by: `[evaluation]`. The accuracy of kNN chooses the best checkpoint.
-
-    classifiers: see `autoencoder.latent_classifiers.fit`.
-    """
+    """`[evaluation]`: kNN's accuracy chooses the best checkpoint; classifiers: see `latent_classifiers.fit`."""
 
     classifiers: list[Annotated[Literal[CLASSIFIERS], BeforeValidator(lower)]] = Field(["knn", "forest", "svm"],
                                                                                        min_length=1)

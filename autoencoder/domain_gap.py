@@ -20,15 +20,12 @@ FOLDS, NEIGHBOURS, DRAWS, MOST_DRAWN = 5, 10, 10, 2000
 
 
 class DomainGap(NamedTuple):
-    """How far apart a synthetic and a real domain are.
-
-    domain_classifier: see the function, 0.5 (no linear difference) to 1 (linearly separable); knn_overlap: see the
-    function, 0 (apart) to about 1 (mixed); real: sceneries of the real domain.
-    """
+    """domain_classifier, knn_overlap: see the functions of these names; real: sceneries of the real domain."""
 
     domain_classifier: float
     knn_overlap: float
     real: int
+
 
 def domain_gap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> DomainGap:
     """Return the numbers for latents (n, d) and (m, d); UserError where a domain has fewer than two."""
@@ -78,10 +75,7 @@ def knn_overlap(synthetic: np.ndarray, real: np.ndarray, seed: int = 0) -> float
 
 
 def _others(found: np.ndarray, count: int) -> np.ndarray:
-    """Return the `count` nearest rows without the query itself, which row i is for query i.
-
-    A query with many duplicates need not be among its own neighbours; the last one is left out then.
-    """
+    """Return the `count` nearest rows without the query itself, which row i is for query i; if missing, the last."""
     own = found == np.arange(len(found))[:, None]
     own[~own.any(axis=1), -1] = True
     return found[~own].reshape(len(found), count)

@@ -12,15 +12,15 @@ from autoencoder.latent_classifiers import check, fit
 from autoencoder.saved_latents import LARGEST, SavedLatents
 from dataset import Inputs, Scenes, open_evaluation_datasets
 from errors import UserError
+from evaluation.command import Outcome
 from evaluation.embedding import embed
-from evaluation.outcome import Outcome
 from experiment.run import Run
 from frozen.inputs import create_inputs
 from model import Autoencoder, check_fits, create_autoencoder
 
 
 @dataclass
-class Views:
+class Samples:
     """What an evaluation embeds of a dataset; see `Scenes.views`."""
 
     scenes: Scenes
@@ -41,13 +41,13 @@ class Views:
         return np.where(self.flip.cpu().numpy()[:, None], labels[:, ::-1], labels)
 
     def pack(self, latents: np.ndarray, about: dict[str, Any]) -> SavedLatents:
-        """Return latents (n, d) of these views with all that is saved beside them; `about`: see SavedLatents."""
+        """Return latents (n, d) of these samples with all that is saved beside them; `about`: see SavedLatents."""
         sources = np.array(self.scenes.sources)[self.index.cpu().numpy()]
         return SavedLatents(latents, self.codes, self.labels, self.scenery, self.flip.cpu().numpy(), sources,
                             np.array(self.scenes.classes), about | self.scenes.identity)
 
     def embed(self, model: Autoencoder, most: int | None = None) -> np.ndarray:
-        """Return the latents (n, d) of all views, or of the first `most`; UserError where they have no distances."""
+        """Return the latents (n, d) of all samples, or of the first `most`; UserError where they have no distances."""
         latents = embed(model.encode, self.inputs, self.index[:most], self.flip[:most])
         if not (np.abs(latents) < LARGEST).all():
             raise UserError(f"{self.scenes.title}: latents are not finite, or beyond {LARGEST:g}; the weights have "
@@ -56,40 +56,37 @@ class Views:
 
 
 class LatentEvaluation:
-    """Fits classifiers on the latents of the training sceneries and their mirror images, scores them on the targets.
+    """Fits classifiers on the latents of the training sceneries and their mirror images, scores them on the test sets.
 
-    One variant per training scenery, drawn from the seed; every image of the targets, mirror images only where the
+    One variant per training scenery, drawn from the seed; every image of the test sets, mirror images only where the
     dataset counts them as test samples.
     """
 
-    def __init__(self, train: tuple[Scenes, Inputs], targets: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
-        self.train = Views(*train, *train[0].views(mirrored=True, seed=seed))
-        self.targets = [Views(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
-                        for scenes, inputs in targets]
+    def __init__(self, train: tuple[Scenes, Inputs], tests: list[tuple[Scenes, Inputs]], neighbours: int, seed: int):
+        self.train = Samples(*train, *train[0].views(mirrored=True, seed=seed))
+        self.tests = [Samples(scenes, inputs, *scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True))
+                      for scenes, inputs in tests]
         self.neighbours, self.seed = neighbours, seed
 
     def rehearse(self, model: Autoencoder, classifiers: list[str]) -> None:
         """Embed one image of each dataset and check the sizes, to find what cannot work before a run is made."""
-        for name in classifiers if self.targets else ():
+        for name in classifiers if self.tests else ():
             check(name, self.train.codes, self.neighbours)
-        for views in (self.train, *self.targets):
-            views.embed(model, most=1)
+        for samples in (self.train, *self.tests):
+            samples.embed(model, most=1)
 
     def outcomes(self, model: Autoencoder, classifiers: list[str]) -> list[Outcome]:
-        """Return what each classifier predicts on each target.
-
-        The model must be in evaluation mode.
-        """
-        if not self.targets:
+        """Return what each classifier predicts on each target; the model must be in evaluation mode."""
+        if not self.tests:
             return []
         latents = self.train.embed(model)
         fitted = {name: fit(name, latents, self.train.codes, self.neighbours, self.seed, self.train.scenes.device)
                   for name in classifiers}
         found = []
-        for views in self.targets:
-            latents = views.embed(model)
+        for samples in self.tests:
+            latents = samples.embed(model)
             for name, classifier in fitted.items():
-                found.append(Outcome(views.scenes, name, classifier.predict(latents), views.codes))
+                found.append(Outcome(samples.scenes, name, classifier.predict(latents), samples.codes))
         return found
 
 
@@ -101,15 +98,15 @@ class TrainedAutoencoder:
         self.run, self.config = run, config
         check_fits(config.model, config.dataset.image_size)
         self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
-        self.targets = open_evaluation_datasets(config, self.train)
+        self.tests = open_evaluation_datasets(config, self.train)
         self.model = rebuild_autoencoder(config, self.train)
 
     def evaluation(self) -> LatentEvaluation:
         """Return the evaluation of the model with the weights that it now has."""
         once = has_own_statistics(self.run, self.model)
-        train, *targets = [(each, create_inputs(self.model, each, self.config.dataset.cache, once=once))
-                           for each in (self.train, *self.targets)]
-        return LatentEvaluation(train, targets, self.config.model.knn, self.config.training.seed)
+        train, *tests = [(each, create_inputs(self.model, each, self.config.dataset.cache, once=once))
+                         for each in (self.train, *self.tests)]
+        return LatentEvaluation(train, tests, self.config.model.knn, self.config.training.seed)
 
 
 def rebuild_autoencoder(config: AutoencoderConfig, train: Scenes) -> Autoencoder:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,23 +12,57 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import normalize
 from sklearn.svm import SVC
+from torch import Tensor
 
-from autoencoder.neighbours import NearestNeighbours
 from errors import UserError
 
 SVM_C = 0.025
 TREES = 100
 CPU = torch.device("cpu")
+# Of the distances that are held at a time on a GPU.
+CHUNK_BYTES = 2**27
 
 
-class Rescaled:
+class Rescaled(NamedTuple):
     """A classifier that was fitted on latents as `rescale` returns them, and predicts of such."""
 
-    def __init__(self, classifier: ClassifierMixin, rescale: Callable[[np.ndarray], np.ndarray]):
-        self.classifier, self.rescale = classifier, rescale
+    classifier: ClassifierMixin
+    rescale: Callable[[np.ndarray], np.ndarray]
 
     def predict(self, latents: np.ndarray) -> np.ndarray:
         return self.classifier.predict(self.rescale(latents))
+
+
+class NearestNeighbours:
+    """Majority among the k nearest training latents (Euclidean), on a GPU, in double precision.
+
+    A tied vote goes to the smallest code, as in scikit-learn. Which of several training latents at the same distance
+    as the k-th count is open here as there, so predictions may differ where that changes the majority.
+    """
+
+    def __init__(self, latents: np.ndarray, codes: np.ndarray, k: int, device: torch.device):
+        """Keep training latents float32 (n, d) with their label codes (n,), n >= k."""
+        self.classes, numbers = np.unique(codes, return_inverse=True)
+        self.numbers = torch.from_numpy(numbers).to(device)
+        self.latents = torch.from_numpy(latents).to(device).double()
+        self.square_norms = self.latents.square().sum(dim=1)
+        self.k = k
+
+    @torch.inference_mode()
+    def predict(self, latents: np.ndarray) -> np.ndarray:
+        """Return the label codes (m,) of latents float32 (m, d)."""
+        rows = max(1, CHUNK_BYTES // self.square_norms.nbytes)
+        chunks = torch.from_numpy(latents).to(self.latents.device).split(rows)
+        return self.classes[torch.cat([self._vote(chunk.double()) for chunk in chunks]).cpu().numpy()]
+
+    def _vote(self, latents: Tensor) -> Tensor:
+        """Return the number (m,) of the class that most neighbours have; classes are in the order of their codes."""
+        # Less the square norm of the latent itself, which changes no order.
+        distances = torch.addmm(self.square_norms, latents, self.latents.T, alpha=-2)
+        numbers = self.numbers[distances.topk(self.k, largest=False).indices]
+        counts = numbers.new_zeros(len(numbers), len(self.classes))
+        # Of equal counts, argmax takes the first.
+        return counts.scatter_add_(1, numbers, torch.ones_like(numbers)).argmax(dim=1)
 
 
 def common_scale(latents: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -32,9 +32,8 @@ def l1_loss(images: Tensor, targets: Tensor) -> Tensor:
     return F.l1_loss(images, targets, reduction="sum") / len(images)
 
 
-RECONSTRUCTION_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "ssim": ssim_loss, "bce": bce_loss, "mse": mse_loss, "l1": l1_loss,
-}  # fmt: skip
+Loss = Callable[[Tensor, Tensor], Tensor]
+RECONSTRUCTION_LOSSES: dict[str, Loss] = {"ssim": ssim_loss, "bce": bce_loss, "mse": mse_loss, "l1": l1_loss}
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
-from autoencoder.judge import Views
+from autoencoder.judge import Samples
 from autoencoder.pairing import Impossible, Pairing
 from evaluation.embedding import reconstruct
 from model import Autoencoder, FrozenFeatures
@@ -34,54 +34,51 @@ class Shown:
     right: np.ndarray
 
 
-def show(model: Autoencoder | FrozenFeatures, views: Views, latents: np.ndarray, train: Views,
+def show(model: Autoencoder | FrozenFeatures, samples: Samples, latents: np.ndarray, train: Samples,
          train_latents: np.ndarray, classifier: ClassifierMixin, sceneries: Tensor, impossible: Impossible,
          seed: int) -> Shown:
     """Return what becomes of sceneries (k,) of a dataset, unmirrored.
 
-    latents, train_latents: of all views and of all training views; classifier: fitted on the latter; impossible: how
+    latents, train_latents: of all samples, of all training samples; classifier: fitted on the latter; impossible: how
     the targets were drawn in training. The nearest training image is one of another scenery. The model must be in
     evaluation mode.
     """
-    scenes, rows = views.scenes, first_rows(views, sceneries)
-    index, flip = views.index[rows], views.flip[rows]
-    own = views.scenery[rows, None] == train.scenery if views is train else None
+    scenes, rows = samples.scenes, first_rows(samples, sceneries)
+    index, flip = samples.index[rows], samples.flip[rows]
+    own = samples.scenery[rows, None] == train.scenery if samples is train else None
     near = nearest(latents[rows], train_latents, own)
     codes = classifier.predict(latents[rows])
     return Shown(
         inputs=scenes.gather(index, flip).cpu().numpy(),
-        targets=draw_targets(views, rows, impossible, seed),
-        outputs=None if isinstance(model, FrozenFeatures) else reconstruct(model, views.inputs, index),
+        targets=draw_targets(samples, rows, impossible, seed),
+        outputs=None if isinstance(model, FrozenFeatures) else reconstruct(model, samples.inputs, index),
         nearest=train.scenes.gather(train.index[near], train.flip[near]).cpu().numpy(),
-        labels=views.labels[rows], predicted=labels_of(codes, scenes.labels.shape[1]),
-        nearest_labels=train.labels[near], right=codes == views.codes[rows],
+        labels=samples.labels[rows], predicted=labels_of(codes, scenes.labels.shape[1]),
+        nearest_labels=train.labels[near], right=codes == samples.codes[rows],
     )
 
 
-def first_rows(views: Views, sceneries: Tensor) -> np.ndarray:
-    """Return the first row of each scenery (k,) among the views, which is not mirrored."""
-    present, rows = np.unique(views.scenery, return_index=True)
+def first_rows(samples: Samples, sceneries: Tensor) -> np.ndarray:
+    """Return the first row of each scenery (k,) among the samples, which is not mirrored."""
+    present, rows = np.unique(samples.scenery, return_index=True)
     return rows[np.searchsorted(present, sceneries.cpu().numpy())]
 
 
 def nearest(latents: np.ndarray, others: np.ndarray, forbidden: np.ndarray | None = None) -> np.ndarray:
-    """Return for latents (n, d) the rows (n,) of the nearest ones in `others` (m, d), by Euclidean distance.
-
-    forbidden: bool (n, m), pairs that do not count.
-    """
+    """Return the rows (n,) of the nearest `others` (m, d) to latents (n, d), less the pairs `forbidden` (n, m)."""
     distances = cdist(latents, others)
     if forbidden is not None:
         distances[forbidden] = np.inf
     return distances.argmin(axis=1)
 
 
-def draw_targets(views: Views, rows: np.ndarray, impossible: Impossible, seed: int) -> np.ndarray:
-    """Return target images (n, C, H, W) of unmirrored views (n,), drawn as in training: the images themselves or,
+def draw_targets(samples: Samples, rows: np.ndarray, impossible: Impossible, seed: int) -> np.ndarray:
+    """Return target images (n, C, H, W) of unmirrored samples (n,), drawn as in training: the images themselves or,
     for I- and II-models, another variant or another scenery of the class.
     """
-    scenes = views.scenes
+    scenes = samples.scenes
     pairing = Pairing(scenes.first, scenes.count, scenes.labels, scenes.mirrors, scenes.empty)
-    scenery = torch.from_numpy(views.scenery[rows]).to(scenes.device)
+    scenery = torch.from_numpy(samples.scenery[rows]).to(scenes.device)
     generator = torch.Generator(scenes.device).manual_seed(seed)
-    image, view = pairing.targets(torch.stack([views.index[rows], scenery * pairing.flips]), impossible, generator)
+    image, view = pairing.targets(torch.stack([samples.index[rows], scenery * pairing.flips]), impossible, generator)
     return scenes.gather(image, pairing.is_flipped(view)).cpu().numpy()

@@ -44,9 +44,7 @@ class Pairing:
         rank[order] = np.arange(len(order)) - start[class_of[order]]
         symmetric = (self.class_labels == self.class_labels[:, ::-1]).all(axis=1) & mirrors
         self.class_of, self.order, self.rank, self.size, self.start, self.symmetric = (
-            torch.from_numpy(np.ascontiguousarray(array)).to(device)
-            for array in (class_of, order, rank, size, start, symmetric)
-        )
+            torch.from_numpy(array).to(device) for array in (class_of, order, rank, size, start, symmetric))
         self._empty, self._negative_ends = empty, None
 
     @property

@@ -79,8 +79,6 @@ def load(path: Path) -> SavedLatents:
         arrays = read_arrays(path, [field.name for field in fields(SavedLatents)])
         saved = SavedLatents(**arrays | {"about": parse_json(str(arrays["about"]))})
         problem = _problem(saved)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file of latents") from None
     except (OSError, ValueError) as error:
         problem = getattr(error, "strerror", None) or str(error)
     if problem:

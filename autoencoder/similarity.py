@@ -1,6 +1,5 @@
 """How similar reconstructions of real images are to the synthetic images with the same factors (Table S5)."""
 
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,10 +15,7 @@ CHUNK = 256
 
 
 def partners(real: Scenes, synthetic: Scenes) -> Tensor:
-    """Return the index (n,) of the synthetic image with the same label for every scenery of `real`.
-
-    Raises UserError where there is none.
-    """
+    """Return the index (n,) of the `synthetic` image with each label of `real`; UserError where there is none."""
     wanted, codes = label_codes(real.labels), label_codes(synthetic.labels)
     order = np.argsort(codes)
     place = np.searchsorted(codes, wanted, sorter=order)
@@ -34,10 +30,9 @@ def partners(real: Scenes, synthetic: Scenes) -> Tensor:
 @torch.no_grad()
 def similarity(model: Autoencoder, inputs: Inputs, real: Scenes, synthetic: Scenes, partner: Tensor,
                metrics: dict[str, Metric], batch_size: int = CHUNK) -> dict[str, float]:
-    """Return the mean of each metric over `real`: `<metric>/synthetic` and `<metric>/real`, in batches.
+    """Return the mean of each metric over reconstructions of `real`: `<metric>/synthetic`, `<metric>/real`.
 
-    The reconstruction of a real image is compared with its synthetic partner, and with the real image itself.
-    inputs: of `real`; partner: see `partners`. The model must be in evaluation mode.
+    Against their partners in `synthetic`, and themselves; inputs: of `real`. The model must be in evaluation mode.
     """
     keys = [f"{name}/{against}" for against in ("synthetic", "real") for name in metrics]
     sums: dict[str, Tensor | float] = dict.fromkeys(keys, 0.0)

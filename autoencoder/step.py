@@ -41,10 +41,7 @@ class AutoencoderStep(SingleOptimizerStep):
         return {"total": sum(losses.values()), **losses}
 
     def reconstruction(self, images: Tensor, batch: Batch) -> Tensor:
-        """Return the loss of reconstructions, summed over anchors, positives and negatives where there are such.
-
-        In 32 bit whatever the precision, as it sums over many pixels, and BCE is not safe in 16 bit.
-        """
+        """Sum the loss over anchors, positives, negatives; in 32 bit: it sums many pixels, and BCE needs it."""
         loss, parts = RECONSTRUCTION_LOSSES[self.section.loss], 1 if batch.in_triplet is None else 3
         pairs = zip(images.float().chunk(parts), batch.targets.chunk(parts), strict=True)
         # BCE sums over samples, the others average.
@@ -141,10 +138,7 @@ def create_step(variation: str, model: Autoencoder, section: Training, fabric: F
 
 
 class FeaturesStep(SingleOptimizerStep):
-    """Nothing to train: one update fits the principal components, where they are the latents, and has no losses.
-
-    features: returns those of the training data, float32 (n, chw).
-    """
+    """Nothing to train: an update fits principal components, if any, on `features()`, float32 (n, chw); no losses."""
 
     optimizers: ClassVar[dict[str, torch.optim.Optimizer]] = {}
 

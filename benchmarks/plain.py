@@ -2,7 +2,8 @@
 
 Images are files that Pillow opens one by one in a DataLoader; positives, negatives and targets are found by looking
 through all labels for every sample; the frozen backbone runs in every step; SSIM is pytorch-msssim's; tensors have
-torch's default layout, layers and the optimiser are torch's own in their default form.
+torch's default layout, layers and the optimiser are torch's own in their default form. Street scenes are cropped and
+changed one by one by torchvision, and segmented one by one, predictions being counted by NumPy.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,12 +15,16 @@ from PIL import Image
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms.functional import to_tensor
+from torchvision import transforms
+from torchvision.transforms.functional import crop, hflip, to_tensor
 
 from autoencoder.layers import Upsample
 from autoencoder.step import AutoencoderStep
 from dataset import Batch
 from experiment.config import Config
+from segmentation.config import Training as SegmentationTraining
+from segmentation.data import Batch as StreetBatch
+from segmentation.deeplab import Head, resize
 from training.optimising import OPTIMIZERS, SingleOptimizerStep
 
 Sample = tuple[Tensor, Tensor, int]
@@ -89,8 +94,62 @@ def make_plain(step: SingleOptimizerStep, config: Config) -> None:
             module.inplace = False
         if isinstance(module, Upsample):
             module.__class__ = nn.ConvTranspose2d
+        if isinstance(module, Head):
+            module.__class__ = PlainHead
     section = config.training
+    momentum = {"momentum": 0.9} if section.optimizer == "sgd" else {}
     step.optimizer = step.fabric.setup_optimizers(OPTIMIZERS[section.optimizer](
-        step.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay))
+        step.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay, **momentum))
     if isinstance(step, AutoencoderStep) and section.loss == "ssim":
         step.reconstruction = lambda images, targets: 1 - ssim(images, targets, data_range=1.0)
+
+
+class PlainHead(Head):
+    """The decoder as it is described: features are scaled, put behind the others, and convolved."""
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        low = self.project(low)
+        return self.classifier(torch.cat([low, resize(self.aspp(high), low)], dim=1))
+
+
+class PlainStreets(Dataset):
+    """Street scenes as files `<number>.png` and `<number>_labels.png` in a folder; whole, or cropped at random.
+
+    section: says how they are cropped and changed; None for whole ones.
+    """
+
+    def __init__(self, folder: Path, section: SegmentationTraining | None):
+        self.folder, self.section = folder, section
+        self.jitter = transforms.ColorJitter(*[section.jitter] * 3) if section else None
+
+    def __len__(self) -> int:
+        return len(list(self.folder.glob("*_labels.png")))
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        image = Image.open(self.folder / f"{number}.png").convert("RGB")
+        labels = Image.open(self.folder / f"{number}_labels.png")
+        if self.section:
+            window = transforms.RandomCrop.get_params(image, self.section.crop[::-1])
+            image, labels = crop(image, *window), crop(labels, *window)
+            if torch.rand(1) < 0.5:
+                image, labels = hflip(image), hflip(labels)
+            image = self.jitter(image)
+        return to_tensor(image), torch.from_numpy(np.array(labels)).long()
+
+
+def plain_crops(streets: PlainStreets, batch_size: int, device: torch.device) -> Iterator[StreetBatch]:
+    """Yield batches of crops for ever."""
+    while True:
+        for images, labels in DataLoader(streets, batch_size, shuffle=True, drop_last=True):
+            yield StreetBatch(images.to(device), labels.to(device))
+
+
+@torch.no_grad()
+def plain_confusion(model: nn.Module, streets: PlainStreets, classes: int, device: torch.device) -> np.ndarray:
+    """Return the confusion matrix (classes, classes), image after image."""
+    counts = np.zeros((classes, classes))
+    for images, labels in DataLoader(streets, 1):
+        predicted, true = model(images.to(device)).max(dim=1)[1].cpu().numpy(), labels.numpy()
+        counted = (true >= 0) & (true < classes)
+        counts += np.bincount(classes * true[counted] + predicted[counted], minlength=classes**2).reshape(classes, -1)
+    return counts

@@ -44,7 +44,7 @@ def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
     """Train a config's model; return the loss of each step and the last accuracies by dataset."""
     fabric, training = create_fabric(torch.device("cpu")), config.training
     scenes = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device)
-    targets = open_evaluation_datasets(config, scenes)
+    tests = open_evaluation_datasets(config, scenes)
     seed_everything("model", training.seed)
     model = create_autoencoder(config.model, config.dataset.image_size, scenes.channels)
 
@@ -65,7 +65,7 @@ def train(config: Config, cached: bool) -> tuple[list[float], dict[str, float]]:
                 curve.append(float(step.update(batch)["total"]))
                 bar.update()
     model.eval()
-    evaluation = LatentEvaluation((scenes, feed(scenes)), [(each, feed(each)) for each in targets], config.model.knn, 1)
+    evaluation = LatentEvaluation((scenes, feed(scenes)), [(each, feed(each)) for each in tests], config.model.knn, 1)
     return curve, {found.scenes.title: found.rows[0]["value"] for found in evaluation.outcomes(model, ["knn"])}
 
 

@@ -1,8 +1,9 @@
 """Sceneries per second in training, for every model and extractor, beside a plain baseline.
 
-Data are drawn stand-ins of SVIRO-NoCar at 128x128, weights random: neither changes what the work costs. Ours is what
-train_ae.py and train_classifier.py do within an epoch, frozen features cached where the model can use that; plain is
-`benchmarks/plain.py`. Each has a process of its own, they take turns, figures are medians.
+Data are drawn stand-ins of SVIRO-NoCar at 128x128, and of Cityscapes at 256x128, of which 128x128 are cut out; weights
+are random: neither changes what the work costs. Ours is what the training scripts do within an epoch, frozen features
+cached where the model can use that; plain is `benchmarks/plain.py`. Of segmentation, evaluation has rows too, on whole
+images. Each side has a process of its own, they take turns, figures are medians.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from tqdm import tqdm
 
 from autoencoder.step import create_step
 from benchmarks.common import describe, print_row, seconds, write_json
-from benchmarks.plain import PlainSamples, make_plain, plain_batches
+from benchmarks.plain import PlainSamples, PlainStreets, make_plain, plain_batches, plain_confusion, plain_crops
 from classifier.step import ClassifierStep
 from dataset import Batches, Scenes
 from errors import choice_error, run_script
@@ -34,6 +35,10 @@ from experiment.config import Config, load_config
 from frozen.inputs import LiveInputs, create_inputs
 from model import create_autoencoder
 from pretrained_model import build_classifier
+from segmentation.data import Crops, Frames
+from segmentation.deeplab import create_deeplab
+from segmentation.judge import confusion_of
+from segmentation.step import SegmentationStep
 from standin import write_standin
 from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
@@ -41,7 +46,9 @@ from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"
 VARIANTS = 2
-# Starts a side of a row: every item that comes of it is a step of training.
+# Of street scenes: how many there are (two thirds are used), and at most in a batch; width and height of images, crops.
+STREETS, STREET_BATCH, STREET_SIZES = 24, 8, ["dataset.image_size=[256, 128]", "training.crop=[128, 128]"]
+# Starts a side of a row: every item that comes of it is a step of training, or an evaluation.
 Side = Callable[[], Iterator[object]]
 
 
@@ -54,11 +61,11 @@ class Setting(NamedTuple):
     precision: str
 
 
-# A row: returns our side and the plain one, of which a process starts one.
-Row = Callable[[Setting], tuple[Side, Side]]
+# A row: returns our side and the plain one, of which a process starts one, and how many samples an item is.
+Row = Callable[[Setting], tuple[Side, Side, int]]
 
 
-def autoencoder(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side]:
+def autoencoder(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side, int]:
     """Return our side and the plain one of an autoencoder: a config's name, and what is changed in it."""
     config, scenes, fabric = opened(name, overrides, setting)
     variation = config.model.variation
@@ -70,7 +77,7 @@ def autoencoder(name: str, overrides: list[str], setting: Setting) -> tuple[Side
     return sides(create_step(variation, model, config.training, fabric), batches, model.extract, config, setting)
 
 
-def classifier(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side]:
+def classifier(name: str, overrides: list[str], setting: Setting) -> tuple[Side, Side, int]:
     """Return our side and the plain one of a classifier."""
     config, scenes, fabric = opened(name, overrides, setting)
     batches = Batches(scenes, LiveInputs(None, scenes), setting.batch, 1, reconstruct=False)
@@ -80,7 +87,7 @@ def classifier(name: str, overrides: list[str], setting: Setting) -> tuple[Side,
 
 
 def sides(step: SingleOptimizerStep, batches: Batches, extract: Callable[[Tensor], Tensor], config: Config,
-          setting: Setting) -> tuple[Side, Side]:
+          setting: Setting) -> tuple[Side, Side, int]:
     """Return both sides of a step and its batches; `extract` is the frozen part of the network."""
     step.model.train()
 
@@ -94,7 +101,36 @@ def sides(step: SingleOptimizerStep, batches: Batches, extract: Callable[[Tensor
         make_plain(step, config)
         return map(step.update, plain_batches(samples, setting.batch, extract, batches.second, setting.device))
 
-    return ours, plain
+    return ours, plain, setting.batch
+
+
+def segmentation(backbone: str, evaluation: bool, setting: Setting) -> tuple[Side, Side, int]:
+    """Return our side and the plain one of training a segmentation network, or of evaluating it on all images."""
+    if not (setting.folder / "cityscapes").exists():
+        write_standin("cityscapes", setting.folder, sceneries=STREETS)
+    batch = min(setting.batch, STREET_BATCH)
+    config = configured("cityscapes_mobilenet", [f"model.backbone={backbone}", f"training.batch_size={batch}",
+                                                 *STREET_SIZES], setting)
+    fabric = create_fabric(setting.device, setting.precision)
+    frames = Frames(config.dataset, config.dataset.classes, config.dataset.cache, fabric.device)
+    torch.manual_seed(0)
+    model = create_deeplab(config.model, len(frames.classes)).to(fabric.device).train(not evaluation)
+    crops = Crops(frames, config.training)
+    step = SegmentationStep(model, config.training, fabric, len(crops))
+
+    def ours() -> Iterator[object]:
+        for number in count(1):
+            yield from [confusion_of(model, frames)] if evaluation else map(step.update, crops.epoch(number))
+
+    def plain() -> Iterator[object]:
+        make_plain(step, config)
+        streets = PlainStreets(write_streets(frames, setting.folder / "streets"), None if evaluation else
+                               config.training)
+        if not evaluation:
+            return map(step.update, plain_crops(streets, batch, setting.device))
+        return (plain_confusion(model, streets, len(frames.classes), setting.device) for _ in count())
+
+    return ours, plain, len(frames) if evaluation else batch
 
 
 def rows() -> dict[str, Row]:
@@ -109,6 +145,9 @@ def rows() -> dict[str, Row]:
         for extractor in ("vgg11", "resnet50", "densenet121"):
             build = classifier if model in ("scratch", "pretrained") else autoencoder
             found[f"{model}_{extractor}"] = partial(build, f"nocar_{extractor}_{model}", [])
+    for backbone in ("mobilenet_v2", "efficientnet_lite0"):
+        found[f"deeplab_{backbone}"] = partial(segmentation, backbone, False)
+        found[f"deeplab_{backbone}_evaluation"] = partial(segmentation, backbone, True)
     return found
 
 
@@ -150,13 +189,13 @@ def parse() -> argparse.Namespace:
 
 def measure(name: str, row: Row, setting: Setting, rounds: int) -> list[float]:
     """Return the sceneries per second of our side and of the plain one."""
-    ours = row(setting)[0]()
-    times = []
+    side, _, samples = row(setting)
+    ours, times = side(), []
     with plain_process(row, setting) as plain:
         for _ in tqdm(range(rounds + 1), desc=name, disable=None):
             times.append([seconds(side, setting.device) for side in (partial(next, ours), plain)])
     # The first round warms up.
-    return [setting.batch / statistics.median(spent) for spent in zip(*times[1:], strict=True)]
+    return [samples / statistics.median(spent) for spent in zip(*times[1:], strict=True)]
 
 
 @contextmanager
@@ -188,13 +227,17 @@ def serve_plain(connection: Connection, row: Row, setting: Setting) -> None:
 
 
 def opened(name: str, overrides: list[str], setting: Setting) -> tuple[Config, Scenes, Fabric]:
-    """Return a row's config, for random weights, and its data."""
+    """Return a row's config and its data."""
+    config, fabric = configured(name, overrides, setting), create_fabric(setting.device, setting.precision)
+    return config, Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device), fabric
+
+
+def configured(name: str, overrides: list[str], setting: Setting) -> Config:
+    """Return a row's config, for random weights."""
     config = load_config(CFG / f"{name}.toml", [f"dataset.root={setting.folder}",
                                                 f"dataset.cache={setting.folder}/cache", *overrides], seed=1)
     # The schema refuses to freeze random weights, but they cost what others do.
-    config = config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
-    fabric = create_fabric(setting.device, setting.precision)
-    return config, Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, fabric.device), fabric
+    return config.model_copy(update={"model": config.model.model_copy(update={"weights": "none"})})
 
 
 def write_files(scenes: Scenes, folder: Path) -> Path:
@@ -203,6 +246,16 @@ def write_files(scenes: Scenes, folder: Path) -> Path:
         folder.mkdir()
         for i, image in enumerate(scenes.images[:, 0].cpu().numpy()):
             Image.fromarray(image).save(folder / f"{i // VARIANTS}_{i % VARIANTS}.png")
+    return folder
+
+
+def write_streets(frames: Frames, folder: Path) -> Path:
+    """Write the prepared images and their label maps as files for the plain side, once; returns their folder."""
+    if not folder.exists():
+        folder.mkdir()
+        for i, layers in enumerate(frames.rows.tensor.cpu().numpy()):
+            Image.fromarray(layers[:3].transpose(1, 2, 0)).save(folder / f"{i}.png")
+            Image.fromarray(layers[3]).save(folder / f"{i}_labels.png")
     return folder
 
 

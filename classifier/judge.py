@@ -1,35 +1,41 @@
 """Accuracy of a classification network itself, on the target datasets."""
 
+from typing import Any
+
 import numpy as np
 
 from dataset import Scenes
 from errors import UserError
+from evaluation.command import Outcome
 from evaluation.embedding import embed
-from evaluation.outcome import Outcome
 from frozen.inputs import LiveInputs
 from pretrained_model import Classifier
 from readers.labels import label_codes
 
 
 class NetworkEvaluation:
-    """Scores a classifier's own predictions on every image of the targets; `classes` (k, seats) names its outputs."""
+    """Scores a classifier's own predictions on every image of the test sets; `classes` (k, seats) names its outputs."""
 
-    def __init__(self, classes: np.ndarray, targets: list[Scenes]):
-        self.codes, self.targets = label_codes(classes), targets
+    def __init__(self, model: Classifier, classes: np.ndarray, tests: list[Scenes]):
+        self.model, self.codes, self.tests = model, label_codes(classes), tests
 
-    def predict(self, model: Classifier, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def predict(self, scenes: Scenes, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Return predicted and true label codes (n,) of all images of a dataset, or of the first `most`."""
         index, flip, codes = scenes.views(mirrored=scenes.mirrors_in_test, every_variant=True)
-        logits = embed(model, LiveInputs(None, scenes), index[:most], flip[:most])
+        logits = embed(self.model, LiveInputs(None, scenes), index[:most], flip[:most])
         if not np.isfinite(logits).all():
             raise UserError(f"{scenes.title}: outputs are not finite; the weights have diverged")
         return self.codes[logits.argmax(axis=1)], codes[:most]
 
-    def rehearse(self, model: Classifier) -> None:
+    def rehearse(self) -> None:
         """Predict one image of each target, to find what cannot work before a run is made."""
-        for scenes in self.targets:
-            self.predict(model, scenes, most=1)
+        for scenes in self.tests:
+            self.predict(scenes, most=1)
 
-    def outcomes(self, model: Classifier) -> list[Outcome]:
+    def outcomes(self) -> list[Outcome]:
         """Return what the network predicts on each target."""
-        return [Outcome(scenes, "network", *self.predict(model, scenes)) for scenes in self.targets]
+        return [Outcome(scenes, "network", *self.predict(scenes)) for scenes in self.tests]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the accuracies on all test sets."""
+        return [row for found in self.outcomes() for row in found.rows]

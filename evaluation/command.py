@@ -3,37 +3,60 @@
 import argparse
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 from tqdm import tqdm
 
+from dataset import Scenes
 from errors import UserError
 from evaluation.trained import check_overrides, check_run, restore
 from experiment import predictions, records
+from experiment.predictions import Predictions
 from experiment.run import Run, expand, open_run
 from experiment.systems import System
+from readers.labels import labels_of
 from reporting import options
 from reporting.metrics import shown, subject
 from training.journal import selection
 from utils import choose_device
 
 
-class Found(Protocol):
-    """What an evaluation finds on one dataset: parts of records, and what else is kept of it in the run's folder."""
-
-    @property
-    def rows(self) -> list[dict[str, Any]]: ...
-    def keep(self, run: Run, checkpoint: str) -> None: ...
-
-
 @dataclass
 class Evaluation:
-    """What an evaluation script makes of a config: a model, and what is found with the weights that it then has."""
+    """What an evaluation script makes of a config: a model, and what is found with the weights that it then has.
+
+    outcomes: one per dataset, such as an `Outcome`: `rows`, parts of records, and `keep`, what else a run keeps of it.
+    """
 
     model: nn.Module
-    outcomes: Callable[[], Sequence[Found]]
+    outcomes: Callable[[], Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Predicted and true label codes (n,) of a dataset's test samples; classifier: as in records."""
+
+    scenes: Scenes
+    classifier: str
+    predicted: np.ndarray
+    true: np.ndarray
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The accuracy as part of a record: dataset, factor, split, classifier, metric, value, n."""
+        return [{**self.scenes.identity, "classifier": self.classifier, "metric": "accuracy",
+                 "value": float(np.mean(self.predicted == self.true)), "n": len(self.true)}]
+
+    def keep(self, run: Run, checkpoint: str) -> None:
+        """Keep the predictions of a run's checkpoint in its folder."""
+        seats, names = self.scenes.labels.shape[1], np.array(self.scenes.classes, dtype=np.str_)
+        predicted, true = (labels_of(codes, seats) for codes in (self.predicted, self.true))
+        predictions.save(run.folder, Predictions(
+            run.experiment, run.config.training.seed, *self.scenes.identity.values(), self.classifier, checkpoint,
+            predicted, true, names))
 
 
 def create_parser(description: str) -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import lpips
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torchvision.models import AlexNet_Weights
 
 from errors import UserError, shortened
@@ -26,27 +26,24 @@ def l1(images: Tensor, targets: Tensor) -> Tensor:
     return (images - targets).abs().mean(dim=(1, 2, 3))
 
 
-class Lpips:
-    """LPIPS with AlexNet (Zhang et al. 2018, version 0.1): the distance of deep features, lower is more similar."""
+def create_lpips() -> Metric:
+    """Return LPIPS with AlexNet (Zhang et al. 2018, version 0.1): the distance of deep features, lower is more similar.
 
-    def __init__(self):
-        """Load the network; UserError where its ImageNet weights are not there and cannot be downloaded."""
-        try:
-            with warnings.catch_warnings():
-                # The package asks torchvision for weights in a way that torchvision has deprecated.
-                warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
-                self.network: nn.Module = lpips.LPIPS(net="alex", verbose=False)
-        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-            url = AlexNet_Weights.IMAGENET1K_V1.url
-            place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-            raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({shortened(str(error))}); fetch "
-                            f"{url} elsewhere and put it at {place}") from None
-
-    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        self.network.to(images.device)
-        return self.network(images, targets, normalize=True).flatten()
+    Raises UserError where the ImageNet weights are not there and cannot be downloaded.
+    """
+    try:
+        with warnings.catch_warnings():
+            # The package asks torchvision for weights in a way that torchvision has deprecated.
+            warnings.filterwarnings("ignore", category=UserWarning, module="torchvision")
+            network = lpips.LPIPS(net="alex", verbose=False)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        url = AlexNet_Weights.IMAGENET1K_V1.url
+        place = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+        raise UserError(f"LPIPS: AlexNet's ImageNet weights cannot be downloaded ({shortened(str(error))}); fetch "
+                        f"{url} elsewhere and put it at {place}") from None
+    return lambda images, targets: network.to(images.device)(images, targets, normalize=True).flatten()
 
 
 def create_metrics(names: Iterable[str]) -> dict[str, Metric]:
     """Return metrics by name: `ssim`, `l1`, `lpips`."""
-    return {name: Lpips() if name == "lpips" else {"ssim": ssim, "l1": l1}[name] for name in names}
+    return {name: create_lpips() if name == "lpips" else {"ssim": ssim, "l1": l1}[name] for name in names}

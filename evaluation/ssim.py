@@ -2,7 +2,6 @@
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -62,32 +61,27 @@ class _Ssim(torch.autograd.Function):
         return of_x * (gradient / gradients[0, 0].numel())[:, None, None, None], None
 
 
-class _Block(NamedTuple):
-    """A part of a banded matrix that is not zero: `matrix` makes the outputs `made` of the inputs `used`."""
-
-    made: slice
-    used: slice
-    matrix: Tensor
-
-
 def _filter(maps: Tensor, transposed: bool = False) -> Tensor:
     """Filter maps (..., H, W) with the Gaussian window, (..., H - 10, W - 10); `transposed` goes the way back."""
     *leading, height, width = maps.shape
     columns = _blocks(width, transposed, maps.device, maps.dtype)
     rows = _blocks(height, transposed, maps.device, maps.dtype)
-    across = maps.new_empty(maps[..., 0].numel(), columns[-1].made.stop)
-    for block in columns:
-        torch.mm(maps.view(-1, width)[:, block.used], block.matrix.T, out=across[:, block.made])
+    across = maps.new_empty(maps[..., 0].numel(), columns[-1][0].stop)
+    for made, used, matrix in columns:
+        torch.mm(maps.view(-1, width)[:, used], matrix.T, out=across[:, made])
     across = across.view(-1, height, across.shape[-1])
-    down = maps.new_empty(len(across), rows[-1].made.stop, across.shape[-1])
-    for block in rows:
-        torch.bmm(block.matrix.expand(len(across), -1, -1), across[:, block.used], out=down[:, block.made])
+    down = maps.new_empty(len(across), rows[-1][0].stop, across.shape[-1])
+    for made, used, matrix in rows:
+        torch.bmm(matrix.expand(len(across), -1, -1), across[:, used], out=down[:, made])
     return down.view(*leading, *down.shape[1:])
 
 
 @lru_cache(maxsize=16)
-def _blocks(size: int, transposed: bool, device: torch.device, dtype: torch.dtype) -> list[_Block]:
-    """Return the blocks of the filter's matrix for maps whose sides are `size`, or of that matrix transposed."""
+def _blocks(size: int, transposed: bool, device: torch.device, dtype: torch.dtype) -> list[tuple[slice, slice, Tensor]]:
+    """Return the blocks of the filter's matrix for maps whose sides are `size`, or of that matrix transposed.
+
+    Those that are not zero: outputs that a block makes, inputs that it makes them of, and its part of the matrix.
+    """
     inside = size + WINDOW - 1 if transposed else size
     band = _band(inside).to(device, dtype)
     if transposed:
@@ -97,7 +91,7 @@ def _blocks(size: int, transposed: bool, device: torch.device, dtype: torch.dtyp
     for start in range(0, len(band), step):
         stop = min(start + step, len(band))
         used = slice(max(0, start - WINDOW + 1), min(size, stop)) if transposed else slice(start, stop + WINDOW - 1)
-        blocks.append(_Block(slice(start, stop), used, band[start:stop, used].contiguous()))
+        blocks.append((slice(start, stop), used, band[start:stop, used].contiguous()))
     return blocks
 
 

@@ -6,7 +6,7 @@ the weights file, whatever `model.batchnorm` says, and the weights that training
 
 from pathlib import Path
 
-from torch import Tensor, nn
+from torch import nn
 
 from errors import UserError
 from experiment import published_run as published
@@ -51,12 +51,16 @@ def check_run(run: Run, checkpoints: list[str] | None, system: System) -> None:
 def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
     """Load the `last` or `best` weights of a run; return the epoch they come from, None where the run does not say.
 
-    Raises UserError when they cannot be read or are not those of such a model.
+    Raises UserError when they cannot be read or are not those of such a model, but for a prefix of parallel training.
     """
     path = run.checkpoints / f"{checkpoint}_model.pth"
-    state = _under_own_names(load_state_dict(path), model.state_dict())
-    problem = misfit(state, model.state_dict())
-    if problem:
+    state, own = load_state_dict(path), model.state_dict()
+    if all(name.startswith(DATA_PARALLEL) for name in state):
+        state = {name.removeprefix(DATA_PARALLEL): value for name, value in state.items()}
+    # The model's own batch counters: they say how often statistics were updated, which nothing here depends on.
+    state = {name: value for name, value in state.items() if name in own or not name.endswith(COUNTER)}
+    state = {name: value for name, value in own.items() if name.endswith(COUNTER)} | state
+    if problem := misfit(state, own):
         hint = "; a classifier has an output per class of its training data" if isinstance(model, Classifier) else ""
         raise UserError(f"{path}: does not fit the model of {run.folder / 'cfg.toml'}: {problem}{hint}")
     model.load_state_dict(state)
@@ -65,14 +69,3 @@ def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
         return published.epoch(run.folder, checkpoint, training.frequency, training.epochs)
     _, progress = load_training_state(run.checkpoints / "last.pth", run.config.training.epochs)
     return progress.best_epoch if checkpoint == "best" else progress.epoch
-
-
-def _under_own_names(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a state dict without the prefix of parallel training, and with exactly the model's batch counters.
-
-    Counters of BatchNorm layers say how often statistics were updated, which nothing here depends on.
-    """
-    if all(name.startswith(DATA_PARALLEL) for name in state):
-        state = {name.removeprefix(DATA_PARALLEL): value for name, value in state.items()}
-    state = {name: value for name, value in state.items() if name in own or not name.endswith(COUNTER)}
-    return {name: value for name, value in own.items() if name.endswith(COUNTER)} | state

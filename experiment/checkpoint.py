@@ -7,7 +7,7 @@ import warnings
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -42,7 +42,10 @@ def load(path: Path, device: torch.device | str = "cpu") -> Any:
     try:
         with open_regular(path) as file, warnings.catch_warnings():
             if zipfile.is_zipfile(file):
-                _check_stored(file)
+                claimed = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
+                # More than the file itself holds, which torch never writes, would fill the memory.
+                if claimed > file.seek(0, os.SEEK_END):
+                    raise ValueError
             file.seek(0)
             # What torch remarks on odd tensors; `misfit` refuses them.
             warnings.simplefilter("ignore")
@@ -58,21 +61,13 @@ def load(path: Path, device: torch.device | str = "cpu") -> Any:
         raise UserError(f"{path}: not a weights file, or a damaged one (expected what torch.save writes)") from None
 
 
-def _check_stored(file: BinaryIO) -> None:
-    """Refuse an archive that unpacks to more than the file itself, which torch never writes."""
-    claimed = sum(member.file_size for member in zipfile.ZipFile(file).infolist())
-    if claimed > file.seek(0, os.SEEK_END):
-        raise ValueError(f"claims to hold {claimed} bytes")
-
-
 class Unread:
     """Stands for a NumPy number in a checkpoint of others, whose value nobody needs."""
 
     def __init__(self, *_: Any):
         pass
 
-    def __setstate__(self, _: Any) -> None:
-        pass
+    __setstate__ = __init__
 
 
 def load_state_dict(path: Path) -> dict[str, Tensor]:
@@ -101,14 +96,11 @@ def load_training_state(path: Path, epochs: int) -> tuple[dict[str, Any], Progre
     problem = misfit(values, vars(Progress()), "progress") or misfit(state["frozen"], "", "frozen")
     if not problem:
         progress = Progress(**values)
-        scored = progress.best_epoch > 0
-        if not 0 <= progress.best_epoch <= progress.epoch or not 1 <= progress.epoch <= epochs:
-            problem = f"progress: epoch {progress.epoch}, the best {progress.best_epoch}, of {epochs}"
-        elif math.isfinite(progress.best_score) != scored:
-            problem = f"progress: best score {progress.best_score} of epoch {progress.best_epoch}"
-    if problem:
-        raise UserError(f"{path}: damaged: {problem}")
-    return state, progress
+        if (0 <= progress.best_epoch <= progress.epoch and 1 <= progress.epoch <= epochs
+                and math.isfinite(progress.best_score) == (progress.best_epoch > 0)):
+            return state, progress
+        problem = f"{progress}, of {epochs} epochs"
+    raise UserError(f"{path}: damaged: {problem}")
 
 
 def misfit(found: Any, own: Any, name: str = "") -> str:
@@ -122,21 +114,18 @@ def misfit(found: Any, own: Any, name: str = "") -> str:
         return problem and f"{name} {problem}"
     if type(found) is not type(own) and not (isinstance(found, dict) and isinstance(own, dict)):
         return f"{name} is of type {type(found).__name__}, expected {type(own).__name__}"
+    below = f"{name}." if name else ""
     if isinstance(own, dict):
         for names, problem in ((own.keys() - found.keys(), "is missing"), (found.keys() - own.keys(), "is not known")):
             if names:
                 more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-                return f"{_below(name, min(map(str, names)))} {problem}{more}"
-        return next(filter(None, (misfit(found[key], own[key], _below(name, key)) for key in own)), "")
-    if isinstance(own, list | tuple):
-        if len(found) != len(own):
-            return f"{name} has {len(found)} entries, expected {len(own)}"
-        return next(filter(None, (misfit(found[i], own[i], _below(name, i)) for i in range(len(own)))), "")
-    return ""
-
-
-def _below(name: str, key: object) -> str:
-    return f"{name}.{key}" if name else str(key)
+                return f"{below}{min(map(str, names))} {problem}{more}"
+    elif not isinstance(own, list | tuple):
+        return ""
+    elif len(found) != len(own):
+        return f"{name} has {len(found)} entries, expected {len(own)}"
+    keys = own if isinstance(own, dict) else range(len(own))
+    return next(filter(None, (misfit(found[key], own[key], f"{below}{key}") for key in keys)), "")
 
 
 def _tensor_misfit(found: Any, own: Tensor) -> str:

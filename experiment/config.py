@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
@@ -44,9 +45,7 @@ def _device(value: Any) -> Any:
 
 def _as_list(value: Any) -> Any:
     """Accept one factor, several, or the empty string for 'no factor'."""
-    if isinstance(value, str):
-        return [value] if value else []
-    return value
+    return [part for part in (value,) if part] if isinstance(value, str) else value
 
 
 def spelled(others: dict[str, str]) -> BeforeValidator:
@@ -84,7 +83,7 @@ class Dataset(EvaluationDataset):
     """The dataset to train on: `[dataset]`.
 
     name: reader; factor: part of the dataset (a car, or several); split: train, test, all, or the reader's default;
-    limit: use at most so many sceneries, drawn at random with a fixed seed; image_size: pixels, a multiple of 16;
+    limit: use at most so many sceneries, drawn at random with a fixed seed; image_size: pixels;
     root: folder of the downloaded datasets; cache: folder for prepared images and frozen features.
     """
 
@@ -170,21 +169,17 @@ class Config(Section):
                 for section in self.evaluation.datasets]
 
 
-class _Any(Section):
-    model_config = ConfigDict(extra="allow")
-
-
-class _Typed(_Any):
+class _Typed(Section, extra="allow"):
     type: Annotated[Literal[*BY_TYPE], BeforeValidator(lower)]
 
 
 class _Outline(Section):
-    """What the file of any system holds, whatever stands in its sections."""
+    """What the file of any system holds, whatever stands in its other sections."""
 
-    dataset: _Any
+    dataset: Any
     model: _Typed
-    training: _Any
-    evaluation: _Any = _Any()
+    training: Any
+    evaluation: Any = None
 
 
 def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), seed: int | None = None,
@@ -218,14 +213,14 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
 
 
 def _drop_retired(raw: dict[str, Any]) -> None:
-    model = raw.get("model")
-    system = BY_TYPE.get(str(model.get("type"))) if isinstance(model, dict) else None
+    sections = {name: section for name, section in raw.items() if isinstance(section, dict)}
+    model = sections.get("model", {})
+    system = BY_TYPE.get(str(model.get("type")))
     for key in system.config.retired if system else ():
         section, name = key.split(".")
-        if isinstance(raw.get(section), dict):
-            raw[section].pop(name, None)
+        sections.get(section, {}).pop(name, None)
     # Statistics of the training images, which are in such a run's weights.
-    if isinstance(model, dict) and model.get("batchnorm") == "recalibrated":
+    if model.get("batchnorm") == "recalibrated":
         model["batchnorm"] = "frozen"
 
 
@@ -234,24 +229,19 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return _parse(read_text(path))
     except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        raise choice_error("config file", path, near) from None
-    except OSError as error:
-        raise UserError(f"{path}: not readable as TOML: {error.strerror}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise UserError(f"{path}: not readable as TOML: {error}") from None
+        raise choice_error("config file", path, sorted(path.parent.glob("*.toml"))) from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as TOML: {getattr(error, 'strerror', error)}") from None
 
 
 def _parse(text: str) -> dict[str, Any]:
-    """Return what a TOML text holds; TOMLDecodeError also for one that the parser chokes on."""
+    """Return what a TOML text holds; ValueError where it is none, also for one that the parser chokes on."""
     if LONG_KEY.search(text):
-        raise tomllib.TOMLDecodeError("a key of more than 30 parts")
+        raise ValueError("a key of more than 30 parts")
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        raise
-    except (ValueError, RecursionError):
-        raise tomllib.TOMLDecodeError("nested too deeply, or a number of too many digits") from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def _check_values(value: Any, path: str, key: str = "", depth: int = 0) -> None:
@@ -284,7 +274,7 @@ def differences(first: Config, second: Config, ignore: tuple[str, ...] = ()) -> 
     """Return the dotted keys in which two configs differ, less those that are or lie below a name in `ignore`."""
     a, b = flatten(first.model_dump()), flatten(second.model_dump())
     keys = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-    return [key for key in keys if not any(key == name or key.startswith(name + ".") for name in ignore)]
+    return [key for key in keys if not _is_below(key, ignore)]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -314,7 +304,7 @@ def _apply(raw: dict[str, Any], override: str) -> str:
         raise UserError(f"--set {override}: expected section.key=value")
     try:
         value = _parse(f"value = {text.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+    except ValueError:
         value = text.strip()
     table = raw
     for part in parts[:-1]:
@@ -330,20 +320,23 @@ def _one_line(error: ValidationError, path: str, changed: list[str], kind: type[
     # An unknown key is the likely reason for a missing one, so it goes first.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
-    source = f"{path} (--set)" if any(key == name or key.startswith(name + ".") for name in changed) else path
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    source = f"{path} (--set)" if _is_below(key, changed) else path
+    message, found = first["msg"], f" (found {shortened(repr(first['input']))})"
     if first["type"] == "extra_forbidden":
-        return UserError(f"{choice_error(f'{source}: key', key, _keys_beside(first['loc'], kind))}{more}")
-    if first["type"] == "missing":
-        return UserError(f"{source}: key {key} is missing{more}")
-    if first["type"] == "model_type":
-        return UserError(f"{source}: {key}: expected a section (found {shortened(repr(first['input']))}){more}")
-    if first["type"] == "literal_error":
-        allowed = [name.strip().strip("'") for name in first["ctx"]["expected"].replace(" or ", ", ").split(",")]
-        return UserError(f"{choice_error(f'{source}: {key}', first['input'], allowed)}{more}")
-    message = first["msg"].removeprefix("Value error, ")
-    found = "" if first["type"] == "value_error" else f" (found {shortened(repr(first['input']))})"
-    return UserError(f"{source}: {key}: {message}{found}{more}")
+        told = choice_error(f"{source}: key", key, _keys_beside(first["loc"], kind))
+    elif first["type"] == "literal_error":
+        told = choice_error(f"{source}: {key}", first["input"], re.findall("'(.*?)'", first["ctx"]["expected"]))
+    elif first["type"] == "missing":
+        told = f"{source}: key {key} is missing"
+    elif first["type"] == "value_error":
+        told = f"{source}: {key}: {message.removeprefix('Value error, ')}"
+    else:
+        told = f"{source}: {key}: {'expected a section' if first['type'] == 'model_type' else message}{found}"
+    return UserError(f"{told} (and {error.error_count() - 1} more)" if error.error_count() > 1 else str(told))
+
+
+def _is_below(key: str, names: Iterable[str]) -> bool:
+    return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 
 def _keys_beside(location: tuple[int | str, ...], kind: type[Section]) -> list[str]:

@@ -68,13 +68,13 @@ def read(folder: Path) -> list[Predictions]:
 def _load(path: Path) -> Predictions:
     try:
         values: dict[str, Any] = read_arrays(path, [each.name for each in fields(Predictions)])
+        predicted, true, classes = values["predicted"], values["true"], values["classes"]
+        fits = (predicted.dtype == true.dtype == np.uint8 and predicted.ndim == 2 and predicted.shape == true.shape
+                and classes.ndim == 1 and classes.dtype.kind == "U" and max(predicted.max(), true.max()) < len(classes)
+                and all(values[name].shape == () and values[name].dtype.kind == "U" for name in TEXTS)
+                and values["seed"].shape == () and values["seed"].dtype.kind == "i")
     except (OSError, ValueError):
-        raise UserError(f"{path}: holds no predictions, or is damaged; evaluate the run again") from None
-    predicted, true, classes = values["predicted"], values["true"], values["classes"]
-    labels = predicted.dtype == true.dtype == np.uint8 and predicted.ndim == 2 and predicted.shape == true.shape
-    if not (labels and predicted.size and classes.ndim == 1 and classes.dtype.kind == "U" and len(classes)
-            and max(predicted.max(), true.max()) < len(classes)
-            and all(values[name].shape == () and values[name].dtype.kind == "U" for name in TEXTS)
-            and values["seed"].shape == () and values["seed"].dtype.kind == "i"):
+        fits = False
+    if not fits:
         raise UserError(f"{path}: holds no predictions, or is damaged; evaluate the run again")
     return Predictions(**values | {name: str(values[name]) for name in TEXTS} | {"seed": int(values["seed"])})

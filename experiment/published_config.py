@@ -86,9 +86,8 @@ def _classifier(model: Tables, source: str) -> Tables:
         raise choice_error(f"{source}: model.architecture", name, FROZEN_TENSORS)
     allowed = FROZEN_TENSORS[name] if pretrained else 0
     if isinstance(frozen, bool) or frozen != allowed:
-        raise UserError(f"{source}: model.freeze_n_first_layers: found {frozen!r}; allowed: "
-                        + (f"{allowed} with a pre-trained {name} (all below layer {CUT})" if pretrained
-                           else "0 with use_pretrained = false"))
+        what = f"a pre-trained {name} (all below layer {CUT})" if pretrained else "use_pretrained = false"
+        raise UserError(f"{source}: model.freeze_n_first_layers: found {frozen!r}; allowed: {allowed} with {what}")
     rest = {key: value for key, value in model.items() if key not in CLASSIFIER_KEYS}
     if _kind(model) == CLASSIFICATION:
         rest["type"] = "classifier"

@@ -33,10 +33,8 @@ def epoch(folder: Path, checkpoint: str, frequency: int, epochs: int) -> int | N
     be one accuracy more.
     """
     found = _accuracies(folder)
-    if not found:
-        return None
-    evaluated = len(found) if checkpoint == "last" else found.index(max(found)) + 1
-    return min(evaluated * frequency, epochs)
+    evaluated = len(found) if checkpoint == "last" else found.index(max(found)) + 1 if found else 0
+    return min(evaluated * frequency, epochs) or None
 
 
 def curve(folder: Path, frequency: int, epochs: int) -> dict[int, float]:

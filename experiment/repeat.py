@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,15 +72,13 @@ class Task:
 def parse_seeds(text: str) -> list[int]:
     """Read seeds such as `1-10` or `1,3,7-9`; UserError for anything else."""
     seeds: list[int] = []
-    try:
+    with suppress(ValueError):
         for part in text.split(","):
             first, _, last = part.partition("-")
             seeds += range(int(first), int(last or first) + 1)
-    except ValueError:
-        seeds = []
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise UserError(f"--seeds: found '{text}'; allowed: different numbers such as 1-10 or 1,3,7-9")
-    return seeds
+        if seeds and len(set(seeds)) == len(seeds):
+            return seeds
+    raise UserError(f"--seeds: found '{text}'; allowed: different numbers such as 1-10 or 1,3,7-9")
 
 
 def repeat_command(description: str, system: System | None = None) -> None:
@@ -89,10 +88,6 @@ def repeat_command(description: str, system: System | None = None) -> None:
     """
     arguments = _parse(description)
     seeds = parse_seeds(arguments.seeds)
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs: found {arguments.jobs}; allowed: 1 or more")
-    if arguments.launcher == "local" and (arguments.slurm or arguments.wait):
-        raise UserError("--slurm and --wait: allowed with --launcher slurm")
     options = slurm.parse_options(arguments.slurm) if arguments.launcher == "slurm" else []
     experiments = _experiments(arguments, system)
     tasks = _unfinished(experiments, seeds, told=True)
@@ -135,7 +130,12 @@ def _parse(description: str) -> argparse.Namespace:
     parser.add_argument("--slurm", default="", metavar="OPTIONS",
                         help='options of sbatch, for example "partition=gpu gres=gpu:1 time=04:00:00"')
     parser.add_argument("--wait", action="store_true", help="with SLURM: end when all runs have, and say how")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.jobs is not None and arguments.jobs < 1:
+        raise UserError(f"--jobs: found {arguments.jobs}; allowed: 1 or more")
+    if arguments.launcher == "local" and (arguments.slurm or arguments.wait):
+        raise UserError("--slurm and --wait: allowed with --launcher slurm")
+    return arguments
 
 
 def _experiments(arguments: argparse.Namespace, system: System | None) -> list[Experiment]:
@@ -150,8 +150,7 @@ def _experiments(arguments: argparse.Namespace, system: System | None) -> list[E
         if name in found:
             raise UserError(f"{path}: its experiment is called '{name}', as that of {found[name].source[0]}; allowed: "
                             "configs with different file names")
-        parent = Path(arguments.out or "results")
-        folder = parent if arguments.out and not several else parent / name
+        folder = Path(arguments.out or "results", *([name] if several or not arguments.out else []))
         found[name] = Experiment(name, config, [path, *arguments.set], folder)
     return list(found.values())
 
@@ -200,12 +199,11 @@ def visible_gpus() -> list[str]:
     import torch
 
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
-    names = None if given is None else [name.strip() for name in given.split(",")]
-    if names and names[0].startswith("MIG-"):
-        # CUDA shows a process only the first of them, but each process can have another.
-        return names
-    count = torch.cuda.device_count()
-    return [str(index) for index in range(count)] if names is None else names[:count]
+    if given is None:
+        return [str(index) for index in range(torch.cuda.device_count())]
+    names = [name.strip() for name in given.split(",")]
+    # Of MIG's parts CUDA shows a process only the first, but each process can have another.
+    return names if names[0].startswith("MIG-") else names[: torch.cuda.device_count()]
 
 
 def _slots(jobs: int | None, tasks: list[Task]) -> list[list[str]]:
@@ -238,12 +236,10 @@ def _run(tasks: list[Task], slots: list[list[str]]) -> list[Task]:
                 task, gpus = waiting.pop(0), free.pop(0)
                 running.append((task, gpus, _start(task, gpus[:task.devices], environment)))
             time.sleep(0.2)
-            for child in [child for child in running if child[2].poll() is not None]:
-                running.remove(child)
-                task, gpus, process = child
-                free.append(gpus)
-                if not _succeeded(task, process.returncode):
-                    failed.append(task)
+            ended = [child for child in running if child[2].poll() is not None]
+            running = [child for child in running if child not in ended]
+            free += [gpus for _, gpus, _ in ended]
+            failed += [task for task, _, process in ended if not _succeeded(task, process.returncode)]
     finally:
         for _, _, process in running:
             process.terminate()
@@ -251,11 +247,12 @@ def _run(tasks: list[Task], slots: list[list[str]]) -> list[Task]:
 
 
 def _start(task: Task, gpus: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    given, where = ",".join(gpus), f" on GPU {', '.join(gpus)}" if gpus else ""
+    where = f" on GPU {', '.join(gpus)}" if gpus else ""
     print(f"{task}: {'resumed' if task.run else 'started'}{where}, output in {task.output}", flush=True)
+    given = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
     with task.output.open("ab") as file:
         return subprocess.Popen(task.command(), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                env=environment | ({"CUDA_VISIBLE_DEVICES": given} if gpus else {}))
+                                env=environment | given)
 
 
 def _succeeded(task: Task, code: int) -> bool:

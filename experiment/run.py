@@ -19,11 +19,12 @@ from experiment import records
 from experiment.config import PLACES, Config, differences, dump_config, load_config
 from files import TEMPORARY, parse_json, read_text, write_text
 
+FOLDERS = ("checkpoints", "logs", "images")
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
 
 
 class Run:
-    """A run folder and the lock on it; use `create`, `open_run` or `resume`.
+    """A run folder and the lock on it; use `create` or `open_run`.
 
     experiment: name of the experiment, the same for all its seeds; config: the resolved config;
     folder: holds cfg.toml, environment.json, checkpoints/, records.jsonl, logs/ and images/.
@@ -31,19 +32,8 @@ class Run:
 
     def __init__(self, folder: Path, experiment: str, config: Config):
         self.folder, self.experiment, self.config = folder, experiment, config
+        self.checkpoints, self.logs, self.images = (folder / name for name in FOLDERS)
         self._lock: IO[str] | None = None
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def logs(self) -> Path:
-        return self.folder / "logs"
-
-    @property
-    def images(self) -> Path:
-        return self.folder / "images"
 
     @property
     def saved(self) -> list[str]:
@@ -62,18 +52,21 @@ class Run:
         """
         if not self.published:
             return []
-        training = self.config.training
-        common = {
-            "experiment": self.experiment, "seed": training.seed, "dataset": "test set of the published training",
-            "factor": "", "split": "accuracy.log", "metric": "accuracy", "checkpoint": "epoch", "n": 1,
-            "classifier": "network" if self.config.model.type == "classifier" else "knn", "selection": "every epoch",
-        }  # fmt: skip
-        return [records.record(**common, epoch=epoch, value=value)
-                for epoch, value in published.curve(self.folder, training.frequency, training.epochs).items()]
+        training, network = self.config.training, self.config.model.type == "classifier"
+        return [records.record(
+            experiment=self.experiment, seed=training.seed, dataset="test set of the published training", factor="",
+            split="accuracy.log", classifier="network" if network else "knn", checkpoint="epoch", epoch=epoch,
+            metric="accuracy", selection="every epoch", value=value, n=1)
+            for epoch, value in published.curve(self.folder, training.frequency, training.epochs).items()]
 
     @property
     def environment(self) -> dict[str, Any]:
-        return _environment(self.folder)
+        """What environment.json holds, empty where there is none or it cannot be read."""
+        try:
+            content = parse_json(read_text(self.folder / "environment.json"))
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
 
     @property
     def done(self) -> bool:
@@ -86,12 +79,10 @@ class Run:
 
     def note_resume(self, device: str) -> None:
         """Add to environment.json where and with what a stopped run is continued."""
-        path = self.folder / "environment.json"
-        try:
-            environment = parse_json(read_text(path))
-            environment.setdefault("resumed", []).append(describe_environment(self.experiment, device))
-        except (OSError, ValueError, AttributeError):
-            raise UserError(f"{path}: cannot be read") from None
+        path, environment = self.folder / "environment.json", self.environment
+        if not environment:
+            raise UserError(f"{path}: cannot be read")
+        environment.setdefault("resumed", []).append(describe_environment(self.experiment, device))
         write_text(path, json.dumps(environment, indent=2) + "\n")
 
     def lock(self) -> None:
@@ -125,7 +116,7 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
         check_free(out)
     folder = out or Path("results") / experiment / f"{config.training.seed}-{stamp()}"
     try:
-        for name in ("checkpoints", "logs", "images"):
+        for name in FOLDERS:
             (folder / name).mkdir(parents=True)
     except OSError as error:
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
@@ -160,9 +151,9 @@ def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
     if "seed" not in config.training.model_fields_set and published.is_published(folder):
         training = config.training.model_copy(update={"seed": published.number(folder)})
         config = config.model_copy(update={"training": training})
-    # Where the name is not kept, the parent folder's.
-    name = _environment(folder).get("experiment", folder.resolve().parent.name)
-    return Run(folder, printable(str(name)), config)
+    run = Run(folder, folder.resolve().parent.name, config)
+    run.experiment = printable(str(run.environment.get("experiment", run.experiment)))
+    return run
 
 
 def find_runs(parent: Path) -> list[Run]:
@@ -182,8 +173,11 @@ def expand(patterns: list[str]) -> list[Path]:
     """Turn run folders, experiment folders (their runs) and globs into run folders; UserError where nothing fits."""
     folders: list[Path] = []
     for pattern in patterns:
-        matches = [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))
-        runs = [run for match in matches for run in _runs_at(Path(match))]
+        runs: list[Path] = []
+        for match in map(Path, [pattern] if Path(pattern).exists() else sorted(glob.glob(pattern))):
+            found = {path.parent for path in match.rglob("cfg.toml")}
+            # What lies within a run, such as copies of configs in a published one, is no run.
+            runs += sorted(path for path in found if found.isdisjoint(path.parents))
         if not runs:
             raise UserError(f"{pattern}: no run folder here (looked for cfg.toml in it and in the folders below it)")
         folders += runs
@@ -207,23 +201,6 @@ def warn_of_mixture(runs: list[Run], ignore: tuple[str, ...] = ()) -> None:
         more = f" and {len(others) - 1} more" if len(others) > 1 else ""
         print(f"warning: runs of {experiment} differ in {keys} ({first[experiment].folder}, {others[0]}{more})",
               file=sys.stderr)
-
-
-def _runs_at(folder: Path) -> list[Path]:
-    if (folder / "cfg.toml").is_file():
-        return [folder]
-    found = {path.parent for path in folder.rglob("cfg.toml")}
-    # What lies within a run, such as copies of configs in a published one, is no run.
-    return sorted(path for path in found if found.isdisjoint(path.parents))
-
-
-def _environment(folder: Path) -> dict[str, Any]:
-    """Return what environment.json holds, empty where there is none or it cannot be read."""
-    try:
-        content = parse_json(read_text(folder / "environment.json"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def describe_environment(experiment: str, device: str) -> dict[str, object]:

@@ -75,10 +75,7 @@ def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inp
 
 @torch.no_grad()
 def announce_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> None:
-    """Say what `open_features` would take, where they are missing, without computing them: for a dry run.
-
-    Raises UserError when there is too little room.
-    """
+    """Say, for a dry run, what `open_features` would take where they are missing; UserError for too little room."""
     if not _folder_of(model, scenes, cache).is_dir():
         _foresee(model, scenes, live, cache)
 
@@ -109,8 +106,7 @@ def _open(folder: Path, views: int) -> tuple[np.memmap, About]:
 class Entry:
     """A folder of features in a cache; about: None where it cannot be read (an older or damaged one).
 
-    done: views that are there; bytes: on the disk, 0 where it is a link to a folder elsewhere; used: when it was last
-    opened or written, seconds since 1970.
+    done: views that are there; bytes: on the disk, 0 for a link; used: last opened or written, seconds since 1970.
     """
 
     name: str
@@ -208,10 +204,7 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
 
 
 def _foresee(model: FrozenExtractor, scenes: Scenes, live: Inputs, cache: Path) -> About:
-    """Say how much room the features will take and how long they will take, from a first chunk of them.
-
-    Raises UserError when there is too little room.
-    """
+    """Say from a first chunk how much room and time the features will take; UserError when there is too little room."""
     views = len(scenes.images) * scenes.flips
     index = torch.arange(min(CHUNK, views), device=scenes.device)
     first = live(index // scenes.flips, index < 0)

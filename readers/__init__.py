@@ -17,12 +17,9 @@ from readers.street_folder import StreetFolder
 from readers.sviro import Sviro, SviroIllumination, SviroNoCar
 from readers.ticam import Ticam
 
-READERS: dict[str, type[Reader]] = {
-    reader.name: reader for reader in (
-        Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
-        Carla, Cityscapes, CamVid, StreetFolder,
-    )
-}
+READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (
+    Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
+    Carla, Cityscapes, CamVid, StreetFolder)}
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 
@@ -35,10 +32,7 @@ def check_name(name: str, maps: tuple[str, ...] = ()) -> None:
 
 def create_reader(name: str, root: str | Path, factor: list[str], split: str | None, skip_bad: bool = False,
                   **options: Any) -> Reader:
-    """Return the reader of a dataset; UserError for an unknown name.
-
-    skip_bad: leave out what cannot be read; options: what readers of one system take beside that.
-    """
+    """Return the reader of a dataset; options: what those of one system take beside. UserError for an unknown name."""
     if name not in READERS:
         raise choice_error("dataset.name", name, READERS)
     # Resolved, so that the same data is prepared once however its place is spelled.

@@ -33,12 +33,12 @@ class BadImage(UserError):
 class Reader(ABC):
     """One dataset. A new one subclasses this, fills in the class variables and the two abstract methods.
 
-    version: raise it when the preparation rule changes, so that prepared images are made again;
-    channels: of the prepared images; maps: names of what else is prepared of a source, such as `labels`, a channel each
-    beside those of the image; mirrors: whether a mirrored image is a valid sample, whose label is the
-    reversed one; mirrors_in_test: whether mirror images count as test samples too; empty: the label of an empty seat
-    (a scenery with nothing but those is never a negative); classes: names of the labels 0, 1, ...;
-    default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
+    version: raise it when the preparation rule changes, so that prepared images are made again; rule: what else they
+    depend on, beside sources and size; channels: of the prepared images; maps: names of what else is prepared of a
+    source, such as `labels`, a channel each beside those of the image; mirrors: whether a mirrored image is a valid
+    sample, whose label is the reversed one; mirrors_in_test: whether mirror images count as test samples too; empty:
+    the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
+    0, 1, ...; default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -50,16 +50,13 @@ class Reader(ABC):
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
+    rule = ""
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
 
     def listing(self) -> Listing:
-        """List all sceneries.
-
-        Raises UserError when the dataset is absent or laid out otherwise, and for sources that cannot be used unless
-        `skip_bad` has them left out.
-        """
+        """List all sceneries; UserError where there are none, or bad sources that `skip_bad` does not leave out."""
         listing = Listing()
         # Python would search hundreds of thousands of small lists for garbage, all of which are in use.
         gc.disable()
@@ -76,10 +73,7 @@ class Reader(ABC):
 
     @abstractmethod
     def prepare(self, source: str, size: Size) -> np.ndarray:
-        """Return one image, its maps behind it, as uint8 (layers, height, width).
-
-        Raises BadImage when its content cannot be used.
-        """
+        """Return one image, its maps behind it, as uint8 (layers, height, width); BadImage when it cannot be used."""
 
     def stream(self, sources: list[str], size: Size) -> Iterator[np.ndarray] | None:
         """Yield the images of all sources in their order, in blocks uint8 (n, layers, height, width).
@@ -87,11 +81,6 @@ class Reader(ABC):
         For a dataset that is one file, best read from front to back; None where `prepare` does, on many at once.
         """
         return None
-
-    @property
-    def rule(self) -> str:
-        """Return what prepared images depend on beside sources, size and version; another one makes others."""
-        return ""
 
     @property
     def layers(self) -> int:

@@ -1,18 +1,31 @@
-"""Rendered digits and letters: sources that need no download."""
+"""Rendered digits and letters, which need no download.
 
+A scenery is a glyph in a shape, a variant is what light, background and camera make of it.
+"""
+
+import math
+from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar
 
 import matplotlib
 import numpy as np
 import PIL
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from readers.base import Reader
 from readers.digits import DIGITS
-from readers.drawing import VARIANTS, render
 from readers.listing import Listing
 
-SCENERIES = 5000
+FONTS = (
+    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
+    "DejaVuSansMono-Oblique", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSerif-Italic",
+    "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "STIXGeneralBolIta",
+    "cmr10", "cmss10", "cmtt10", "cmb10", "cmti10",
+)  # fmt: skip
+SCENERIES, VARIANTS = 5000, 10
 _SEEDS = {"train": 1, "test": 2}
+_SUPERSAMPLING = 2
 
 
 class Glyphs(Reader):
@@ -43,3 +56,74 @@ class Letters(Glyphs):
     name = "letters"
     characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt"
     classes = tuple(characters)
+
+
+@lru_cache(maxsize=64)
+def glyph_mask(characters: str, seed: int, scenery: int, size: int) -> np.ndarray:
+    """Draw the glyph of a scenery: coverage in [0, 1], float32 (size, size), before light and camera.
+
+    The glyph is `characters[scenery % len(characters)]`; font, size, rotation, shear and stroke width are drawn from
+    the seed and the scenery's number.
+    """
+    rng = np.random.default_rng([seed, scenery])
+    canvas = size * _SUPERSAMPLING
+    height = rng.uniform(0.7, 1.15) * canvas
+    font = _font(FONTS[rng.integers(len(FONTS))], round(height))
+    character = characters[scenery % len(characters)]
+    stroke = int(rng.integers(0, max(2, round(canvas / 20))))
+    left, top, right, bottom = font.getbbox(character, stroke_width=stroke)
+    image = Image.new("L", (canvas, canvas))
+    position = (canvas / 2 - (left + right) / 2, canvas / 2 - (top + bottom) / 2)
+    ImageDraw.Draw(image).text(position, character, fill=255, font=font, stroke_width=stroke)
+    turned = image.transform(image.size, Image.Transform.AFFINE, _affine(rng, canvas), Image.Resampling.BILINEAR)
+    return np.asarray(turned.resize((size, size), Image.Resampling.BOX), dtype=np.float32) / 255
+
+
+def render(characters: str, seed: int, scenery: int, variant: int, size: int) -> np.ndarray:
+    """Render one variant of a scenery as uint8 (1, size, size): background, light, polarity, blur and noise."""
+    rng = np.random.default_rng([seed, scenery, variant + 1])
+    mask = blurred(glyph_mask(characters, seed, scenery, size), rng.uniform(0, 0.03) * size)
+    dark, bright = rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.0)
+    ink, paper = (bright, dark) if rng.random() < 0.5 else (dark, bright)
+    background = paper + rng.uniform(0.0, 0.2) * texture(rng, size)
+    image = background * (1 - mask) + ink * mask
+    image = image * (1 + rng.uniform(0.0, 0.3) * ramp(rng, size))
+    image = image + rng.normal(0, rng.uniform(0.0, 0.06), image.shape)
+    return (image.clip(0, 1) * 255).round().astype(np.uint8)[None]
+
+
+@lru_cache(maxsize=256)
+def _font(name: str, height: int) -> ImageFont.FreeTypeFont:
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / f"{name}.ttf"
+    return ImageFont.truetype(str(path), height, layout_engine=ImageFont.Layout.BASIC)
+
+
+def _affine(rng: np.random.Generator, canvas: int) -> tuple[float, ...]:
+    """Draw rotation (within 20 degrees), shear, stretch and shift as Pillow's output-to-input matrix."""
+    angle, shear = math.radians(rng.uniform(-20, 20)), rng.uniform(-0.35, 0.35)
+    stretch_x, stretch_y = rng.uniform(0.75, 1.35), rng.uniform(0.85, 1.15)
+    rotation = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    matrix = rotation @ np.array([[1.0, shear], [0.0, 1.0]]) @ np.diag([stretch_x, stretch_y])
+    centre = np.array([canvas / 2, canvas / 2])
+    offset = centre - matrix @ (centre + rng.uniform(-0.05, 0.05, 2) * canvas)
+    return (*matrix[0], offset[0], *matrix[1], offset[1])
+
+
+def blurred(image: np.ndarray, radius: float) -> np.ndarray:
+    """Blur an image (height, width) in [0, 1], in steps of 1/255; radius: standard deviation in pixels."""
+    image = Image.fromarray((image * 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius))
+    return np.asarray(image, dtype=np.float32) / 255
+
+
+def texture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a smooth random field in [-1, 1]: a few coarse cells, enlarged."""
+    cells = int(rng.integers(2, 9))
+    field = Image.fromarray(rng.uniform(-1, 1, (cells, cells)).astype(np.float32))
+    return np.asarray(field.resize((size, size), Image.Resampling.BICUBIC)).clip(-1, 1)
+
+
+def ramp(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Return a linear gradient in [-1, 1] in a random direction: light from one side."""
+    direction = rng.uniform(0, 2 * math.pi)
+    axis = np.linspace(-1, 1, size, dtype=np.float32)
+    return (math.cos(direction) * axis[None, :] + math.sin(direction) * axis[:, None]) / math.sqrt(2)

@@ -22,10 +22,7 @@ _DEEP_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
 def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
-    """Return the image files directly in a folder, sorted by name.
-
-    The listing notes links that lead nowhere, pipes, sockets and devices.
-    """
+    """Return the image files in a folder, sorted by name; the listing notes dead links, pipes, sockets and devices."""
     with os.scandir(folder) as entries:
         named = sorted((entry for entry in entries if is_image(entry.name)), key=lambda entry: entry.name)
     files = []
@@ -104,10 +101,7 @@ def is_prepared(source: str) -> bool:
 
 
 def open_prepared(source: str, size: Size) -> np.ndarray:
-    """Return an image that the published code has prepared, as it is, uint8 (1, 128, 128).
-
-    Raises UserError for another size, BadImage where the image has one.
-    """
+    """Return an image that the published code has prepared, uint8 (1, 128, 128); UserError for another size."""
     if size != PREPARED_SIZE:
         raise UserError(f"dataset.image_size: found {size}; allowed: {PREPARED_SIZE}, the size of images that are "
                         f"prepared already, such as {source}")

@@ -60,10 +60,7 @@ class Listing:
         self.bad = {}
 
     def limited(self, limit: int | None) -> "Listing":
-        """Return a listing of at most `limit` sceneries, drawn from this one the same way on every machine.
-
-        A smaller limit draws a subset of what a larger one draws.
-        """
+        """Return at most `limit` sceneries, drawn alike on every machine; a smaller limit draws a subset."""
         if limit is None or limit >= len(self.sceneries):
             return self
         chosen = np.sort(np.random.default_rng(0).permutation(len(self.sceneries))[:limit])

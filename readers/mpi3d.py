@@ -63,8 +63,12 @@ class Mpi3d(Reader):
             for start in range(0, int(wanted[-1]) + 1, BLOCK):
                 block = images.read(min(BLOCK, images.count - start))
                 inside = wanted[(wanted >= start) & (wanted < start + BLOCK)] - start
-                if len(inside):
-                    yield _resized(block[inside], size).transpose(0, 3, 1, 2)
+                found = block[inside]
+                if len(found) and size != SIDE:
+                    found = np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+                                      for image in found])
+                if len(found):
+                    yield found.transpose(0, 3, 1, 2)
 
     def _path(self) -> Path:
         """Return the file that the factor names."""
@@ -140,11 +144,3 @@ def _factor_sizes(archive: zipfile.ZipFile, path: Path, count: int) -> tuple[int
                         f"from 1 to 256, at least {LARGE + 1} for the size, whose product is the number of images, "
                         f"{count}")
     return tuple(sizes)
-
-
-def _resized(images: np.ndarray, size: int) -> np.ndarray:
-    """Resize images (n, 64, 64, 3), bilinear, to (n, size, size, 3)."""
-    if size == SIDE:
-        return images
-    return np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-                     for image in images])

@@ -18,19 +18,13 @@ from readers.rows import Rows
 class Opened:
     """The images of a dataset, on the device where they fit there, else memory-mapped.
 
-    rows: uint8 (images, layers, height, width), an image's channels and behind them a channel per map; channels: of
-    images; maps: names of the maps; names, labels, splits: of the sceneries, first, count: where their images lie, see
-    `readers.prepare.Prepared`; name, factor, split: for records and pictures; classes: names of the labels;
-    sources: what each image was prepared from; key: changes with the content; dropped: reason -> sources left out.
+    rows: uint8 (images, layers, height, width), an image's channels and behind them a channel per map; reader: whose
+    channels, maps and classes these are; name, factor, split: for records and pictures; others: see `Prepared`.
     """
 
     def __init__(self, section: Any, size: Size, cache: str, device: torch.device, **options: Any):
-        """Prepare and open the dataset that a config section (`experiment.config.EvaluationDataset`) names.
-
-        options: what its reader takes beside what all readers do.
-        """
-        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad,
-                               **options)
+        """Prepare and open the dataset that a config section names; options: what its reader takes beside."""
+        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad, **options)
         check_memory(CHUNK * reader.layers * math.prod(width_height(size)),
                      f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
         prepared = prepare(reader, size, Path(cache), section.limit)

@@ -13,10 +13,9 @@ FEW = 8
 
 
 def in_processes(function: Callable[..., Any], jobs: list[tuple[Any, ...]], few: int = FEW) -> Iterator[Any]:
-    """Yield `function(*job)` for every job as they get done, in any order; a process per core does the work.
+    """Yield `function(*job)` for every job, as they get done in a process per core; `few` jobs in this one.
 
-    So `few` jobs are done in this process, since starting others takes seconds. An exception in a job is raised here
-    and ends the others. Raises UserError when a process is killed.
+    An exception in a job is raised here and ends the others. Raises UserError when a process is killed.
     """
     if len(jobs) <= few:
         yield from (function(*job) for job in jobs)

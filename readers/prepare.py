@@ -128,10 +128,7 @@ def lock_of(folder: Path) -> Path:
 
 
 def new_array(path: Path, dtype: type[np.generic], shape: tuple[int, ...]) -> np.memmap:
-    """Create a memory-mapped .npy file with all its room taken on the disk.
-
-    Raises OSError when there is too little: writing to a mapped file that outgrows the disk would kill the process.
-    """
+    """Create a memory-mapped .npy file with all its room; OSError where too little is left, not a kill later on."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with path.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

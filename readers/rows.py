@@ -11,9 +11,7 @@ from torch import Tensor
 class Rows:
     """The rows of a memory-mapped array, on the device where it fits there twice over.
 
-    Otherwise they are read when asked for, and not kept: the process's memory does not grow with the file, and the
-    system keeps as much of it in its own memory as there is room for.
-
+    Otherwise they are read when asked for and kept by the system alone, where it has room: the process does not grow.
     tensor: the whole array, on the device or memory-mapped.
     """
 
@@ -41,10 +39,7 @@ class Rows:
         return picked.to(self.device)
 
     def _announce(self, where: Tensor) -> None:
-        """Tell the system which parts of the file are about to be read, in their order, so that it reads them at once.
-
-        From a disk that is several times as fast as touching them one after the other (docs/benchmarks.md).
-        """
+        """Have the system read parts of the file at once: from a disk, several times as fast (docs/benchmarks.md)."""
         rows = where.unique().numpy()
         for stretch in np.split(rows, np.flatnonzero(np.diff(rows) > 1) + 1):
             start, length = int(stretch[0]) * self.row_bytes, len(stretch) * self.row_bytes

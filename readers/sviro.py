@@ -12,7 +12,6 @@ from readers.listing import Listing, stamp
 
 LABEL_PATTERN = re.compile(r"_GT_(\d+)_(\d+)_(\d+)$")
 OBJECT, EMPTY_INFANT_SEAT, EMPTY_CHILD_SEAT = 4, 5, 6
-_FOLDERS = {split: (split, prepared) for split, prepared in PREPARED.items()}
 
 
 class Seats(Reader):
@@ -68,15 +67,14 @@ class SviroNoCar(Seats):
         self.no_factor()
         base = self._base()
         for split in self.splits():
-            add_sceneries(listing, find_folder(self, [base / name for name in _FOLDERS[split]]), split)
+            add_sceneries(listing, find_folder(self, [base / split, base / PREPARED[split]]), split)
 
     def _base(self) -> Path:
         """Return the folder that holds the splits: the dataset's own, or the single one in it, whatever its name."""
         names = ("SVIRO-NoCar", "SEATS_AND_PEOPLE_NOCAR", "seats_and_people_nocar", "")
         outer = find_folder(self, [self.root / name for name in names])
         inner = sorted(path for path in outer.iterdir() if path.is_dir() and not path.name.startswith("."))
-        wanted = {name for names in _FOLDERS.values() for name in names}
-        if any(path.name in wanted for path in inner):
+        if any(path.name in (*PREPARED, *PREPARED.values()) for path in inner):
             return outer
         if len(inner) != 1:
             raise UserError(f"dataset.root: no {self.name} at {outer}; looked for one folder that holds train and test "
@@ -87,8 +85,7 @@ class SviroNoCar(Seats):
 def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] | None:
     """Read the label (left, middle, right) off the end of a name, everyday objects counting as empty.
 
-    Returns None, and has the listing note it, for an empty infant or child seat, which the paper leaves out, and where
-    there is no label.
+    None, which the listing notes: no label, or an empty infant or child seat, which the paper leaves out.
     """
     match = LABEL_PATTERN.search(name)
     if match is None:
@@ -106,10 +103,7 @@ def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] 
 
 
 def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
-    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants.
-
-    Raises UserError where there is no such folder; the listing notes those without images.
-    """
+    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants."""
     for scenery in subfolders(folder, "scenery, its name ending with _GT_<left>_<middle>_<right>"):
         label = seat_label(scenery.name, scenery, listing)
         if label is None:

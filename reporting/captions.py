@@ -26,11 +26,6 @@ KINDS = {
 }  # fmt: skip
 
 
-def is_known(stem: str) -> bool:
-    """Say whether a picture is of a known kind, by its file name without suffix."""
-    return any(re.fullmatch(pattern, stem) for pattern in KINDS)
-
-
 def describe(stem: str, datasets: Mapping[str, str]) -> tuple[int, str, str]:
     """Return rank among the kinds, caption and alternative text of a picture by its file name without suffix.
 
@@ -42,6 +37,5 @@ def describe(stem: str, datasets: Mapping[str, str]) -> tuple[int, str, str]:
             words = {"data": datasets.get(found.get("data", ""), found.get("data")),
                      "weights": WEIGHTS.get(found.get("weights", "")),
                      "method": METHODS.get(found.get("method", ""), found.get("method"))}
-            caption, alt = (text.format(**words) for text in texts)
-            return rank, caption, alt
+            return rank, *(text.format(**words) for text in texts)
     return len(KINDS), stem, f"Picture {stem}"

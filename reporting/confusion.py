@@ -78,10 +78,7 @@ def _matrix(ax: Axes, found: Classwise, seat: int, shown: list[int]) -> AxesImag
 
 def _bars(ax: Axes, names: list[str], values: np.ndarray, colours: Sequence[str | list[str]],
           series: Sequence[str] = ("",)) -> None:
-    """Draw values (seeds, series, names) in [0, 1]: bars of means, whiskers of one deviation, a dot per seed.
-
-    colours: per series one, or one per bar.
-    """
+    """Draw values (seeds, series, names) in [0, 1]: means, deviations, a dot per seed; colours: per series or bar."""
     width = 0.8 / len(series)
     for number, label in enumerate(series):
         percent = 100 * values[:, number]

@@ -25,10 +25,7 @@ WIDE = 20
 
 @dataclass(frozen=True)
 class Curve:
-    """One experiment in one panel: epochs (n,), mean and sample standard deviation (n - 1) over seeds at each.
-
-    seeds: (n,), how many are behind each point; std is NaN where there is one.
-    """
+    """Epochs (n,) of one experiment in a panel; mean, deviation (n - 1, NaN for one) and number of seeds at each."""
 
     experiment: str
     epochs: np.ndarray

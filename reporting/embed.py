@@ -29,10 +29,7 @@ class Embedded:
 
 
 def embed(path: Path) -> Embedded:
-    """Read a picture, shrink it to at most MOST_WIDE x MOST_HIGH pixels, and encode it as WebP.
-
-    The same file gives the same bytes. Raises UserError for what is no picture.
-    """
+    """Shrink a picture to MOST_WIDE x MOST_HIGH pixels at most and encode it as WebP; UserError where it is none."""
     try:
         with Image.open(io.BytesIO(read_bytes(path, MOST_BYTES))) as image:
             if image.width * image.height > MOST_PIXELS:

@@ -85,10 +85,7 @@ def _by_class(ax: Axes, domains: Sequence[Domain], seat: int, classes: Sequence[
 
 
 def _name_classes(ax: Axes, domain: Domain, classes: Sequence[str]) -> None:
-    """Write each class amid its points of a domain, for readers who do not tell all colours apart.
-
-    A name that would lie on another one is left out.
-    """
+    """Write each class amid its points of a domain, where no other one stands, for readers who see few colours."""
     span, placed = np.ptp(domain.points, axis=0), []
     for label in np.unique(domain.labels[:, 0]):
         centre = np.median(domain.points[domain.labels[:, 0] == label], axis=0)

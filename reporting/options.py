@@ -1,7 +1,10 @@
-"""What scripts that make tables and figures of runs share on their command line."""
+"""What scripts that make tables and figures of runs share: their options, and where the table goes."""
 
 import argparse
+from pathlib import Path
 
+from errors import UserError
+from files import write_out
 from reporting.formats import FORMATS
 
 
@@ -16,3 +19,14 @@ def create_parser(description: str, pool: bool = False, table: str = "") -> argp
         parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
         parser.add_argument(table, metavar="FILE", help="write the table to a file")
     return parser
+
+
+def write_or_print(text: str, out: str | None) -> None:
+    """Write a text to the file that --out names, or print it; UserError when the file cannot be written."""
+    if out is None:
+        print(text, end="")
+        return
+    try:
+        write_out(Path(out), text)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written: {error.strerror}") from None

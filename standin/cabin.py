@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 
-from readers.drawing import blurred, ramp, texture
+from readers.glyphs import blurred, ramp, texture
 
 SEAT_X = (0.17, 0.5, 0.83)
 # Shapes, one over the other: half the width, upper and lower edge (the seat is at 0.9), darkest and brightest tone.

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from readers.drawing import glyph_mask, render
+from readers.glyphs import glyph_mask, render
 
 _DIGITS, _SIDE = "0123456789", 28
 

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from readers.class_maps import load_class_map
-from readers.drawing import blurred, ramp, texture
+from readers.glyphs import blurred, ramp, texture
 
 CAMVID_SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
 

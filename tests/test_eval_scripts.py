@@ -84,32 +84,22 @@ def test_a_classifiers_accuracy_equals_a_count_over_single_images(succeed, train
     assert (row["n"], row["value"]) == (90, pytest.approx(right / 90))
 
 
-def test_each_script_refuses_the_runs_of_the_other(script, finished, trained):
+def test_each_script_refuses_the_runs_of_the_other(fail, finished, trained):
     autoencoder = finished()
     for name, run, kind, trainer in (("eval_classifier.py", autoencoder, "extractor", "train_ae.py"),
                                      ("train_classifier.py --resume", autoencoder, "extractor", "train_ae.py"),
                                      ("eval_ae.py", trained, "classifier", "train_classifier.py"),
                                      ("train_ae.py --resume", trained, "classifier", "train_classifier.py")):
-        code, _, err = script(*name.split(), run)
-        assert code == 2
-        assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in err
-        assert len(err.strip().splitlines()) == 1
+        assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in fail(*name.split(), run)
 
 
-@pytest.mark.parametrize(("change", "pieces"), [
-    (lambda state: state.pop("pre_trained_model.classifier.2.bias"), ["classifier.2.bias is missing"]),
-    (lambda state: state.update(extra=torch.zeros(1)), ["extra is not known"]),
-    (lambda state: state.update({"pre_trained_model.classifier.2.bias": torch.zeros(64)}), ["(64,), expected (10,)"])])
-def test_weights_that_do_not_fit_are_one_line(script, trained, change, pieces):
+def test_weights_that_do_not_fit_are_one_line(fail, trained):
     path = trained / "checkpoints" / "last_model.pth"
     state = torch.load(path, weights_only=True)
-    change(state)
-    torch.save(state, path)
+    torch.save(state | {"pre_trained_model.classifier.2.bias": torch.zeros(64)}, path)
     before = records.read(trained)
-    code, _, err = script("eval_classifier.py", trained, "--checkpoint", "last")
-    assert code == 2
-    assert all(piece in err for piece in (str(path), "does not fit", *pieces))
-    assert len(err.strip().splitlines()) == 1
+    message = fail("eval_classifier.py", trained, "--checkpoint", "last")
+    assert all(piece in message for piece in (str(path), "does not fit", "(64,), expected (10,)"))
     assert records.read(trained) == before
 
 

@@ -11,6 +11,7 @@ import torch
 import torchvision
 from published_files import autoencoder, classifier, conv_state, head_state, publish
 
+from autoencoder.saved_latents import load
 from experiment import records
 from experiment.run import expand
 
@@ -121,6 +122,9 @@ def test_latents_are_drawn_of_each_dataset_once_also_where_one_is_the_training_d
             *places)
     assert {path.name for path in (folder / "latents").glob("*.npz")} == {
         f"{name}_last.npz" for name in ("ticam_all", "sviro_train", "sviro_illumination_all")}
+    assert load(folder / "latents" / "ticam_all_last.npz").about["epoch"] == 4
+    succeed("plot_extracted_and_saved_latent_space.py", folder, "--method", "pca")
+    assert {row["metric"] for row in records.read(folder)} == {"gap/domain_classifier", "gap/knn_overlap"}
     succeed("report.py", folder, "--out", tmp_path / "report.html")
     assert "nearest training images of sviro" in (tmp_path / "report.html").read_text()
 

@@ -255,7 +255,7 @@ def test_seeds_without_all_factors_are_not_pooled_and_that_is_said(page_of, tmp_
     (["nowhere"], "nowhere: no run folder here"),
     (["{results}", "--compare", "frist", "stopped"], "did you mean 'first'?"),
     (["{results}", "--out", "{results}"], "is a folder; allowed: a file"),
-    (["{results}/first", "--out", "{results}/stopped/1-x5/cfg.toml/page.html"], "cannot be written"),
+    (["{results}/first", "--out", "{results}/stopped/1-x5/cfg.toml/page.html"], "cfg.toml: File exists"),
 ])  # fmt: skip
 @pytest.mark.usefixtures("plain")
 def test_mistakes_are_one_line(script, results, arguments, said):

@@ -6,11 +6,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from runs import same, until, weights
+from test_features_scripts import FEATURES
 
 from dataset import Scenes
 from experiment import records
@@ -22,16 +23,10 @@ from training.loop import Loop
 PROJECT = Path(__file__).parent.parent
 
 
-def weights(run: Path, name: str = "last_model.pth") -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints" / name, weights_only=True)
-
-
 def assert_same_run(run: Path, other: Path):
     """Check that two runs ended with the same weights, bit for bit, and the same records."""
     for name in ("last_model.pth", "best_model.pth"):
-        ours, theirs = weights(run, name), weights(other, name)
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+        assert same(weights(run, name), weights(other, name)), name
     assert records.read(run) == records.read(other)
 
 
@@ -110,11 +105,8 @@ def test_a_run_killed_at_any_moment_ends_bit_for_bit_where_an_uninterrupted_one_
     succeed("train_ae.py", config_file(), "--out", whole, *options)
     process = subprocess.Popen([sys.executable, "train_ae.py", config_file(), "--out", broken, *options], cwd=PROJECT,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    log, deadline = broken / "logs" / "training.log", time.monotonic() + 120
-    while not (log.exists() and "epoch 3/" in log.read_text()):
-        assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    log = broken / "logs" / "training.log"
+    until(lambda: log.exists() and "epoch 3/" in log.read_text(), process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (broken / "done").exists()
@@ -124,19 +116,21 @@ def test_a_run_killed_at_any_moment_ends_bit_for_bit_where_an_uninterrupted_one_
 
 
 @pytest.mark.usefixtures("no_pictures")
-def test_a_run_killed_before_its_first_checkpoint_starts_anew(succeed, finished, trained):
-    (trained / "done").unlink()
-    (trained / "records.jsonl").unlink()
-    shutil.rmtree(trained / "checkpoints")
-    (trained / "checkpoints").mkdir()
-    succeed("train_ae.py", "--resume", trained)
-    assert_same_run(finished(), trained)
+@pytest.mark.parametrize("changes", [(), (*FEATURES, "--name", "features")])
+def test_a_run_killed_before_its_first_checkpoint_starts_anew(succeed, finished, tmp_path, changes):
+    whole = finished("extractor", "tae", *changes)
+    killed = shutil.copytree(whole, tmp_path / "run")
+    (killed / "done").unlink()
+    (killed / "records.jsonl").unlink()
+    shutil.rmtree(killed / "checkpoints")
+    (killed / "checkpoints").mkdir()
+    succeed("train_ae.py", "--resume", killed)
+    assert_same_run(whole, killed)
 
 
-def test_resuming_a_finished_run_changes_nothing(script, trained):
+def test_resuming_a_finished_run_changes_nothing(succeed, trained):
     before = {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()}
-    code, out, _ = script("train_ae.py", "--resume", trained)
-    assert (code, "finished" in out) == (0, True)
+    assert "finished" in succeed("train_ae.py", "--resume", trained)
     assert {path: path.read_bytes() for path in trained.rglob("*") if path.is_file()} == before
 
 
@@ -145,7 +139,7 @@ def test_seeds_make_runs_differ_and_repeat(succeed, config_file, finished, tmp_p
     for name, seed in (("again", 1), ("other", 2)):
         succeed("train_ae.py", config_file(), "--seed", seed, "--name", "tiny", "--out", tmp_path / name)
     again, other, first = (weights(run) for run in (tmp_path / "again", tmp_path / "other", finished()))
-    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert same(first, again)
     assert not any(torch.equal(first[key], other[key]) for key in first if key.startswith("encoder"))
 
 
@@ -201,20 +195,13 @@ def test_a_dry_run_says_what_would_be_trained_and_leaves_nothing(script, config_
 def test_a_dry_run_computes_no_features_of_the_dataset(succeed, config_file, cache, monkeypatch):
     """Of random weights, by a seed that no other test has: in a cache they would have folders of their own."""
     before = set((cache / "features").glob("*"))
-    seen = []
-    monkeypatch.setattr("dataset.Scenes.gather", counted(Scenes.gather, seen))
+    seen, gather = [], Scenes.gather
+    monkeypatch.setattr(Scenes, "gather", lambda self, i, flip: seen.append(len(i)) or gather(self, i, flip))
     succeed("train_ae.py", config_file(), "--dry-run", "--seed", 4711)
     assert set((cache / "features").glob("*")) == before
     # Two chunks of 64 views of each dataset, for time and room; a batch of 16 triplets with its targets; an image of
     # each dataset. There are 400 + 60 images.
     assert 0 < sum(seen) <= 2 * 2 * 64 + 2 * 3 * 16 + 2
-
-
-def counted(gather, seen):
-    def gathering(self, index, flip):
-        seen.append(len(index))
-        return gather(self, index, flip)
-    return gathering
 
 
 @pytest.mark.usefixtures("no_pictures")
@@ -320,13 +307,10 @@ def test_all_runs_are_checked_before_one_is_evaluated(fail, finished, trained):
     assert records.read(trained) == before
 
 
-def test_the_table_is_made_from_records(script, trained, tmp_path):
+def test_the_table_is_made_from_records(succeed, trained, tmp_path):
     accuracy = next(row for row in records.read(trained) if row["checkpoint"] == "last")["value"]
-    code, out, _ = script("calculate_mean_and_var_accuracy.py", trained.parent)
-    assert code == 0
-    assert f"{100 * accuracy:.1f}" in out
-    code, _, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "latex", "--out", tmp_path / "t.tex")
-    assert code == 0
+    assert f"{100 * accuracy:.1f}" in succeed("calculate_mean_and_var_accuracy.py", trained.parent)
+    succeed("calculate_mean_and_var_accuracy.py", trained, "--format", "latex", "--out", tmp_path / "t.tex")
     assert r"\toprule" in (tmp_path / "t.tex").read_text()
 
 
@@ -354,8 +338,7 @@ def test_a_run_that_is_being_trained_and_one_with_other_frozen_weights_are_not_r
 
 @pytest.mark.parametrize("name", sorted(path.name for path in PROJECT.glob("*.py")
                                         if '__name__ == "__main__"' in path.read_text(encoding="utf-8")))
-def test_help_is_complete(script, name):
-    code, out, _ = script(name, "--help")
-    assert code == 0
+def test_help_is_complete(succeed, name):
+    out = succeed(name, "--help")
     assert out.startswith("usage:")
     assert "--" in out

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from evaluation.segmentation_metrics import confusion, miou
 from experiment import records
 from readers.class_maps import load_class_map
 from standin import write_standin
@@ -141,6 +142,9 @@ def test_a_look_at_the_data_counts_pixels_and_draws_label_maps(script, config, d
         classes = mapped.to_class[np.stack(ids)]
         for number, name in [*enumerate(mapped.classes), (255, "ignored")]:
             assert lines[name][column] == f"{100 * (classes == number).mean():.2f}"
+        common = max(mapped.classes, key=lambda each: float(lines[each][0]))
+        counts = confusion(torch.full(classes.shape, mapped.classes.index(common)), torch.from_numpy(classes), 11)
+        assert lines[f"mIoU of nothing but {common}"][column] == f"{100 * miou(counts):.2f}"
     assert {path.name for path in (tmp_path / "look").iterdir()} == {
         "data_camvid_train.png", "data_camvid_val.png", "data_carla_Town07_test.png"}
     assert all(np.asarray(Image.open(path).convert("L")).std() > 10 for path in (tmp_path / "look").iterdir())

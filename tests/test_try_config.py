@@ -23,11 +23,10 @@ def test_a_config_is_tried_from_the_first_look_to_the_table(succeed, config_file
     assert "says anything about real data" in out
 
 
-def test_a_folder_that_exists_is_not_touched(script, config_file, tmp_path):
+def test_a_folder_that_exists_is_not_touched(fail, config_file, tmp_path):
     (tmp_path / "mine").mkdir()
-    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "mine")
-    assert code == 2
-    assert err.strip().endswith("delete it, or choose another folder")
+    message = fail("try_config.py", config_file(), "--out", tmp_path / "mine")
+    assert message.endswith("delete it, or choose another folder")
     assert list((tmp_path / "mine").iterdir()) == []
 
 

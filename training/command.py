@@ -1,6 +1,7 @@
 """The command line and the course of a training script, from the config to the closed run folder."""
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from pretrained_model import frozen_fingerprint
 from training.journal import Journal, score
 from training.loop import Loop
 from training.optimising import SingleOptimizerStep
-from training.parallel import check_devices, follow, launch, leader_first, lost, share_weights
+from training.parallel import PATIENCE, check_devices, follow, launch, lost, share_weights
 from training.profile import profile_steps
 from utils import choose_device, seed_everything, tune
 
@@ -30,30 +31,20 @@ PRECISIONS = {"32": "32-true", "bf16": "bf16-mixed"}
 
 
 @dataclass
-class Judge:
-    """How a model is judged.
-
-    rehearse: checks that it can work, cheaply; rows: what records say of the model as it is, the first of which chooses
-    the best weights.
-    """
-
-    rehearse: Callable[[], None]
-    rows: Callable[[], list[dict[str, Any]]]
-
-
-@dataclass
 class Job:
     """What a training script makes of a config.
 
     batches: epoch(number) yields those of an epoch, which follow from its number alone, and its length is how many
-    there are; identity: what records of losses say, the training dataset and the samples of an epoch (`n`); about:
-    lines on the data for the dry run; pictures: writes those of data and results to a folder; notes: lines to say when
-    the run starts; board: writes pictures of the model after an epoch to TensorBoard.
+    there are; rehearse: checks, cheaply, that the model can be judged; rows: what records say of it as it is, the first
+    of which chooses the best weights; identity: what records of losses say, the training dataset and the samples of an
+    epoch (`n`); about: lines on the data for the dry run; pictures: writes those of data and results to a folder;
+    notes: lines to say when the run starts; board: writes pictures of the model after an epoch to TensorBoard.
     """
 
     step: SingleOptimizerStep
     batches: Any
-    judge: Judge
+    rehearse: Callable[[], None]
+    rows: Callable[[], list[dict[str, Any]]]
     identity: dict[str, Any]
     about: tuple[str, ...]
     pictures: Callable[[Path], None]
@@ -100,14 +91,13 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
         _rehearse(job, device)
     if devices > 1:
         check_devices(job.step.model, config.training.batch_size, devices)
-    if arguments.profile and not trainable(job.step.model):
-        raise UserError("--profile: nothing trains with this config, so there are no steps to look into")
     if arguments.dry_run:
         print(_summary(config, job, device))
         return
     if arguments.profile:
-        trace = Path(f"{Path(arguments.config).stem}.trace.json")
-        each = job.identity["n"] / len(job.batches)
+        if not trainable(job.step.model):
+            raise UserError("--profile: nothing trains with this config, so there are no steps to look into")
+        each, trace = job.identity["n"] / len(job.batches), Path(f"{Path(arguments.config).stem}.trace.json")
         print(profile_steps(job.step, job.batches.epoch, each, arguments.profile, trace))
         return
     group = launch(device, devices, rank) if devices > 1 else None
@@ -168,39 +158,38 @@ def _rehearse(job: Job, device: torch.device) -> None:
     job.step.model.train()
     job.step.rehearse(batch)
     job.step.model.eval()
-    job.judge.rehearse()
+    job.rehearse()
 
 
 def _summary(config: Config, job: Job, device: torch.device) -> str:
     model = job.step.model
     frozen = sum(parameter.numel() for parameter in model.parameters()) - trainable(model)
+    epochs = [f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []
     return "\n".join([
         *job.about,
         f"{type(model).__name__}: {trainable(model):,} trainable and {frozen:,} frozen parameters, on {device}",
-        *([f"{config.training.epochs} epochs of {len(job.batches)} batches"] if trainable(model) else []),
-        *job.notes,
-        "config, data, one batch and evaluation work",
-    ])
+        *epochs, *job.notes, "config, data, one batch and evaluation work"])
 
 
 def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
-    training = run.config.training
-
     def finish_epoch(epoch: int, losses: dict[str, float], due: bool) -> float | None:
-        rows = job.judge.rows() if due else []
+        rows = job.rows() if due else []
         journal.epoch(epoch, losses, rows)
         if job.board:
             job.board(journal.board, epoch)
         return score(rows[0]) if rows else None
 
-    loop = Loop(step=job.step, batches=job.batches.epoch, length=len(job.batches), epochs=training.epochs,
-                seed=training.seed, frequency=training.frequency, checkpoints=run.checkpoints,
-                finish_epoch=finish_epoch, frozen=frozen_fingerprint(job.step.model), rank=rank)
+    loop = Loop(job.step, job.batches, run.config.training, run.checkpoints, finish_epoch,
+                frozen_fingerprint(job.step.model), rank)
     progress = loop.resume()
     share_weights(job.step.model)
     if rank:
-        with leader_first():
+        try:
             loop.run(progress)
+        except Exception:
+            # Most errors are the leader's too, who says so and ends all.
+            time.sleep(PATIENCE)
+            raise
         return
     journal = Journal(run, job.identity, progress.epoch)
     journal.log.info(f"{run.folder}: {'resumed after epoch ' + str(progress.epoch) if progress.epoch else 'started'}")
@@ -210,12 +199,11 @@ def _train(run: Run, job: Job, rank: int, group: Fabric | None) -> None:
         with logging_redirect_tqdm([journal.log]):
             loop.run(progress)
     except (UserError, RuntimeError) as error:
-        if isinstance(error, RuntimeError):
-            if not lost(group):
-                raise
-            error = UserError("another process of the run has ended; it can be resumed")
-        journal.log.info(str(error))
-        raise UserError(f"{run.folder}: {error}") from None
+        if isinstance(error, RuntimeError) and not lost(group):
+            raise
+        told = error if isinstance(error, UserError) else "another process of the run has ended; it can be resumed"
+        journal.log.info(str(told))
+        raise UserError(f"{run.folder}: {told}") from None
     job.step.model.eval()
     job.pictures(run.images)
     journal.close(progress.epoch, progress.best_epoch)

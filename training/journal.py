@@ -37,8 +37,7 @@ class Journal:
         for row in results:
             tag = " ".join(filter(None, (row["classifier"], _title(row))))
             self.board.add_scalar(f"{row['metric']}/{tag}", row["value"], number)
-        now = time.perf_counter()
-        seconds, self._since = now - self._since, now
+        seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         parts = [*(f"{name} {value:.4g}" for name, value in losses.items()),
                  *(f"{subject(row)} on {_title(row)} {shown(row)}" for row in results if is_headline(row["metric"]))]
         self.log.info(f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)")
@@ -47,9 +46,9 @@ class Journal:
         """Write the results of the last and of the best weights, known from their epochs, as rows of their own."""
         rows = [row for row in records.read(self.run.folder)
                 if row["checkpoint"] == "epoch" and is_judged(row["metric"])]
-        for checkpoint, epoch in (("last", last_epoch), ("best", best_epoch)):
-            self._append([{**row, "checkpoint": checkpoint, "selection": LAST if checkpoint == "last" else
-                           _oracle(rows[0])} for row in rows if row["epoch"] == epoch])
+        for checkpoint, epoch, chosen in (("last", last_epoch, LAST), ("best", best_epoch, rows and _oracle(rows[0]))):
+            self._append([{**row, "checkpoint": checkpoint, "selection": chosen} for row in rows
+                          if row["epoch"] == epoch])
         self.board.close()
 
     def _append(self, rows: list[dict[str, Any]]) -> None:

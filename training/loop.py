@@ -1,6 +1,6 @@
 """The training loop: epochs, losses, evaluation, checkpoints, resume. It knows no model and no dataset."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from experiment.checkpoint import Progress, load_training_state, misfit, save
+from experiment.config import Training
 from training.optimising import SingleOptimizerStep
 from training.parallel import total
 from utils import seed_everything
@@ -18,20 +19,16 @@ from utils import seed_everything
 
 @dataclass
 class Loop:
-    """Trains a step for a number of epochs and keeps last and best weights.
+    """Trains a step for the epochs of a config and keeps last and best weights.
 
-    batches: epoch -> its batches, `length` of them; finish_epoch: called with epoch, mean losses and whether an
-    evaluation is due (every `frequency` epochs and after the last), returns the score that chooses the best weights,
-    or None; checkpoints: folder; frozen: fingerprint of what does not train, so that a resumed run is sure to have
-    the same; rank: number of this process in the run; all but the first only train.
+    batches: as of a `Job`; checkpoints: folder; finish_epoch: called with epoch, mean losses and whether an evaluation
+    is due, returns the score that chooses the best weights, or None; frozen: fingerprint of what does not train, so
+    that a resumed run is sure to have the same; rank: number of this process in the run; all but the first only train.
     """
 
     step: SingleOptimizerStep
-    batches: Callable[[int], Iterable[Any]]
-    length: int
-    epochs: int
-    seed: int
-    frequency: int
+    batches: Any
+    training: Training
     checkpoints: Path
     finish_epoch: Callable[[int, dict[str, float], bool], float | None]
     frozen: str
@@ -39,16 +36,16 @@ class Loop:
 
     def run(self, progress: Progress) -> Progress:
         """Train from where `progress` stands to the end. Raises UserError on a loss that is not finite."""
-        bar = tqdm(total=self.epochs * self.length, initial=progress.epoch * self.length, desc="training",
-                   unit="batch", disable=True if self.rank else None)
-        with bar:
-            for epoch in range(progress.epoch + 1, self.epochs + 1):
+        epochs, length = self.training.epochs, len(self.batches)
+        with tqdm(total=epochs * length, initial=progress.epoch * length, desc="training", unit="batch",
+                  disable=True if self.rank else None) as bar:
+            for epoch in range(progress.epoch + 1, epochs + 1):
                 losses = self._train(epoch, bar)
                 progress.epoch = epoch
                 if self.rank:
                     continue
                 self.step.model.eval()
-                due = epoch % self.frequency == 0 or epoch == self.epochs
+                due = epoch % self.training.frequency == 0 or epoch == epochs
                 self._save(progress, self.finish_epoch(epoch, losses, due), due)
         return progress
 
@@ -61,7 +58,7 @@ class Loop:
         if not path.exists():
             return Progress()
         # To the CPU: loading copies weights to where they belong, and optimisers move their state to the weights.
-        state, progress = load_training_state(path, self.epochs)
+        state, progress = load_training_state(path, self.training.epochs)
         if state["frozen"] != self.frozen:
             raise UserError(f"{path}: the frozen weights are not those that the run began with (model.weights changed)")
         problem = misfit(state["trainable"], self._trainable(), "trainable") or self.step.misfit(state["step"])
@@ -72,20 +69,16 @@ class Loop:
         return progress
 
     def _train(self, epoch: int, bar: tqdm) -> dict[str, float]:
-        # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone.
+        """Train for an epoch and return its mean losses; the device is waited for at its end alone."""
+        # Whatever draws from the global generators (noise, augmentation) depends on seed and epoch alone
         # (and on the process, as each has other samples).
-        seed_everything("training", self.seed, epoch, *([self.rank] if self.rank else []))
+        seed_everything("training", self.training.seed, epoch, *([self.rank] if self.rank else []))
         self.step.model.train()
         self.step.begin(epoch)
         history: list[dict[str, Tensor]] = []
-        for batch in self.batches(epoch):
+        for batch in self.batches.epoch(epoch):
             history.append(self.step.update(batch))
             bar.update()
-        return self._mean(epoch, history)
-
-    @staticmethod
-    def _mean(epoch: int, history: list[dict[str, Tensor]]) -> dict[str, float]:
-        """Average the losses over the epoch; the only point of an epoch that waits for the device."""
         if not history[0]:
             return {}
         table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double()

@@ -10,8 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 import torch
@@ -72,16 +70,6 @@ def launch(device: torch.device, devices: int, rank: int) -> Fabric:
     return group
 
 
-@contextmanager
-def leader_first() -> Iterator[None]:
-    """Hold back errors of a process that is not the leader, as most are the leader's too, who says so and ends all."""
-    try:
-        yield
-    except Exception:
-        time.sleep(PATIENCE)
-        raise
-
-
 def lost(group: Fabric | None) -> bool:
     """Say whether one of the processes that the leader started has ended, or does within seconds."""
     children = group.strategy.launcher.procs if group else []
@@ -109,8 +97,8 @@ def sum_gradients(optimizer: torch.optim.Optimizer) -> None:
     """
     if not distributed.is_initialized():
         return
-    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
-    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    gradients = [weight.grad for group in optimizer.param_groups for weight in group["params"]
+                 if weight.grad is not None]
     flat = total(torch.cat([gradient.reshape(-1) for gradient in gradients]))
     for gradient, part in zip(gradients, flat.split([each.numel() for each in gradients]), strict=True):
         gradient.copy_(part.view(gradient.shape))

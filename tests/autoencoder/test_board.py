@@ -38,7 +38,7 @@ def evaluated(run):
     restore(trained.model, run, "last")
     trained.model.eval()
     evaluation = trained.evaluation()
-    return trained.model, (evaluation.train, *evaluation.targets)
+    return trained.model, (evaluation.train, *evaluation.tests)
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 20, 250])

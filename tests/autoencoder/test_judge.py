@@ -6,8 +6,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from autoencoder.config import CLASSIFIERS
 from autoencoder.judge import LatentEvaluation
-from autoencoder.latent_classifiers import fit
-from autoencoder.neighbours import NearestNeighbours
+from autoencoder.latent_classifiers import NearestNeighbours, fit
 from classifier.judge import NetworkEvaluation
 from dataset import Scenes
 from errors import UserError
@@ -134,12 +133,12 @@ def test_what_diverged_weights_make_of_images_is_refused(cabins, factor):
     evaluation = LatentEvaluation((train, train.gather), [(test, test.gather)], neighbours=3, seed=5)
     with pytest.raises(UserError, match=r"seats: latents are not finite, or beyond 1e\+15"):
         evaluation.outcomes(Diverged(), ["knn"])
-    network = NetworkEvaluation(np.array([[0, 0], [1, 1]]), [test])
+    network = NetworkEvaluation(Diverged(), np.array([[0, 0], [1, 1]]), [test])
     if factor != factor:
         with pytest.raises(UserError, match="seats: outputs are not finite"):
-            network.outcomes(Diverged())
+            network.outcomes()
     else:
-        assert len(network.outcomes(Diverged())) == 1
+        assert len(network.outcomes()) == 1
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

@@ -59,7 +59,7 @@ def told(images):
 
 
 def test_views_know_their_sceneries_and_labels(evaluation):
-    for views in (evaluation.train, *evaluation.targets):
+    for views in (evaluation.train, *evaluation.tests):
         scenery, _, mirrored = told(views.scenes.gather(views.index, views.flip).numpy())
         assert (views.scenery == scenery).all()
         labels = np.stack([scenery // 3 % 3, scenery % 3], axis=1)
@@ -90,7 +90,7 @@ def test_the_nearest_latents_are_those_of_a_loop_without_forbidden_pairs():
 
 def test_a_scenery_stands_for_itself_unmirrored(evaluation):
     chosen = torch.tensor([7, 2, 11])
-    for views in (evaluation.train, *evaluation.targets):
+    for views in (evaluation.train, *evaluation.tests):
         rows = first_rows(views, chosen)
         assert views.scenery[rows].tolist() == [7, 2, 11]
         assert not views.flip[rows].any()
@@ -98,7 +98,7 @@ def test_a_scenery_stands_for_itself_unmirrored(evaluation):
 
 @pytest.mark.parametrize("impossible", ["none", "scene", "instance"])
 def test_targets_are_those_of_training(evaluation, impossible):
-    views = evaluation.targets[0]
+    views = evaluation.tests[0]
     rows = first_rows(views, torch.arange(18))
     scenery, variant, mirrored = told(views.scenes.gather(views.index[rows], views.flip[rows]).numpy())
     target, target_variant, target_mirrored = told(draw_targets(views, rows, impossible, seed=1))
@@ -114,7 +114,7 @@ def test_targets_are_those_of_training(evaluation, impossible):
 @pytest.mark.parametrize("which", ["train", "target"])
 def test_what_is_shown_equals_the_definition_written_out(evaluation, which):
     train = evaluation.train
-    views = train if which == "train" else evaluation.targets[0]
+    views = train if which == "train" else evaluation.tests[0]
     model, chosen = Halves(), torch.tensor([0, 4, 13])
     train_latents, latents = train.embed(model), views.embed(model)
     # Every label but one is learnt wrongly, so that verdicts differ.

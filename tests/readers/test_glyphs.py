@@ -12,8 +12,7 @@ from PIL import ImageFont
 from errors import UserError
 from readers import create_reader
 from readers.base import Listing
-from readers.drawing import FONTS, VARIANTS, glyph_mask, render
-from readers.glyphs import Letters
+from readers.glyphs import FONTS, VARIANTS, Letters, glyph_mask, render
 
 PROJECT = Path(__file__).parents[2]
 DIGITS = "0123456789"
@@ -32,7 +31,7 @@ def pixels(name, split, sceneries, size=32):
 
 DIGEST = """
 import hashlib
-from readers.drawing import render
+from readers.glyphs import render
 digest = hashlib.sha256()
 for scenery in reversed(range(12)):
     for variant in range(10):

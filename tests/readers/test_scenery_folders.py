@@ -109,14 +109,6 @@ def test_own_folders_that_make_no_sense_are_named(tmp_path):
     assert "no parts to choose from" in refused(listed, "folder", tmp_path, factor=["hammer"])
 
 
-def test_own_images_are_cropped_to_the_centre_and_resized(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "image.png")
-    expected = Image.fromarray(pixels[:, 10:50]).resize((16, 16), Image.Resampling.BILINEAR)
-    reader = create_reader("folder", tmp_path, [], None)
-    assert np.array_equal(reader.prepare(str(tmp_path / "image.png"), 16)[0], np.asarray(expected))
-
-
 def config(tmp_path, target):
     return AutoencoderConfig.model_validate({
         "dataset": {"name": "folder", "root": str(tmp_path / "synthetic"), "cache": str(tmp_path / "cache"),

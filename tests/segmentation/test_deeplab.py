@@ -16,7 +16,7 @@ from experiment.checkpoint import load_state_dict
 from experiment.run import open_run
 from pretrained_model import IMAGENET
 from segmentation.backbones import BACKBONES, create_backbone, spatial
-from segmentation.deeplab import create_deeplab
+from segmentation.deeplab import Atrous, convolve_resized, create_deeplab
 
 MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 LITE = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
@@ -324,3 +324,30 @@ def test_batchnorm_of_the_backbone_moves_slowly():
     momenta = {part: {module.momentum for module in getattr(model, part).modules()
                       if isinstance(module, torch.nn.BatchNorm2d)} for part in ("backbone", "classifier")}
     assert momenta == {"backbone": {0.01}, "classifier": {0.1}}
+
+
+SIZES = [((4, 5), (16, 20)), ((3, 8), (13, 31)), ((1, 1), (5, 7)), ((6, 6), (6, 6))]
+
+
+@pytest.mark.parametrize(("small", "large"), SIZES)
+def test_convolving_before_scaling_is_scaling_before_convolving(small, large, generator):
+    features = torch.randn(2, 5, *small, generator=generator, requires_grad=True)
+    weight = torch.randn(3, 5, 3, 3, generator=generator, requires_grad=True)
+    wanted = F.conv2d(up(features, torch.empty(1, 1, *large)), weight, padding=1)
+    found = convolve_resized(features.to(memory_format=torch.channels_last), weight, large)
+    assert torch.allclose(found, wanted, atol=1e-4)
+    toward = torch.randn(wanted.shape, generator=generator)
+    for ours, theirs in zip(*(torch.autograd.grad(value, (features, weight), toward) for value in (found, wanted)),
+                            strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-3)
+
+
+@pytest.mark.parametrize("dilation", [1, 3, 4, 5, 6, 9])
+def test_what_of_a_kernel_sees_padding_alone_can_be_left_out(dilation, generator):
+    ours, features = Atrous(2, 3, 3, padding=dilation, dilation=dilation), torch.randn(2, 2, 4, 6, generator=generator)
+    weight = ours.weight.detach().clone().requires_grad_()
+    wanted, found = F.conv2d(features, weight, ours.bias, 1, dilation, dilation), ours(features)
+    assert torch.allclose(found, wanted, atol=1e-6)
+    (found**2).sum().backward()
+    (wanted**2).sum().backward()
+    assert torch.allclose(ours.weight.grad, weight.grad, atol=1e-4)

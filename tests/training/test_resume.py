@@ -48,16 +48,18 @@ def after_an_epoch(tmp_path_factory):
     """The folder of checkpoints that a run of one epoch leaves, and a function for the loop that continues it."""
     folder = tmp_path_factory.mktemp("checkpoints")
 
-    def loop(optimizer="adamw"):
+    class One(list):
+        def epoch(self, _):
+            return self
+
+    def loop(optimizer="adamw", epochs=5):
         torch.manual_seed(0)
-        section = Training(epochs=1, loss="mse", optimizer=optimizer)
+        section = Training(epochs=epochs, loss="mse", optimizer=optimizer)
         model = create_autoencoder(Model(type="conv", variation="ae", dimension=2), 16, 1)
         step = create_step("ae", model, section, FABRIC)
-        return Loop(step=step, batches=lambda _: [IMAGES], length=1, epochs=5, seed=0, frequency=1, checkpoints=folder,
-                    finish_epoch=lambda *_: None, frozen="")
+        return Loop(step, One([IMAGES]), section, folder, finish_epoch=lambda *_: None, frozen="")
 
-    first = loop()
-    first.epochs = 1
+    first = loop(epochs=1)
     first.run(first.resume())
     return folder, loop
 
@@ -78,8 +80,7 @@ def test_a_damaged_training_state_is_refused_before_anything_is_restored(after_a
 
 def test_a_step_is_told_each_epoch_that_begins(after_an_epoch, monkeypatch, tmp_path):
     _, loop = after_an_epoch
-    continued, told = loop(), []
-    continued.epochs = 3
+    continued, told = loop(epochs=3), []
     monkeypatch.setattr(continued.step, "begin", told.append)
     progress = continued.resume()
     # The folder is other tests' as well.
@@ -88,12 +89,12 @@ def test_a_step_is_told_each_epoch_that_begins(after_an_epoch, monkeypatch, tmp_
     assert told == [2, 3]
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_epoch_and_batch(after_an_epoch, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_epoch_and_batch(after_an_epoch, monkeypatch, tmp_path):
     _, loop = after_an_epoch
     diverging = loop()
     diverging.checkpoints = tmp_path
     odd = replace(IMAGES, inputs=IMAGES.inputs * torch.nan)
-    diverging.batches = lambda epoch: [IMAGES, IMAGES if epoch < 2 else odd]
+    monkeypatch.setattr(type(diverging.batches), "epoch", lambda _, epoch: [IMAGES, IMAGES if epoch < 2 else odd])
     with pytest.raises(UserError, match=r"'reconstruction' is not finite in epoch 2, batch 2"):
         diverging.run(diverging.resume())
     assert diverging.resume().epoch == 1

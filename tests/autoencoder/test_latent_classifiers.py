@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.neighbors import KNeighborsClassifier
 
-from autoencoder.neighbours import NearestNeighbours
+from autoencoder.latent_classifiers import NearestNeighbours
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 # As far apart as label codes of several seats are, in no order of size.
@@ -27,7 +27,7 @@ def clusters(rng, count, d):
 @pytest.mark.parametrize("k", [1, 2, 7, 115, 700])
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_predictions_are_those_of_scikit_learn(monkeypatch, chunk_bytes, d, k, offset):
-    monkeypatch.setattr("autoencoder.neighbours.CHUNK_BYTES", chunk_bytes)
+    monkeypatch.setattr("autoencoder.latent_classifiers.CHUNK_BYTES", chunk_bytes)
     rng = np.random.default_rng([d, k])
     latents, codes = clusters(rng, 700, d)
     queries, _ = clusters(rng, 100, d)

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from readers.complexity import entropies, mean_entropies
+from compute_complexity_dataset import entropies, mean_entropies
 
 
 def entropy(counts):
