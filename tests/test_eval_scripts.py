@@ -27,11 +27,10 @@ def final(run):
             if row["metric"] == "accuracy" and row["checkpoint"] != "epoch"}
 
 
-def test_a_classifiers_rows_are_those_known_from_training_and_of_the_predictions_that_are_kept(script, trained):
+def test_a_classifiers_rows_are_those_known_from_training_and_of_the_predictions_that_are_kept(succeed, trained):
     told = final(trained)
     lines = len((trained / "records.jsonl").read_text().splitlines())
-    code, out, err = script("eval_classifier.py", trained)
-    assert code == 0, err
+    out = succeed("eval_classifier.py", trained)
     assert len((trained / "records.jsonl").read_text().splitlines()) == lines + 4
     assert set(told) == {(checkpoint, *data) for checkpoint in ("last", "best")
                          for data in (("handwritten", "all"), ("glyphs", "test"))}
@@ -45,8 +44,7 @@ def test_a_classifiers_rows_are_those_known_from_training_and_of_the_predictions
         assert (each.predicted == each.true).all(axis=1).mean() == pytest.approx(told[key]["value"])
         assert each.classes.tolist() == [str(digit) for digit in range(10)]
         assert (each.seed, each.classifier) == (told[key]["seed"], "network")
-    code, out, _ = script("calculate_mean_and_var_accuracy.py", trained, "--format", "csv")
-    assert code == 0
+    out = succeed("calculate_mean_and_var_accuracy.py", trained, "--format", "csv")
     rows = [line.split(",") for line in out.splitlines()[1:]]
     assert len(rows) == 4
     assert all("network" in row for row in rows)
@@ -59,18 +57,16 @@ def test_a_classifiers_rows_are_those_known_from_training_and_of_the_predictions
     (lambda run: None, ["--set", "evaluation.datasets=[]"], "no [[evaluation.datasets]]"),
     *((lambda run: None, ["--set", override], "evaluated as it was trained") for override in (
         "model.layer=-2", "training.seed=7", "dataset.limit=5"))])
-def test_what_cannot_be_evaluated_is_refused_beforehand(script, trained, spoil, arguments, message):
+def test_what_cannot_be_evaluated_is_refused_beforehand(fail, trained, spoil, arguments, message):
     spoil(trained)
     before = records.read(trained)
-    code, _, err = script("eval_classifier.py", trained, *arguments)
-    assert (code, message.format(run=trained) in err) == (2, True)
+    assert message.format(run=trained) in fail("eval_classifier.py", trained, *arguments)
     assert records.read(trained) == before
 
 
-def test_a_classifiers_accuracy_equals_a_count_over_single_images(script, trained, cache):
+def test_a_classifiers_accuracy_equals_a_count_over_single_images(succeed, trained, cache):
     target = 'evaluation.datasets=[{name="glyphs", split="test", limit=9}]'
-    code, _, err = script("eval_classifier.py", trained, "--checkpoint", "last", "--set", target)
-    assert code == 0, err
+    succeed("eval_classifier.py", trained, "--checkpoint", "last", "--set", target)
     row = final(trained)["last", "glyphs", "test"]
     section = EvaluationDataset(name="glyphs", root="x", split="test", limit=9)
     scenes = Scenes(section, 32, str(cache), torch.device("cpu"))
@@ -120,12 +116,11 @@ def test_weights_that_do_not_fit_are_one_line(script, trained, change, pieces):
 @pytest.mark.parametrize(("kind", "variation", "evaluation"), [("classifier", "scratch", "eval_classifier.py"),
                                                                ("conv", "ae", "eval_ae.py")])
 def test_try_evaluates_each_kind_of_model_with_its_script(
-        script, config_file, tmp_path, monkeypatch, kind, variation, evaluation):
+        succeed, config_file, tmp_path, monkeypatch, kind, variation, evaluation):
     typed = []
     monkeypatch.setattr(subprocess, "run", lambda command, **_: typed.append(command) or
                         subprocess.CompletedProcess(command, 0))
-    code, _, err = script("try_config.py", config_file(kind, variation), "--out", tmp_path / "try")
-    assert code == 0, err
+    succeed("try_config.py", config_file(kind, variation), "--out", tmp_path / "try")
     run = str(tmp_path / "try" / "run")
     assert Path(typed[2][1]).name == evaluation
     assert typed[2][2:] == [run]

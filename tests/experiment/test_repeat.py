@@ -92,7 +92,7 @@ with open({report!r}, "a") as file:
 
 
 @pytest.fixture
-def repeated(script, config_file, tmp_path, monkeypatch):
+def repeated(succeed, config_file, tmp_path, monkeypatch):
     """Repeat two experiments with trainers that only report themselves; GPUs are names, so that none is needed.
 
     Returns a list of script, config, option, seed, CUDA_VISIBLE_DEVICES, start, end.
@@ -106,8 +106,7 @@ def repeated(script, config_file, tmp_path, monkeypatch):
         monkeypatch.setattr("experiment.repeat.visible_gpus", lambda: list(gpus))
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "as it was")
         configs = config_file(), config_file("classifier", "scratch")
-        code, _, err = script("repeat_train.py", *configs, "--out", tmp_path / "runs", *arguments)
-        assert code == 0, err
+        succeed("repeat_train.py", *configs, "--out", tmp_path / "runs", *arguments)
         return [json.loads(line) for line in report.read_text().splitlines()]
 
     return run
