@@ -103,7 +103,9 @@ def make_plain(step: SingleOptimizerStep, config: Config) -> None:
     step.optimizer = step.fabric.setup_optimizers(OPTIMIZERS[section.optimizer](
         step.parameters(), lr=section.learning_rate, weight_decay=section.weight_decay, **momentum))
     if isinstance(step, AutoencoderStep) and section.loss == "ssim":
-        step.reconstruction = lambda images, targets: 1 - ssim(images, targets, data_range=1.0)
+        # Of the parts of triplets, which are as many each, the sum.
+        step.reconstruction = lambda images, batch: (1 if batch.in_triplet is None else 3) * (
+            1 - ssim(images.float(), batch.targets, data_range=1.0))
 
 
 class PlainHead(Head):

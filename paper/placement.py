@@ -55,7 +55,7 @@ def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
     The row need not be one that the table has: `("s6", ("resnet18", "E-TAE"))`. None for other training data.
     """
     name, model = config.dataset.name, config.model
-    reconstructs = model.type != "classifier" and model.variation != "features"
+    reconstructs = model.type in ("conv", "extractor") and model.variation != "features"
     if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and reconstructs:
         return "s5", (config.dataset.factor[0], *paper_name(config))
     if name == "sviro_nocar":

@@ -105,6 +105,32 @@ def script(capsys: pytest.CaptureFixture[str]):
     return run
 
 
+@pytest.fixture
+def succeed(script):
+    """Run a script that has to succeed; returns its stdout."""
+
+    def run(name: str, *arguments: object) -> str:
+        code, out, err = script(name, *arguments)
+        assert code == 0, err
+        return out
+
+    return run
+
+
+@pytest.fixture
+def fail(script):
+    """Run a script that has to end with exit code 2 and one line of error, which may follow warnings; returns it."""
+
+    def run(name: str, *arguments: object) -> str:
+        code, _, err = script(name, *arguments)
+        assert code == 2, err
+        [line] = [line for line in err.splitlines() if not line.startswith("warning: ")]
+        assert line.startswith("error: ")
+        return line
+
+    return run
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, cache: Path):
     """Train a tiny run without pictures, once for all tests that ask for it; returns its folder, to be left as it is.
@@ -137,15 +163,6 @@ def generator() -> torch.Generator:
 def leave_out_pictures(patch: pytest.MonkeyPatch) -> None:
     for function in ("evaluation.sheets.draw_data", "reporting.pictures.reconstruction_sheet"):
         patch.setattr(function, lambda *_: None)
-
-
-@pytest.fixture(scope="module")
-def tiny_run(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished tiny II-E-TAE in `results/tiny/run`; a test that writes works on a copy of `results`."""
-    folder = tmp_path_factory.mktemp("tiny")
-    config, run = write_config(folder, cache, "extractor", "tae"), folder / "results" / "tiny" / "run"
-    assert start("train_ae.py", config, "--out", run, "--set", "training.make_instance_impossible=true") == 0
-    return run
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ Run folders are made of traps: what is pickled in them touches `executed` where 
 
 import json
 import pickle
-from pathlib import Path
 
 import numpy as np
 import torch
+from refusals import Trap
 
 BACKBONES = {"vgg11": 14, "resnet50": 129, "densenet121": 261}
 SHARED = {"gpu": "0", "batch_size": 64, "optimizer": "AdamW", "learning_rate": 0.0001, "weight_decay": 0.00001,
@@ -94,16 +94,6 @@ def head_state(generator, channels, grid, dimension):
     """The state dict of an extractor autoencoder but for the extractor, which has so many channels."""
     shapes = {"conv.1": (256, channels, 4, 4), "encoder.2": (256, 256 * 16), "encoder.4": (dimension, 256)}
     return with_biases(generator, shapes | decoder(grid, dimension, 1))
-
-
-class Trap:
-    """Touches a file where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
 
 
 def publish(folder, state, tables, accuracies="0.25\n0.5\n0.5\n0.125\n"):

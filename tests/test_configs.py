@@ -88,20 +88,9 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     assert not rows or rows[0] is headline[0]
 
 
-def test_the_configs_cover_every_row_of_the_papers_tables():
-    found = {path.stem for path in CONFIGS}
-    models = ("e_ae", "e_tae", "i_e_tae", "ii_e_tae", "scratch", "pretrained")
-    rows = {"mnist_features", "sviro_unseen_car_features", *(f"nocar_{backbone}_features" for backbone in (
-        "vgg11", "resnet50", "densenet121"))}
-    rows |= {f"nocar_{backbone}_{model}" for backbone in ("vgg11", "resnet50", "densenet121") for model in models}
-    models = ("ae_bce", "ae_ssim", "e_ae_bce", "e_ae_ssim", "vae_bce", "beta_vae_4", "beta_vae_8", "factor_vae_10",
-              "factor_vae_30", "factor_vae_50")
-    rows |= {f"mpi3d_{domain}_{model}" for domain in ("toy", "realistic") for model in models}
-    rows |= {f"mnist_{impossible}{extractor}{model}" for impossible in ("", "ii_") for extractor in ("", "e_")
-             for model in ("ae", "tae")}
-    rows |= {"nocar_vgg11_i_e_ae", "nocar_vgg11_ii_e_ae", "sviro_tesla_e_ae", "illumination_kodiaq_e_ae",
-             "illumination_kodiaq_i_e_ae"}
-    assert rows <= found
+def test_experiments_beside_the_papers_tables_have_their_configs():
+    assert {"sviro_unseen_car_features", "sviro_tesla_e_ae", "illumination_kodiaq_e_ae",
+            "illumination_kodiaq_i_e_ae"} <= {path.stem for path in CONFIGS}
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)

@@ -8,12 +8,11 @@ from PIL import Image
 from readers import create_reader
 
 
-def test_inspection_counts_classes_and_draws_samples_and_pairs(script, config_file, tmp_path, monkeypatch):
+def test_inspection_counts_classes_and_draws_samples_and_pairs(succeed, config_file, tmp_path, monkeypatch):
     drawn = {}
     monkeypatch.setattr("reporting.pictures.save_figure", lambda figure, path: drawn.update({path.name: figure}))
-    code, out, err = script("inspect_dataset.py", config_file(limit=40), "--out", tmp_path / "look", "--set",
-                            "training.make_instance_impossible=true")
-    assert code == 0, err
+    out = succeed("inspect_dataset.py", config_file(limit=40), "--out", tmp_path / "look", "--set",
+                  "training.make_instance_impossible=true")
     labels = create_reader("glyphs", "x", [], None).listing().limited(40).labels
     glyph_lines = [line.split() for line in out.split("handwritten")[0].splitlines() if line.strip()[:1].isdigit()]
     assert glyph_lines == [[str(digit), str(labels.count((digit,))), str(10 * labels.count((digit,)))]
@@ -25,15 +24,13 @@ def test_inspection_counts_classes_and_draws_samples_and_pairs(script, config_fi
     assert all(own != other for own, other in zip(titles[0], titles[4], strict=True))
 
 
-def test_complexity_is_tabulated_per_dataset(script, cache, tmp_path):
+def test_complexity_is_tabulated_per_dataset(fail, succeed, cache, tmp_path):
     command = ("compute_complexity_dataset.py", "handwritten", "glyphs", "--size", 32, "--limit", 20, "--cache", cache)
-    code, _, err = script(*command, "--format", "csv", "--out", tmp_path / "table.csv")
-    assert code == 0, err
+    succeed(*command, "--format", "csv", "--out", tmp_path / "table.csv")
     lines = [line.split(",") for line in (tmp_path / "table.csv").read_text().splitlines()]
     assert [line[:3] for line in lines[1:]] == [["handwritten", "all", "20"], ["glyphs", "train", "200"]]
     assert all(0 < float(line[3]) < 8 and float(line[3]) < float(line[4]) < 16 for line in lines[1:])
-    code, _, err = script("compute_complexity_dataset.py", "glyph")
-    assert (code, "did you mean 'glyphs'" in err) == (2, True)
+    assert "did you mean 'glyphs'" in fail("compute_complexity_dataset.py", "glyph")
 
 
 def write_sviro(root):
@@ -51,12 +48,11 @@ def write_sviro(root):
     return odd
 
 
-def test_inspection_counts_per_split_and_lists_what_is_left_out_and_why(script, config_file, tmp_path):
+def test_inspection_counts_per_split_and_lists_what_is_left_out_and_why(succeed, config_file, tmp_path):
     odd = write_sviro(tmp_path)
     overrides = ["dataset.name=sviro", "dataset.split=all", f"dataset.root={tmp_path}", "dataset.factor=[\"i3\"]",
                  'evaluation.datasets=[{name="sviro", factor="x5", split="all", skip_bad=true}]']
-    code, out, err = script("inspect_dataset.py", config_file(), "--out", tmp_path / "look", "--set", *overrides)
-    assert code == 0, err
+    out = succeed("inspect_dataset.py", config_file(), "--out", tmp_path / "look", "--set", *overrides)
     first = out.split("sviro (x5)")[0]
     header = next(line for line in first.splitlines() if "class" in line)
     assert header.split() == ["class", "train:", "sceneries", "test:", "sceneries", "sceneries", "images"]
@@ -72,12 +68,9 @@ def test_inspection_counts_per_split_and_lists_what_is_left_out_and_why(script, 
     assert str(tmp_path / "look" / "left_out.csv") in out
 
 
-def test_a_name_without_a_label_ends_a_script_unless_it_may_be_left_out(script, config_file, tmp_path):
+def test_a_name_without_a_label_ends_a_script_unless_it_may_be_left_out(fail, succeed, config_file, tmp_path):
     odd = write_sviro(tmp_path)
     overrides = ["dataset.name=sviro", "dataset.split=all", f"dataset.root={tmp_path}", "evaluation.datasets=[]"]
-    code, out, err = script("train_ae.py", config_file(), "--dry-run", "--set", *overrides)
-    assert (code, out) == (2, "")
-    assert str(odd) in err
-    code, out, err = script("train_ae.py", config_file(), "--dry-run", "--set", *overrides, "dataset.skip_bad=true")
-    assert code == 0, err
+    assert str(odd) in fail("train_ae.py", config_file(), "--dry-run", "--set", *overrides)
+    out = succeed("train_ae.py", config_file(), "--dry-run", "--set", *overrides, "dataset.skip_bad=true")
     assert "2 left out: an empty infant or child seat (raw label 5 or 6); 1 left out: no label in the name" in out

@@ -12,12 +12,10 @@ from published_files import Trap, autoencoder, classifier, conv_state, head_stat
 from torch.nn import functional as F
 
 from autoencoder.judge import rebuild_autoencoder
-from autoencoder.saved_latents import load
 from dataset import Scenes
 from errors import UserError
 from evaluation.trained import restore
 from experiment import records
-from experiment.config import EvaluationDataset
 from experiment.published_run import curve, epoch, number
 from experiment.run import open_run
 from pretrained_model import build_extractor
@@ -102,34 +100,39 @@ def labels(data, split):
     return [re.search(r"GT_(\d_\d_\d)", name)[1] for name in folders]
 
 
-def evaluated(script, name, data, cache, *runs, options=()):
-    code, out, err = script(name, *runs, "--set", *LESS, TARGET, f"dataset.root={data}", f"dataset.cache={cache}",
-                            "training.device=cpu", *options)
-    assert code == 0, err
-    return out
+@pytest.fixture
+def evaluated(succeed, data, cache):
+    """Run a script on a published folder and the stand-ins; returns its stdout."""
+    places = (f"dataset.root={data}", f"dataset.cache={cache}", "training.device=cpu")
+    return lambda name, *runs, options=(): succeed(name, *runs, "--set", *LESS, TARGET, *places, *options)
 
 
-def opened(folder, data, cache):
-    """The model of a folder with its last weights, and the training images in [0, 1]."""
-    run = open_run(folder, [*LESS, f"dataset.root={data}", f"dataset.cache={cache}"])
-    scenes = Scenes(run.config.dataset, SIZE, str(cache), torch.device("cpu"))
-    model = rebuild_autoencoder(run.config, scenes)
-    restore(model, run, "last")
-    return model.eval(), scenes.images.float() / 255
+@pytest.fixture
+def opened(data, cache):
+    """Open a folder: returns the model with its last weights, and the training images in [0, 1]."""
+
+    def open_folder(folder):
+        run = open_run(folder, [*LESS, f"dataset.root={data}", f"dataset.cache={cache}"])
+        scenes = Scenes(run.config.dataset, SIZE, str(cache), torch.device("cpu"))
+        model = rebuild_autoencoder(run.config, scenes)
+        restore(model, run, "last")
+        return model.eval(), scenes.images.float() / 255
+
+    return open_folder
 
 
 @pytest.mark.parametrize("kind", ["conv", "vae", "factorvae"])
 def test_convolutional_weights_give_the_latents_and_images_of_an_independent_pass(
-        script, data, cache, tmp_path, kind, generator):
+        data, tmp_path, kind, generator, evaluated, opened):
     state = conv_weights(generator, kind)
     folder = publish(tmp_path / "paper" / "a", state, tables(kind))
-    model, images = opened(folder, data, cache)
+    model, images = opened(folder)
     latents = conv_latents(images, state)
     reconstruction, ours = model(images)
     torch.testing.assert_close(ours, latents)
     torch.testing.assert_close(reconstruction, decoded(latents, state))
     assert latents.std(dim=0).min() > 1e-3
-    evaluated(script, "eval_ae.py", data, cache, folder)
+    evaluated("eval_ae.py", folder)
     rows = records.read(folder)
     assert {(row["checkpoint"], row["epoch"]) for row in rows} == {("last", 12), ("best", 6)}
     assert {row["n"] for row in rows} == {2 * len(labels(data, "test"))}
@@ -137,13 +140,13 @@ def test_convolutional_weights_give_the_latents_and_images_of_an_independent_pas
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11"])
 def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
-        data, cache, tmp_path, name, generator, monkeypatch):
+        tmp_path, name, generator, monkeypatch, opened):
     layers, channels = backbone(name)
     state = head_weights(generator, channels)
     state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
     folder = publish(tmp_path / "a", state, tables("extractor", "tae", extractor=name, layer=-3))
     monkeypatch.setattr("pretrained_model._imagenet", lambda *_: pytest.fail("ImageNet weights were asked for"))
-    model, images = opened(folder, data, cache)
+    model, images = opened(folder)
     latents = extractor_latents(images[:4], state, layers)
     reconstruction, ours = model(images[:4])
     torch.testing.assert_close(ours, latents, rtol=1e-3, atol=1e-4)
@@ -152,26 +155,7 @@ def test_extractor_weights_give_the_latents_and_images_of_an_independent_pass(
     assert all(torch.equal(kept[key], state[key]) for key in kept)
 
 
-def test_latents_are_saved_and_drawn_as_of_any_run(script, data, cache, tmp_path, generator):
-    state = conv_weights(generator)
-    folder = publish(tmp_path / "paper" / "a", state, tables())
-    evaluated(script, "recon_and_save_latent_space.py", data, cache, folder, options=["--checkpoint", "best"])
-    saved = load(folder / "latents" / "sviro_nocar_test_best.npz")
-    train = load(folder / "latents" / "sviro_nocar_train_best.npz")
-    assert (len(saved), len(train)) == (2 * len(labels(data, "test")), 2 * len(labels(data, "train")))
-    section = EvaluationDataset(name="sviro_nocar", root=str(data), split="test")
-    scenes = Scenes(section, SIZE, str(cache), torch.device("cpu"))
-    expected = conv_latents(scenes.images[[scenes.sources.index(source) for source in saved.sources]] / 255, state)
-    torch.testing.assert_close(torch.from_numpy(saved.latents), expected)
-    assert saved.about["epoch"] == 6
-    assert {f"latent_sviro_nocar_{split}_best.png" for split in ("train", "test")} <= {
-        path.name for path in (folder / "images").iterdir()}
-    code, _, err = script("plot_extracted_and_saved_latent_space.py", folder, "--method", "pca")
-    assert code == 0, err
-    assert {row["metric"] for row in records.read(folder)} == {"gap/domain_classifier", "gap/knn_overlap"}
-
-
-def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, cache, tmp_path):
+def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(data, tmp_path, evaluated):
     train, test = labels(data, "train"), labels(data, "test")
     classes = sorted({text for label in train for text in (label, label[::-1])})
     often = max(sorted(set(test) & set(classes)), key=test.count)
@@ -181,7 +165,7 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
     state["fc.bias"].copy_(torch.tensor([float(text == often) for text in classes]))
     state = {f"pre_trained_model.{key}": value for key, value in state.items()}
     folder = publish(tmp_path / "paper" / "a", state, network("resnet18"))
-    out = evaluated(script, "eval_classifier.py", data, cache, folder, options=["--checkpoint", "best"])
+    out = evaluated("eval_classifier.py", folder, options=["--checkpoint", "best"])
     [row] = records.read(folder)
     assert row["value"] == pytest.approx(test.count(often) / len(test))
     assert 0 < row["value"] < 1
@@ -191,16 +175,14 @@ def test_a_classifiers_outputs_stand_for_the_sorted_label_strings(script, data, 
 
 
 def test_a_classifier_with_another_number_of_outputs_is_refused_and_serves_as_extractor_weights(
-        script, data, cache, tmp_path):
+        fail, data, cache, tmp_path):
     state = torchvision.models.resnet18(weights=None, num_classes=3).state_dict()
     folder = publish(tmp_path / "a", {f"pre_trained_model.{key}": value for key, value in state.items()},
                      network("resnet18"))
-    code, _, err = script("eval_classifier.py", folder, "--set", *LESS, TARGET, f"dataset.root={data}",
-                          f"dataset.cache={cache}")
-    assert code == 2
-    assert "pre_trained_model.fc.weight has shape (3, 512), expected (" in err
-    assert "an output per class of its training data" in err
-    assert len(err.strip().splitlines()) == 1
+    message = fail("eval_classifier.py", folder, "--set", *LESS, TARGET, f"dataset.root={data}",
+                   f"dataset.cache={cache}")
+    assert "pre_trained_model.fc.weight has shape (3, 512), expected (" in message
+    assert "an output per class of its training data" in message
     layers = build_extractor("resnet18", -3, str(folder), 128).layers
     assert torch.equal(layers[0].weight, state["conv1.weight"])
     assert torch.equal(layers[1].running_var, state["bn1.running_var"])
@@ -213,9 +195,9 @@ def published(tmp_path, generator):
     return lambda name, **options: publish(tmp_path / "paper" / name, state, tables(), **options)
 
 
-def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, data, cache, published, tmp_path):
+def test_runs_side_by_side_do_not_collide_and_keep_their_numbers(script, published, tmp_path, evaluated):
     folders = [published(f"2021081{i}-120000") for i in range(3)]
-    evaluated(script, "eval_ae.py", data, cache, tmp_path / "paper", options=["--classifiers", "knn"])
+    evaluated("eval_ae.py", tmp_path / "paper", options=["--classifiers", "knn"])
     seeds = [{row["seed"] for row in records.read(folder)} for folder in folders]
     assert seeds == [{number(folder)} for folder in folders]
     assert len(set.union(*seeds)) == 3
@@ -242,18 +224,16 @@ def test_epochs_and_curve_follow_from_the_log_of_accuracies_or_are_unknown(publi
     assert curve(folder, 3, 12) == pytest.approx(drawn)
 
 
-def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here_not(script, data, cache, published):
+def test_the_dataset_of_a_published_run_may_be_corrected_that_of_a_run_made_here_not(fail, published, evaluated):
     folder = published("a")
-    evaluated(script, "eval_ae.py", data, cache, folder,
+    evaluated("eval_ae.py", folder,
               options=["--classifiers", "knn", "--checkpoint", "last", "--set", "dataset.split=train"])
     (folder / "environment.json").write_text("{}")
     (folder / "done").touch()
-    code, _, err = script("eval_ae.py", folder, "--set", "dataset.split=train")
-    assert code == 2
-    assert "a finished run is evaluated as it was trained" in err
+    assert "a finished run is evaluated as it was trained" in fail("eval_ae.py", folder, "--set", "dataset.split=train")
 
 
-def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, cache):
+def test_features_of_statistics_that_no_other_run_has_are_not_kept(published):
     from autoencoder.judge import has_own_statistics
     from model import ExtractorAE
 
@@ -262,15 +242,14 @@ def test_features_of_statistics_that_no_other_run_has_are_not_kept(published, ca
         assert has_own_statistics(run, ExtractorAE(128, 1, 8, "relu", extractor, -3, "none")) is own
 
 
-def test_an_unknown_epoch_is_said_and_tabulated_and_logged_curves_are_drawn(script, data, cache, published, tmp_path):
+def test_an_unknown_epoch_is_said_and_tabulated_and_logged_curves_are_drawn(succeed, published, tmp_path, evaluated):
     published("b")
     folder = published("a", accuracies=None)
-    out = evaluated(script, "eval_ae.py", data, cache, folder, options=["--classifiers", "knn"])
+    out = evaluated("eval_ae.py", folder, options=["--classifiers", "knn"])
     assert "last (epoch unknown)" in out
     assert {row["epoch"] for row in records.read(folder)} == {None}
-    assert script("calculate_mean_and_var_accuracy.py", folder)[0] == 0
-    code, out, err = script("plot_accuracy_over_time.py", folder.parent, "--metric", "accuracy", "--out", tmp_path)
-    assert code == 0, err
+    succeed("calculate_mean_and_var_accuracy.py", folder)
+    out = succeed("plot_accuracy_over_time.py", folder.parent, "--metric", "accuracy", "--out", tmp_path)
     assert [Path(line).name for line in out.splitlines()] == ["accuracy.pdf", "accuracy.png"]
     assert (tmp_path / "accuracy.png").exists()
 
@@ -283,12 +262,12 @@ def counters(state):
     lambda state: {f"module.{name}": value for name, value in state.items()},
     lambda state: {name: value for name, value in state.items() if name not in counters(state)},
     lambda state: state | {"conv.9.num_batches_tracked": torch.tensor(5)}], ids=["prefix", "no counters", "more"])
-def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generator, change):
+def test_names_may_differ_where_that_is_harmless(tmp_path, generator, change, opened):
     layers, channels = backbone("resnet18")
     state = head_weights(generator, channels)
     state |= {f"extractor.{key}": value for key, value in layers.state_dict().items()}
     folder = publish(tmp_path / "a", change(state), tables("extractor", "tae", extractor="resnet18", layer=-3))
-    loaded = opened(folder, data, cache)[0].state_dict()
+    loaded = opened(folder)[0].state_dict()
     assert counters(loaded)
     assert all(torch.equal(loaded[name], state[name]) for name in loaded if name not in counters(loaded))
 
@@ -304,24 +283,21 @@ def test_names_may_differ_where_that_is_harmless(data, cache, tmp_path, generato
     (lambda state: state | {"encoder.11.bias": torch.zeros(6, device="meta")}, "encoder.11.bias is a tensor without"),
     (lambda state: state | {11: torch.zeros(6)}, "no state dict"),
     (lambda state: list(state.values()), "no state dict")])
-def test_weights_of_another_model_are_refused(data, cache, tmp_path, generator, change, piece):
+def test_weights_of_another_model_are_refused(tmp_path, generator, change, piece, opened):
     folder = publish(tmp_path / "a", change(conv_weights(generator)), tables())
     with pytest.raises(UserError) as error:
-        opened(folder, data, cache)
+        opened(folder)
     assert piece in str(error.value)
 
 
-def test_a_published_run_is_not_trained_further_and_not_evaluated_without_weights_or_with_code(script, data, published):
+def test_a_published_run_is_not_trained_further_and_not_evaluated_without_weights_or_with_code(fail, data, published):
     folder = published("a")
     before, target = sorted(folder.rglob("*")), ("--set", TARGET, f"dataset.root={data}")
-    code, _, err = script("train_ae.py", "--resume", folder)
-    assert (code, "holds no training state" in err) == (2, True)
+    assert "holds no training state" in fail("train_ae.py", "--resume", folder)
     assert sorted(folder.rglob("*")) == before
     torch.save({"encoder.0.weight": Trap(folder / "executed")}, folder / "checkpoints" / "last_model.pth")
-    code, _, err = script("eval_ae.py", folder, *target)
-    assert (code, "refused: not a plain file of tensors" in err) == (2, True)
+    assert "refused: not a plain file of tensors" in fail("eval_ae.py", folder, *target)
     assert not (folder / "executed").exists()
     for name in ("last", "best"):
         (folder / "checkpoints" / f"{name}_model.pth").unlink()
-    code, _, err = script("eval_ae.py", folder, *target)
-    assert (code, "holds no weights" in err) == (2, True)
+    assert "holds no weights" in fail("eval_ae.py", folder, *target)

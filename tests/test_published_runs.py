@@ -11,6 +11,7 @@ import torch
 import torchvision
 from published_files import autoencoder, classifier, conv_state, head_state, publish
 
+from autoencoder.saved_latents import load
 from experiment import records
 from experiment.run import expand
 
@@ -54,14 +55,9 @@ def published(tmp_path, monkeypatch):
     assert (folder / "executed").exists()
 
 
-def succeed(script, name, *arguments):
-    code, out, err = script(name, *arguments)
-    assert code == 0, err
-    return out
-
-
-def places(data, cache):
-    return ("--set", f"dataset.root={data}", f"dataset.cache={cache}", "training.device=cpu")
+@pytest.fixture
+def places(standins, cache):
+    return ("--set", f"dataset.root={standins}", f"dataset.cache={cache}", "training.device=cpu")
 
 
 def extractor_state(generator):
@@ -81,22 +77,22 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_autoencoder_is_judged_on_the_published_datasets(script, standins, cache, published, generator,
+def test_an_autoencoder_is_judged_on_the_published_datasets(succeed, places, published, generator,
                                                             kind):
     tables, weights = KINDS[kind]
     folder = published(weights(generator), tables)
-    succeed(script, "eval_ae.py", folder, *places(standins, cache))
+    succeed("eval_ae.py", folder, *places)
     rows = records.read(folder)
     expected = {("digit_photos", "all", 10)} if kind == "digits" else VEHICLES
     assert {(row["dataset"], row["split"], row["n"]) for row in rows} == expected
     assert {(row["classifier"], row["checkpoint"], row["epoch"]) for row in rows} == {("knn", "last", 4),
                                                                                      ("knn", "best", 2)}
-    table = succeed(script, "calculate_mean_and_var_accuracy.py", folder.parent, "--format", "csv")
+    table = succeed("calculate_mean_and_var_accuracy.py", folder.parent, "--format", "csv")
     assert table.count("\npaper,") == 2 * len(expected)
-    assert kind == "digits" or kind in succeed(script, "calculate_mean_and_var_accuracy.py", folder, "--table", "s6")
+    assert kind == "digits" or kind in succeed("calculate_mean_and_var_accuracy.py", folder, "--table", "s6")
 
 
-def test_a_classifier_of_vehicles_is_judged_on_the_three_datasets(script, standins, cache, published):
+def test_a_classifier_of_vehicles_is_judged_on_the_three_datasets(succeed, places, standins, published):
     names = [path.name for path in standins.glob("SEATS_AND_PEOPLE_NOCAR/*/*/*")]
     labels = {tuple(name.split("_")[-3:]) for name in names}
     outputs = len(labels | {label[::-1] for label in labels})
@@ -104,30 +100,32 @@ def test_a_classifier_of_vehicles_is_judged_on_the_three_datasets(script, standi
     state = torchvision.models.resnet18(weights=None, num_classes=outputs).state_dict()
     folder = published({f"pre_trained_model.{key}": value for key, value in state.items()},
                        classifier("resnet18", pretrained=False))
-    succeed(script, "eval_classifier.py", folder, "--checkpoint", "last", *places(standins, cache))
+    succeed("eval_classifier.py", folder, "--checkpoint", "last", *places)
     assert {(row["dataset"], row["split"], row["n"], row["classifier"]) for row in records.read(folder)} == {
         (*row, "network") for row in VEHICLES}
 
 
 @pytest.mark.parametrize("kind", ["conv", "vae", "factorvae"])
-def test_an_autoencoder_of_the_robot_arm_is_scored_on_real_images(script, standins, cache, published, generator, kind):
+def test_an_autoencoder_of_the_robot_arm_is_scored_on_real_images(fail, succeed, places, published, generator, kind):
     folder = published(conv_state(generator, kind, 4, 6, channels=3),
                        autoencoder(kind, "", FEW, {"kl_weight": 1, "tc_weight": 10}, name="mpi3d", factor="toy"))
-    code, _, err = script("eval_ae.py", folder, *places(standins, cache))
-    assert (code, "names no [[evaluation.datasets]]" in err) == (2, True)
-    succeed(script, "compute_mpi3d_score.py", folder, "--metric", "ssim", "--limit", 20, "--checkpoint", "last",
-            *places(standins, cache))
-    assert {row["n"] for row in records.read(folder)} == {20}
+    assert "names no [[evaluation.datasets]]" in fail("eval_ae.py", folder, *places)
+    succeed("compute_mpi3d_score.py", folder, "--metric", "ssim", "--limit", 20, "--checkpoint", "last",
+            *places)
+    assert {(row["n"], row["epoch"]) for row in records.read(folder)} == {(20, 4)}
 
 
-def test_latents_are_drawn_of_each_dataset_once_also_where_one_is_the_training_data(script, standins, cache, published,
+def test_latents_are_drawn_of_each_dataset_once_also_where_one_is_the_training_data(succeed, places, published,
                                                                                     generator, tmp_path):
     folder = published(conv_state(generator, "conv", 8, 6), autoencoder("conv", "", FEW, name="sviro"))
-    succeed(script, "recon_and_save_latent_space.py", folder, "--checkpoint", "last", "--images", 1,
-            *places(standins, cache))
+    succeed("recon_and_save_latent_space.py", folder, "--checkpoint", "last", "--images", 1,
+            *places)
     assert {path.name for path in (folder / "latents").glob("*.npz")} == {
         f"{name}_last.npz" for name in ("ticam_all", "sviro_train", "sviro_illumination_all")}
-    succeed(script, "report.py", folder, "--out", tmp_path / "report.html")
+    assert load(folder / "latents" / "ticam_all_last.npz").about["epoch"] == 4
+    succeed("plot_extracted_and_saved_latent_space.py", folder, "--method", "pca")
+    assert {row["metric"] for row in records.read(folder)} == {"gap/domain_classifier", "gap/knn_overlap"}
+    succeed("report.py", folder, "--out", tmp_path / "report.html")
     assert "nearest training images of sviro" in (tmp_path / "report.html").read_text()
 
 

@@ -9,12 +9,11 @@ from experiment import records
 from experiment.config import load_config
 
 
-def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file, tmp_path):
+def test_a_config_is_tried_from_the_first_look_to_the_table(succeed, config_file, tmp_path):
     overrides = ["dataset.name=sviro_nocar", 'evaluation.datasets=[{name="ticam"}]',
                  "evaluation.classifiers=[\"knn\"]"]
-    code, out, err = script("try_config.py", config_file("conv"), "--sceneries", 12, "--epochs", 1, "--out",
-                            tmp_path / "tried", "--set", *overrides)
-    assert code == 0, err
+    out = succeed("try_config.py", config_file("conv"), "--sceneries", 12, "--epochs", 1, "--out",
+                  tmp_path / "tried", "--set", *overrides)
     assert [line.split()[2] for line in out.splitlines() if line.startswith("$ python")] == [
         "inspect_dataset.py", "train_ae.py", "eval_ae.py", "calculate_mean_and_var_accuracy.py"]
     assert (tmp_path / "tried" / "data" / "SVIRO-NoCar.STAND-IN.txt").exists()
@@ -24,11 +23,10 @@ def test_a_config_is_tried_from_the_first_look_to_the_table(script, config_file,
     assert "says anything about real data" in out
 
 
-def test_a_folder_that_exists_is_not_touched(script, config_file, tmp_path):
+def test_a_folder_that_exists_is_not_touched(fail, config_file, tmp_path):
     (tmp_path / "mine").mkdir()
-    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "mine")
-    assert code == 2
-    assert err.strip().endswith("delete it, or choose another folder")
+    message = fail("try_config.py", config_file(), "--out", tmp_path / "mine")
+    assert message.endswith("delete it, or choose another folder")
     assert list((tmp_path / "mine").iterdir()) == []
 
 
@@ -37,10 +35,8 @@ def test_a_folder_that_exists_is_not_touched(script, config_file, tmp_path):
     (("--epochs", 0), "--epochs: found 0"),
     (("--sceneries", 3), "--sceneries: found 3"),
 ])
-def test_what_cannot_be_tried_is_refused_before_anything_is_drawn(script, config_file, tmp_path, arguments, piece):
-    code, _, err = script("try_config.py", config_file(), "--out", tmp_path / "tried", *arguments)
-    assert code == 2
-    assert piece in err
+def test_what_cannot_be_tried_is_refused_before_anything_is_drawn(fail, config_file, tmp_path, arguments, piece):
+    assert piece in fail("try_config.py", config_file(), "--out", tmp_path / "tried", *arguments)
     assert not (tmp_path / "tried").exists()
 
 

@@ -131,18 +131,6 @@ def test_anchors_take_every_variant_and_are_mirrored_half_the_time(generator):
     assert_uniform(drawn, shares(naive, [(scenery, 0), (scenery, 1)]))
 
 
-def test_draws_repeat_with_the_seed():
-    pairing, _ = make(7)
-    draws = []
-    for seed in (1, 1, 2):
-        generator = torch.Generator().manual_seed(seed)
-        anchors = pairing.anchors(torch.arange(40), generator)
-        draws.append(torch.cat([anchors, pairing.positives(anchors, generator)[0],
-                                pairing.negatives(anchors, generator)[0]]))
-    assert torch.equal(draws[0], draws[1])
-    assert not torch.equal(draws[0], draws[2])
-
-
 def test_a_scenery_alone_with_one_variant_has_no_positive(generator):
     labels = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 2]])
     pairing = Pairing(torch.tensor([0, 1, 2]), torch.tensor([1, 1, 1]), labels, True, 0)

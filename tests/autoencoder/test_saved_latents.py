@@ -4,6 +4,7 @@ import os
 
 import numpy as np
 import pytest
+from refusals import Trap
 
 from autoencoder.saved_latents import ABOUT, SavedLatents, find, load, path_of, save, saved_checkpoints
 from errors import UserError
@@ -44,11 +45,6 @@ def test_one_unmirrored_image_of_each_scenery_stands_for_it():
     assert seen == {0, 1}
 
 
-class Trap:
-    def __reduce__(self):
-        return (exec, ("raise SystemExit('executed')",))
-
-
 @pytest.mark.parametrize(("damage", "reason"), [
     (lambda path: path.write_bytes(path.read_bytes()[:300]), ""),
     (lambda path: path.write_text("no archive"), ""),
@@ -78,10 +74,11 @@ def test_a_damaged_or_foreign_file_is_refused_in_one_line(tmp_path, damage, reas
 def test_pickles_in_a_file_are_not_executed(tmp_path):
     path = tmp_path / "x.npz"
     arrays = {field.name: getattr(make(), field.name) for field in dataclasses.fields(SavedLatents)}
-    arrays |= {"about": np.array(json.dumps(make().about)), "sources": np.array([Trap()], dtype=object)}
+    arrays |= {"about": np.array(json.dumps(make().about)), "sources": np.array([Trap(tmp_path / "ran")], dtype=object)}
     np.savez(path, **arrays)
     with pytest.raises(UserError, match="damaged"):
         load(path)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_latents_of_a_run_come_with_the_training_dataset_first(tmp_path):

@@ -3,9 +3,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from refusals import refused
 
 from autoencoder.config import AutoencoderConfig
-from errors import UserError
 from experiment.config import differences, dump_config, load_config
 from readers import READERS
 
@@ -93,10 +93,7 @@ def load(folder, text=MINIMAL, *overrides, seed=None):
 
 def refusal(folder, text=MINIMAL, *overrides, seed=None):
     """The one line with which a config is refused."""
-    with pytest.raises(UserError) as caught:
-        load(folder, text, *overrides, seed=seed)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refused(load, folder, text, *overrides, seed=seed)
 
 
 @pytest.mark.parametrize("path", sorted((PROJECT / "cfg").glob("*.toml")), ids=lambda path: path.stem)
@@ -211,23 +208,19 @@ def test_several_mistakes_are_counted(tmp_path):
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):
     write(tmp_path, MINIMAL, "demo_ae.toml")
-    with pytest.raises(UserError) as caught:
-        load_config(tmp_path / "demo_a.toml")
-    assert str(tmp_path / "demo_a.toml") in str(caught.value)
-    assert f"did you mean '{tmp_path / 'demo_ae.toml'}'" in str(caught.value)
+    message = refused(load_config, tmp_path / "demo_a.toml")
+    assert str(tmp_path / "demo_a.toml") in message
+    assert f"did you mean '{tmp_path / 'demo_ae.toml'}'" in message
 
 
 @pytest.mark.parametrize("content", [b"[dataset\nname = 3", b"name = ", b"\xff\xfe", b"a = 1\na = 2"])
 def test_a_file_that_is_no_toml_is_one_line_that_names_it(tmp_path, content):
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        load_config(path)
-    assert str(path) in str(caught.value)
-    assert "TOML" in str(caught.value)
-    assert len(str(caught.value).splitlines()) == 1
-    with pytest.raises(UserError, match="not readable"):
-        load_config(tmp_path)
+    message = refused(load_config, path)
+    assert str(path) in message
+    assert "TOML" in message
+    assert "not readable" in refused(load_config, tmp_path)
 
 
 @pytest.mark.parametrize(("override", "expected"), [

@@ -3,6 +3,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
+from refusals import Trap
 
 from errors import UserError
 from experiment.predictions import FOLDER, Predictions, check_writable, read, save
@@ -33,14 +34,6 @@ def test_other_evaluations_have_files_of_their_own(tmp_path, change):
     save(tmp_path, FOUND)
     save(tmp_path, replace(FOUND, **change))
     assert len(read(tmp_path)) == len(list((tmp_path / FOLDER).iterdir())) == 2
-
-
-class Trap:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (str(self.path), "w")
 
 
 def content(**changes):

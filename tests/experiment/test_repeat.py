@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import same, until, weights
 
 from errors import UserError
 from experiment.repeat import visible_gpus
@@ -19,11 +20,7 @@ from experiment.run import find_runs, open_run
 PROJECT = Path(__file__).parents[2]
 
 
-def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
-
-
-def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, config_file, finished, tmp_path):
+def test_repeat_skips_finished_resumes_stopped_reports_failed_seeds(script, succeed, config_file, finished, tmp_path):
     out = tmp_path / "runs"
     runs = {seed: finished("extractor", "tae", f"training.seed={seed}", copy=out / str(seed)) for seed in (1, 2, 3)}
     for seed in (2, 3):
@@ -37,10 +34,8 @@ def test_repeat_skips_finished_resumes_stopped_and_reports_failed_seeds(script, 
                  "3: FAILED (exit code 2)"):
         assert f"tiny_extractor_tae seed {told}" in text
     assert "1 of 3 runs failed: tiny_extractor_tae seed 3 " in err
-    before = weights(finished("extractor", "tae", "training.seed=2"))
-    assert all(torch.equal(before[key], value) for key, value in weights(runs[2]).items())
-    code, text, err = script(*command, "1-2")
-    assert (code, "all 2 seeds are finished" in text) == (0, True), err
+    assert same(weights(finished("extractor", "tae", "training.seed=2")), weights(runs[2]))
+    assert "all 2 seeds are finished" in succeed(*command, "1-2")
     assert {path.parent for path in out.glob("*/cfg.toml")} == set(runs.values())
 
 
@@ -48,9 +43,7 @@ def test_repeat_starts_a_missing_seed_and_ends_its_children_with_itself(config_f
     out = tmp_path / "runs"
     process = subprocess.Popen([sys.executable, "repeat_train_ae.py", str(config_file()), "--seeds", "7", "--out",
                                 str(out), "--set", "training.epochs=100000"], cwd=PROJECT, stdout=subprocess.DEVNULL)
-    while not list(out.glob("*/cfg.toml")):
-        assert process.poll() is None
-        time.sleep(0.05)
+    until(lambda: list(out.glob("*/cfg.toml")), process)
     process.terminate()
     assert process.wait(timeout=30) == 128 + signal.SIGTERM
     [run] = find_runs(out)
@@ -74,10 +67,9 @@ def test_repeat_starts_a_missing_seed_and_ends_its_children_with_itself(config_f
     ("repeat_train_ae.py", ["{ae}", "--out", "{ae}/runs"], "cannot be made"),
     *(("repeat_train.py", ["{ae}", "--seeds", seeds, "--out", "{folder}/runs"], "--seeds") for seeds in (
         "one", "3-1", "1,1", ""))])
-def test_what_cannot_be_repeated_is_refused(script, config_file, tmp_path, name, arguments, message):
+def test_what_cannot_be_repeated_is_refused(fail, config_file, tmp_path, name, arguments, message):
     places = {"ae": config_file(), "conv": config_file("conv", "ae"), "folder": tmp_path}
-    code, _, err = script(name, *(argument.format(**places) for argument in arguments))
-    assert (code, message in err, err.count("\n")) == (2, True, 1)
+    assert message in fail(name, *(argument.format(**places) for argument in arguments))
     assert not (tmp_path / "runs").exists()
 
 
@@ -92,7 +84,7 @@ with open({report!r}, "a") as file:
 
 
 @pytest.fixture
-def repeated(script, config_file, tmp_path, monkeypatch):
+def repeated(succeed, config_file, tmp_path, monkeypatch):
     """Repeat two experiments with trainers that only report themselves; GPUs are names, so that none is needed.
 
     Returns a list of script, config, option, seed, CUDA_VISIBLE_DEVICES, start, end.
@@ -106,8 +98,7 @@ def repeated(script, config_file, tmp_path, monkeypatch):
         monkeypatch.setattr("experiment.repeat.visible_gpus", lambda: list(gpus))
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "as it was")
         configs = config_file(), config_file("classifier", "scratch")
-        code, _, err = script("repeat_train.py", *configs, "--out", tmp_path / "runs", *arguments)
-        assert code == 0, err
+        succeed("repeat_train.py", *configs, "--out", tmp_path / "runs", *arguments)
         return [json.loads(line) for line in report.read_text().splitlines()]
 
     return run

@@ -50,16 +50,14 @@ def test_an_untrained_look_leaves_the_statistics_alone(script, config_file, pret
             assert torch.equal(states[0][f"extractor.{i}.{kind}"], came[f"features.{i}.{kind}"])
 
 
-def test_an_evaluation_uses_the_statistics_stored_with_the_run(script, config_file, pretrained, tmp_path):
+def test_an_evaluation_uses_the_statistics_stored_with_the_run(succeed, config_file, pretrained, tmp_path):
     run = tmp_path / "runs" / "one"
-    code, _, err = script("train_ae.py", config_file(), "--out", run, "--set", "model.batchnorm=reference",
-                          "model.normalize=true", f"model.weights={pretrained}")
-    assert code == 0, err
+    succeed("train_ae.py", config_file(), "--out", run, "--set", "model.batchnorm=reference",
+            "model.normalize=true", f"model.weights={pretrained}")
     told = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
     # The weights that it began with are needed no more.
     pretrained.unlink()
-    code, _, err = script("eval_ae.py", run, "--classifiers", "knn")
-    assert code == 0, err
+    succeed("eval_ae.py", run, "--classifiers", "knn")
     again = {row["checkpoint"]: row for row in records.read(run) if row["checkpoint"] != "epoch"}
     assert again == told
     assert len(told) == 2

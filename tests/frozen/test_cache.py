@@ -178,23 +178,21 @@ def test_time_and_room_are_announced_for_what_takes_long(tmp_path, monkeypatch, 
     assert "about 0 s; computed only once" in said
 
 
-def test_the_script_lists_and_clears(tmp_path, script):
+def test_the_script_lists_and_clears(tmp_path, succeed, fail):
     stopped(tmp_path)
     network = Network()
     network.normalize = True
     open_features(network, Rendered(), tmp_path, Live())
-    code, out, _ = script("features.py", "list", "--cache", tmp_path)
-    assert code == 0
+    out = succeed("features.py", "list", "--cache", tmp_path)
     assert "4 of 10" in out
     assert out.count("rendered (a)") == 2
     names = {entry.done: entry.name for entry in entries(tmp_path)}
-    code, out, _ = script("features.py", "clear", names[4], "--cache", tmp_path)
-    assert (code, [entry.done for entry in entries(tmp_path)]) == (0, [10])
-    code, _, err = script("features.py", "clear", names[10] + "x", "--cache", tmp_path)
-    assert (code, f"did you mean '{names[10]}'" in err) == (2, True)
-    assert script("features.py", "clear", "--all", "--cache", tmp_path)[0] == 0
+    succeed("features.py", "clear", names[4], "--cache", tmp_path)
+    assert [entry.done for entry in entries(tmp_path)] == [10]
+    assert f"did you mean '{names[10]}'" in fail("features.py", "clear", names[10] + "x", "--cache", tmp_path)
+    succeed("features.py", "clear", "--all", "--cache", tmp_path)
     assert entries(tmp_path) == []
-    assert script("features.py", "list", "--cache", tmp_path / "none")[0] == 2
+    fail("features.py", "list", "--cache", tmp_path / "none")
 
 
 def test_a_link_to_features_elsewhere_is_cleared_and_the_features_stay(tmp_path, script):

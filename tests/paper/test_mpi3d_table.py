@@ -7,7 +7,6 @@ import pytest
 from small_records import row
 
 from paper.mpi3d import HEADER, footnote, grid, render, summarise
-from paper.published import TABLE_S5
 from paper.tables import Entry
 from reporting.formats import FORMATS
 
@@ -74,10 +73,3 @@ def test_the_note_says_how_the_oracle_was_chosen_where_there_is_one():
     oracle = entry(checkpoint="best")
     assert "Oracle: weights of the epoch with the highest accuracy on sviro (x5)." in footnote(summarise([oracle]))
     assert "racle" not in footnote(summarise([entry()]))
-
-
-def test_table_s5_favours_the_extractor_as_the_paper_says():
-    for source in ("toy", "realistic"):
-        part = {name: values for name, values in TABLE_S5.items() if name[0] == source}
-        assert max(part, key=lambda name: part[name]["ssim"])[1] == "E-AE"
-        assert min(part, key=lambda name: part[name]["lpips"])[1] == "E-AE"

@@ -8,7 +8,7 @@ import pytest
 from small_records import row
 
 from errors import UserError
-from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
+from paper.published import TABLE_S5, TABLE_S6, TABLE_S7
 from paper.tables import TABLES, Entry, difference, lines, marks, unplaced
 from paper.text import render
 from reporting.formats import FORMATS
@@ -169,22 +169,3 @@ def test_the_published_tables_are_whole():
     for values in TABLE_S6.values():
         for name in ("ticam", "sviro"):
             assert values[name].mean < values[name].max < values[name].mean + 3 * values[name].std
-
-
-@pytest.mark.parametrize(("row", "column", "figures"), [
-    (("VGG-11", "Scratch"), "ticam", (58.5, 4.0, 64.6)), (("DenseNet-121", "II-E-TAE"), "sviro", (89.9, 1.8, 92.3)),
-    (("ResNet-50", "Pre-trained"), "ticam", (78.1, 1.7, 80.4)), (("ResNet-50", "I-E-TAE"), "sviro", (89.2, 1.0, 90.3)),
-])  # fmt: skip
-def test_figures_of_table_s6(row, column, figures):
-    assert TABLE_S6[row][column] == Published(*figures)
-
-
-def test_figures_of_table_s7_and_of_sviro_illumination():
-    assert [TABLE_S7["II-AE",][name].mean for name in ("knn", "forest", "svm")] == [27.8, 20.2, 23.6]
-    assert [TABLE_S7["II-E-AE",][name].mean for name in ("knn", "forest", "svm")] == [65.0, 61.9, 65.6]
-    means = {row: values["sviro_illumination"].mean for row, values in TABLE_S6.items()
-             if "sviro_illumination" in values}
-    assert max(means, key=means.get) == ("DenseNet-121", "I-E-TAE")
-    assert means["DenseNet-121", "I-E-TAE"] == 96.7
-    assert sum(means.values()) == pytest.approx(
-        65.2 + 77.5 + 95.0 + 94.8 + 79.6 + 94.5 + 95.5 + 79.6 + 95.3 + 96.7 + 78.9 + 95.1 + 95.0)

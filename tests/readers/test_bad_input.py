@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 
 from dataset import Scenes
 from errors import UserError
@@ -51,15 +52,14 @@ def reader(root, name, **options):
 
 
 def refusal(read, cache=None):
-    with pytest.raises(UserError) as error:
-        prepare(read, 16, cache) if cache else read.listing()
-    assert "\n" not in str(error.value)
-    return str(error.value)
+    return refused(prepare, read, 16, cache) if cache else refused(read.listing)
 
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_a_dataset_without_files_is_refused_whether_its_folders_are_there_or_not(tmp_path, name):
-    assert str(tmp_path / "data") in refusal(reader(tmp_path / "data", name), tmp_path / "cache")
+    message = refusal(reader(tmp_path / "data", name), tmp_path / "cache")
+    assert str(tmp_path / "data") in message
+    assert name != "sviro" or f"looked for folder {tmp_path / 'data' / 'SVIRO'}" in message
     paths = dataset(tmp_path / "data", name)
     for path in paths:
         path.unlink()
@@ -89,12 +89,6 @@ def test_images_one_level_too_deep_are_missed_where_they_should_be(tmp_path, nam
     shutil.move(path.parent, path.parent.parent / "moved")
     shutil.move(path.parent.parent / "moved", path.parent / "deeper")
     assert f"{path.parent}: no images" in refusal(reader(tmp_path, name))
-
-
-@pytest.mark.parametrize("outer", ["SVIRO/i3/train", "SVIRO/i3"])
-def test_a_root_inside_the_dataset_says_what_was_looked_for(tmp_path, outer):
-    dataset(tmp_path, "sviro")
-    assert f"looked for folder {tmp_path / outer / 'SVIRO'}" in refusal(reader(tmp_path / outer, "sviro"))
 
 
 @pytest.mark.parametrize("name", ["sviro", "sviro_illumination", "sviro_nocar", "ticam"])
@@ -160,14 +154,6 @@ def test_a_scenery_keeps_its_readable_variants_and_goes_with_the_last_of_them(tm
     # What was prepared with holes is not taken for whole by those who want no holes.
     strict = refusal(create_reader("folder", tmp_path / "data", [], None), tmp_path / "cache")
     assert "(and 4 more like it); dataset.skip_bad = true leaves them out" in strict
-
-
-@pytest.mark.parametrize("name", ["sviro", "sviro_nocar", "folder"])
-def test_16_bit_images_lose_depth_but_no_content(tmp_path, name):
-    for i, path in enumerate(dataset(tmp_path / "data", name)):
-        Image.fromarray(np.full((512, 512), 257 * (i + 1), np.uint16)).save(path)
-    images = prepare(reader(tmp_path / "data", name), 16, tmp_path / "cache").images
-    assert sorted(images[:, 0, 8, 8].tolist()) == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("name", ["Kombi Bäume 日本", "x" * 200, "o'clock \"quoted\" $HOME; *", "new\nline",

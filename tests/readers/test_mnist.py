@@ -5,10 +5,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from refusals import refused
 from torchvision.datasets import MNIST
 from torchvision.transforms import InterpolationMode, Resize
 
-from errors import UserError
 from readers import create_reader
 from readers.digits import read_idx
 
@@ -38,10 +38,7 @@ def reader(root, factor=(), split=None):
 
 
 def refusal(root, **options):
-    with pytest.raises(UserError) as caught:
-        reader(root, **options).listing()
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+    return refused(reader(root, **options).listing)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -88,11 +85,11 @@ def test_files_that_do_not_go_together_or_hold_no_digits_are_refused(tmp_path, c
     assert told in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["images-idx3", "labels-idx1"])
-def test_what_is_not_there_is_named(tmp_path, kind):
-    folder = put(tmp_path, *digits(3))
-    (folder / f"train-{kind}-ubyte").unlink()
-    assert str(folder / f"train-{kind}-ubyte") in refusal(tmp_path)
+def test_what_is_not_there_is_named(tmp_path):
+    for kind in ("images-idx3", "labels-idx1"):
+        folder = put(tmp_path, *digits(3))
+        (folder / f"train-{kind}-ubyte").unlink()
+        assert str(folder / f"train-{kind}-ubyte") in refusal(tmp_path)
     message = refusal(tmp_path / "nowhere")
     assert "dataset.root" in message
     assert str(tmp_path / "nowhere" / "MNIST" / "raw") in message
@@ -120,10 +117,7 @@ ZIPPED = {"not compressed": GOOD, "cut short": gzip.compress(GOOD)[:-12], "cut i
 def test_a_damaged_file_is_refused_in_one_line_that_names_it(tmp_path, damage):
     path = tmp_path / f"train-labels-idx1-ubyte{'.gz' if damage in ZIPPED else ''}"
     path.write_bytes((PLAIN | ZIPPED)[damage])
-    with pytest.raises(UserError) as caught:
-        read_idx(path)
-    assert str(path) in str(caught.value)
-    assert "\n" not in str(caught.value)
+    assert str(path) in refused(read_idx, path)
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -160,8 +154,7 @@ def test_what_is_no_regular_file_is_never_read(tmp_path, kind):
     path.unlink()
     os.mkfifo(path) if kind == "pipe" else path.symlink_to("/dev/zero")
     assert str(path) in refusal(tmp_path)
-    with pytest.raises(UserError, match=r"file: not a regular file$"):
-        read_idx(path)
+    assert refused(read_idx, path).endswith("file: not a regular file")
 
 
 def test_a_file_that_changes_is_read_anew(tmp_path):

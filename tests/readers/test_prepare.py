@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 
 from errors import UserError
 from readers.base import Reader
@@ -145,19 +146,12 @@ def test_an_interrupted_preparation_leaves_nothing_behind(source, tmp_path, monk
     np.testing.assert_array_equal(prepare(reader(source), 16, tmp_path / "cache").images, decoded(source))
 
 
-def refusal(read, cache):
-    with pytest.raises(UserError) as caught:
-        prepare(read, 16, cache)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize("place", ["cache", "cache/images"])
 def test_a_cache_that_cannot_be_written_is_one_line_about_the_cache(source, tmp_path, place):
     blocked = tmp_path / place
     blocked.parent.mkdir(parents=True, exist_ok=True)
     blocked.write_text("a file")
-    message = refusal(reader(source), tmp_path / "cache")
+    message = refused(prepare, reader(source), 16, tmp_path / "cache")
     assert message.startswith("dataset.cache: ")
     assert str(tmp_path / "cache") in message
     assert "None" not in message
@@ -169,7 +163,7 @@ def test_damaged_prepared_images_are_one_line_that_says_what_to_do(source, tmp_p
     prepare(reader(source), 16, tmp_path / "cache")
     (path,) = (tmp_path / "cache").rglob("*.npy")
     path.write_bytes(path.read_bytes()[:left])
-    message = refusal(reader(source), tmp_path / "cache")
+    message = refused(prepare, reader(source), 16, tmp_path / "cache")
     assert str(path) in message
     assert "delete" in message
 
@@ -194,7 +188,7 @@ def test_what_cannot_be_a_dataset_is_refused_before_anything_is_written(source, 
         def listing(self):
             return change(super().listing())
 
-    message = refusal(reader(source, Changed), tmp_path / "cache")
+    message = refused(prepare, reader(source, Changed), 16, tmp_path / "cache")
     assert told in message
     assert str(source) in message or change is mixed
     assert not (tmp_path / "cache").exists()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 
 from autoencoder.config import AutoencoderConfig
 from dataset import Scenes, open_evaluation_datasets
@@ -26,12 +27,6 @@ def listed(name, root, factor=(), split=None):
     return create_reader(name, root, list(factor), split).listing()
 
 
-def refusal(name, root, factor=(), split=None):
-    with pytest.raises(UserError) as error:
-        listed(name, root, factor, split)
-    return str(error.value)
-
-
 @pytest.fixture
 def illumination(tmp_path):
     for car, labels in (("kodiaq", ["0_0_3", "4_0_1", "5_0_0"]), ("kona", ["1_2_3"])):
@@ -48,7 +43,7 @@ def test_illumination_takes_both_splits_and_all_variants(illumination):
     assert listing.dropped == {"an empty infant or child seat (raw label 5 or 6)": [str(dropped)]}
     assert len(listed("sviro_illumination", illumination).labels) == 5
     assert listed("sviro_illumination", illumination, ["kona"], "test").labels == [(3, 3, 3)]
-    assert "did you mean 'kodiaq'" in refusal("sviro_illumination", illumination, ["kodiak"])
+    assert "did you mean 'kodiaq'" in refused(listed, "sviro_illumination", illumination, ["kodiak"])
 
 
 @pytest.mark.parametrize("outer", ["SVIRO-NoCar/any_name", "SVIRO-NoCar", "any_name", ".", "SEATS_AND_PEOPLE_NOCAR",
@@ -78,8 +73,8 @@ def test_nocar_images_that_are_prepared_already_stay_as_they_are_and_the_downloa
     assert all("/pp_" not in source for sources in listed("sviro_nocar", tmp_path).sources for source in sources)
     for name in ("a", "b"):
         (tmp_path / "other" / name).mkdir(parents=True)
-    assert "one folder that holds train and test" in refusal("sviro_nocar", tmp_path / "other")
-    assert "does not exist" in refusal("sviro_nocar", tmp_path / "absent")
+    assert "one folder that holds train and test" in refused(listed, "sviro_nocar", tmp_path / "other")
+    assert "does not exist" in refused(listed, "sviro_nocar", tmp_path / "absent")
 
 
 def test_class_folders_become_classes_in_alphabetical_order(tmp_path):
@@ -96,7 +91,7 @@ def test_class_folders_become_classes_in_alphabetical_order(tmp_path):
 def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
     sceneries(tmp_path / "train", ["0_1", "2_0"])
     sceneries(tmp_path / "test", ["1_1"], variants=1)
-    assert "say which to use; allowed: train, test, all" in refusal("folder", tmp_path)
+    assert "say which to use; allowed: train, test, all" in refused(listed, "folder", tmp_path)
     reader = create_reader("folder", tmp_path, [], "all")
     listing = reader.listing()
     assert listing.labels == [(0, 1), (2, 0), (1, 1)]
@@ -106,20 +101,12 @@ def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
 
 
 def test_own_folders_that_make_no_sense_are_named(tmp_path):
-    assert "found nothing; expected one folder per class" in refusal("folder", tmp_path)
+    assert "found nothing; expected one folder per class" in refused(listed, "folder", tmp_path)
     sceneries(tmp_path, ["0_1"])
     (tmp_path / "hammer").mkdir()
-    assert f"{tmp_path / 'hammer'}: no label in the name" in refusal("folder", tmp_path)
-    assert "test" in refusal("folder", tmp_path, split="test")
-    assert "no parts to choose from" in refusal("folder", tmp_path, factor=["hammer"])
-
-
-def test_own_images_are_cropped_to_the_centre_and_resized(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (40, 60), dtype=np.uint8)
-    Image.fromarray(pixels).save(tmp_path / "image.png")
-    expected = Image.fromarray(pixels[:, 10:50]).resize((16, 16), Image.Resampling.BILINEAR)
-    reader = create_reader("folder", tmp_path, [], None)
-    assert np.array_equal(reader.prepare(str(tmp_path / "image.png"), 16)[0], np.asarray(expected))
+    assert f"{tmp_path / 'hammer'}: no label in the name" in refused(listed, "folder", tmp_path)
+    assert "test" in refused(listed, "folder", tmp_path, split="test")
+    assert "no parts to choose from" in refused(listed, "folder", tmp_path, factor=["hammer"])
 
 
 def config(tmp_path, target):

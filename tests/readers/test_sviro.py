@@ -3,6 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
 
 from errors import UserError
@@ -32,13 +33,6 @@ def listing(root, factor=(), split=None):
     return create_reader("sviro", root, list(factor), split).listing()
 
 
-def refusal(root, factor=(), split=None):
-    with pytest.raises(UserError) as caught:
-        listing(root, factor, split)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     ("raw", "label"),
     [("0_0_0", (0, 0, 0)), ("1_2_3", (1, 2, 3)), ("3_0_1", (3, 0, 1)), ("4_3_4", (0, 3, 0)), ("4_4_4", (0, 0, 0))],
@@ -64,7 +58,7 @@ def test_the_named_cars_are_read_once_each_and_all_where_none_is_named(tmp_path)
     assert sorted(listing(tmp_path).labels) == [(1, 0, 0), (2, 0, 0), (3, 0, 0)]
     assert listing(tmp_path, ["i3"]).labels == listing(tmp_path, ["i3", "i3"]).labels == [(2, 0, 0)]
     assert sorted(listing(tmp_path, ["tucson", "x5"]).labels) == [(1, 0, 0), (3, 0, 0)]
-    message = refusal(tmp_path, ["tuscon"])
+    message = refused(listing, tmp_path, ["tuscon"])
     assert message.startswith("dataset.factor: ")
     assert "'tuscon' is not known; allowed: i3, tucson, x5; did you mean 'tucson'" in message
 
@@ -81,7 +75,7 @@ def test_root_may_be_the_sviro_folder_or_its_parent_and_a_missing_split_is_named
     car_with(tmp_path, "1_0_0")
     assert listing(tmp_path / "SVIRO") == listing(tmp_path)
     assert listing(tmp_path).labels == [(1, 0, 0)]
-    assert str(place(tmp_path, split="test")) in refusal(tmp_path, split="test")
+    assert str(place(tmp_path, split="test")) in refused(listing, tmp_path, split="test")
 
 
 @pytest.mark.parametrize(("name", "told"), [
@@ -90,7 +84,7 @@ def test_root_may_be_the_sviro_folder_or_its_parent_and_a_missing_split_is_named
     ("x5_GT_7_0_0.png", "7"), ("x5_GT_0_12_0.png", "12"), ("x5_GT_5_0_9.png", "9")])
 def test_a_name_without_three_labels_up_to_6_at_its_end_is_refused_by_name(tmp_path, name, told):
     path = photo(place(tmp_path), name)
-    message = refusal(tmp_path)
+    message = refused(listing, tmp_path)
     assert str(path) in message
     assert told in message.split(".png")[1]
     assert not told.isdigit() or "0 to 6" in message

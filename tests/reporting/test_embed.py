@@ -55,13 +55,9 @@ def test_what_is_no_picture_is_one_line(tmp_path):
         embed(tmp_path / "vast.png")
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: sparse(path)])
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"),
+                                  lambda path: path.touch() or os.truncate(path, 10**12)])
 def test_what_is_no_file_or_far_too_large_is_one_line(tmp_path, make):
     make(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"a\.png: not a picture"):
         embed(tmp_path / "a.png")
-
-
-def sparse(path):
-    path.touch()
-    os.truncate(path, 10**12)

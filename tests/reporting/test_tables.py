@@ -62,11 +62,6 @@ def test_the_order_of_the_records_does_not_matter():
         assert one.mean == pytest.approx(other.mean)
 
 
-def test_the_factor_and_split_stand_with_the_dataset():
-    titles = {each.dataset for each in summarise([row(), row(factor=""), row(factor="", split="test")])}
-    assert titles == {"sviro (x5), all", "sviro, all", "sviro, test"}
-
-
 def test_pooled_accuracy_counts_the_right_ones_of_all_factors():
     counts = {1: {"x5": (90, 100), "i3": (10, 40), "tucson": (3, 7)},
               2: {"x5": (50, 100), "i3": (40, 40), "tucson": (0, 7)}}

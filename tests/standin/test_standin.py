@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refused
 from sklearn.neighbors import KNeighborsClassifier
 
-from errors import UserError
 from readers import create_reader
 from standin import KINDS, arm, vehicles, write_standin
 from standin.cabin import Stage, draw_scenery, expose
@@ -192,12 +192,6 @@ def test_mpi3d_is_an_uncompressed_archive_and_as_large_as_the_download_lacks_the
     assert np.array_equal(same["images"], np.load(mpi3d / "real.npz")["images"])
 
 
-def refusal(*arguments, **options):
-    with pytest.raises(UserError) as error:
-        write_standin(*arguments, **options)
-    return str(error.value)
-
-
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("svir", {}, "did you mean 'sviro'?"),
     ("sviro", {"variants": 3}, "--variants: does not apply to sviro; what applies: --sceneries, --factor, --gap"),
@@ -210,19 +204,19 @@ def refusal(*arguments, **options):
     ("sviro", {"seed": -1}, "--seed: found -1"),
 ])
 def test_options_that_make_no_sense_are_refused_in_one_line(tmp_path, name, options, message):
-    assert message in refusal(name, tmp_path / "out", **options)
+    assert message in refused(write_standin, name, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_exists_is_left_as_it_is(tmp_path):
     (tmp_path / "SVIRO").mkdir()
     (tmp_path / "SVIRO" / "mine").write_text("precious")
-    assert f"{tmp_path / 'SVIRO'} exists already" in refusal("sviro", tmp_path)
+    assert f"{tmp_path / 'SVIRO'} exists already" in refused(write_standin, "sviro", tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["SVIRO", "mine"]
-    assert "looks like the real download" in refusal("sviro", tmp_path / "SVIRO")
+    assert "looks like the real download" in refused(write_standin, "sviro", tmp_path / "SVIRO")
     (tmp_path / "seats_and_people_nocar").mkdir()
-    assert "exists already" in refusal("sviro_nocar", tmp_path)
-    assert "cannot be written" in refusal("ticam", tmp_path / "SVIRO" / "mine")
+    assert "exists already" in refused(write_standin, "sviro_nocar", tmp_path)
+    assert "cannot be written" in refused(write_standin, "ticam", tmp_path / "SVIRO" / "mine")
     assert (tmp_path / "SVIRO" / "mine").read_text() == "precious"
 
 

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
+from runs import same, until, weights
 
 from autoencoder.config import Model, Training
 from autoencoder.step import create_step
@@ -83,21 +83,14 @@ def start(*command):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def weights_of(run):
-    return torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
-
-
 def children(process):
     return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
 def kill(process, run, said, leader):
     """Kill one of the two processes of a run once its log says something; returns what the leader said on stderr."""
-    log, deadline = run / "logs" / "training.log", time.monotonic() + 60
-    while not (log.exists() and said in log.read_text()):
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    log = run / "logs" / "training.log"
+    until(lambda: log.exists() and said in log.read_text(), process, 60)
     [other] = children(process)
     os.kill(process.pid if leader else other, signal.SIGKILL)
     _, err = process.communicate(timeout=20)
@@ -126,8 +119,7 @@ def test_two_processes_train_a_triplet_autoencoder_as_one_does_also_after_a_kill
     assert (whole / "checkpoints" / "last.pth").stat().st_size == (alone / "checkpoints" / "last.pth").stat().st_size
     _, err = resumed.communicate(timeout=120)
     assert (resumed.returncode, "resumed after epoch" in err) == (0, True)
-    ours, theirs = weights_of(killed), weights_of(whole)
-    assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
+    assert same(weights(killed), weights(whole))
 
 
 def test_two_processes_train_a_classifier_as_one_does_and_the_other_ends_with_the_leader(config_file, script, tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -86,6 +87,17 @@ def test_a_step_is_told_each_epoch_that_begins(after_an_epoch, monkeypatch, tmp_
     continued.checkpoints = tmp_path
     continued.run(progress)
     assert told == [2, 3]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_epoch_and_batch(after_an_epoch, monkeypatch, tmp_path):
+    _, loop = after_an_epoch
+    diverging = loop()
+    diverging.checkpoints = tmp_path
+    odd = replace(IMAGES, inputs=IMAGES.inputs * torch.nan)
+    monkeypatch.setattr(type(diverging.batches), "epoch", lambda _, epoch: [IMAGES, IMAGES if epoch < 2 else odd])
+    with pytest.raises(UserError, match=r"'reconstruction' is not finite in epoch 2, batch 2"):
+        diverging.run(diverging.resume())
+    assert diverging.resume().epoch == 1
 
 
 def test_a_whole_training_state_is_restored_and_that_of_another_optimizer_is_not(after_an_epoch):

@@ -1,0 +1,24 @@
+"""Runs compared, and processes waited for."""
+
+import time
+
+import torch
+
+
+def weights(run, name="last_model.pth"):
+    """The state dict that a run folder holds."""
+    return torch.load(run / "checkpoints" / name, weights_only=True)
+
+
+def same(ours, theirs):
+    """Whether two state dicts are equal, bit for bit."""
+    return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def until(true, process, seconds=120):
+    """Wait until something is true, while a process is there."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert process.poll() is None, "the process has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
