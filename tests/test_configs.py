@@ -82,7 +82,7 @@ def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, 
     assert bool(trainable) is not nothing_trains
     assert len(moved) > 0.5 * len(trainable) or nothing_trains
     job.step.model.eval()
-    rows = job.judge.rows()
+    rows = job.rows()
     headline = [row for row in rows if row["metric"] in ("accuracy", "miou")]
     assert [row["dataset"] for row in headline] == [target.name for target in config.evaluation.datasets]
     assert not rows or rows[0] is headline[0]
