@@ -15,10 +15,10 @@ def same(ours, theirs):
     return ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
 
 
-def until(true, process, seconds=120):
-    """Wait until something is true, while a process is there."""
+def until(true, process=None, seconds=120):
+    """Wait until something is true, while a process is there, if one is given."""
     deadline = time.monotonic() + seconds
     while not true():
-        assert process.poll() is None, "the process has ended"
+        assert process is None or process.poll() is None, "the process has ended"
         assert time.monotonic() < deadline
         time.sleep(0.01)
