@@ -47,7 +47,7 @@ from utils import tune
 CFG = Path(__file__).parent.parent / "cfg"
 VARIANTS = 2
 # Of street scenes: how many there are (two thirds are used), and at most in a batch; width and height of images, crops.
-STREETS, STREET_BATCH, STREET_SIZES = 24, 8, ["dataset.image_size=[256, 128]", "training.crop=[128, 128]"]
+STREETS, STREET_BATCH, STREET_SIZES = 96, 8, ["dataset.image_size=[256, 128]", "training.crop=[128, 128]"]
 # Starts a side of a row: every item that comes of it is a step of training, or an evaluation.
 Side = Callable[[], Iterator[object]]
 
