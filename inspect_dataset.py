@@ -44,8 +44,9 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     lines = [(name, *(f"{100 * share:.2f}" for share in row))
              for name, row in zip([*frames[0].classes, "ignored"], shares.T, strict=True)]
     # The floor of any network: the commonest class of the training set everywhere.
-    floor = always(shares, int(shares[0, :-1].argmax()))
-    lines += [(f"mIoU of nothing but {frames[0].classes[shares[0, :-1].argmax()]}", *(f"{100 * x:.2f}" for x in floor))]
+    commonest = int(shares[0, :-1].argmax())
+    lines.append((f"mIoU of nothing but {frames[0].classes[commonest]}",
+                  *(f"{100 * value:.2f}" for value in always(shares, commonest))))
     note = "; ".join(text for each in frames for text in each.left_out)
     header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
     print(terminal(header, lines, 1, note))
