@@ -76,6 +76,14 @@ def open_labels(path: str | Path) -> np.ndarray:
     return np.asarray(image)[..., :3] if image.mode != "L" else np.asarray(image)
 
 
+def open_rgba(path: str | Path) -> Image.Image:
+    """Decode an image file with alpha to 8-bit colour and alpha (Pillow mode RGBA). Raises BadImage without alpha."""
+    image = _decode(path)
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
+    return image.convert("RGBA")
+
+
 def centre_crop(image: Image.Image, size: Size) -> Image.Image:
     """Crop to the largest central rectangle of the shape of a size: for a square, one of the shorter side."""
     width, height = width_height(size)
