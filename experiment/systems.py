@@ -47,4 +47,5 @@ CLASSIFIER = System({"classifier": "classifier.config:ClassifierConfig"}, "train
 SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "train_segmentation.py",
                       "eval_segmentation.py", "segmentation.judge:recogniser")
 TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig"}, "train_translation.py", "eval_translation.py")
-BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION) for kind in system.types}
+SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py")
+BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE) for kind in system.types}
