@@ -37,7 +37,7 @@ def write_views(root: Path, models: int = 10, views: int = 3, size: int = 32, po
                             "quaternion": turn.tolist()})
         (folder / "cameras.json").write_text(json.dumps(cameras))
         if points:
-            np.save(root / "points" / f"box_{number}.npy", cloud[:500].astype(np.float32))
+            np.save(root / "points" / f"box_{number}.npy", cloud[::6].astype(np.float32))
     return root
 
 
