@@ -33,7 +33,7 @@ from translation.cut_outs import LEAST_RATIO, Filters, Normal, fit
 from translation.cutting import Kept, Photo, Recipe, Rejected, cut_photo, rejected_view, rendered_ratio
 
 # Pictures on the contact sheets: in all, and of each reason, in the order that reasons are frequent in.
-SHOWN, SHOWN_EACH, REASONS, SIDE = 80, 10, 10, 128
+SHOWN, SHOWN_EACH, REASONS, SIDE = 60, 10, 10, 128
 GREY = 160
 
 

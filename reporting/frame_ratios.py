@@ -7,8 +7,8 @@ import numpy as np
 from reporting.style import COLOURS, DASHES, PAGE_INCHES, new_figure, save
 
 # The tail of what is shown, which a few crops with hardly any background would draw out.
-SHOWN = 0.98
-BINS = 40
+SHOWN = 0.995
+BINS = 30
 
 
 def draw_ratios(path: Path, before: np.ndarray, after: np.ndarray, rendered: np.ndarray,
@@ -26,8 +26,10 @@ def draw_ratios(path: Path, before: np.ndarray, after: np.ndarray, rendered: np.
         edges = np.linspace(0, max(np.quantile(values, SHOWN) for values in shown if len(values)), BINS + 1)
         for number, (name, values) in enumerate(zip(("cut-outs", "rendered images"), shown, strict=True)):
             if len(values):
-                ax.hist(values, edges, density=True, histtype="step", color=COLOURS[number], linestyle=DASHES[number],
-                        linewidth=1.2, label=f"{name}: {describe(values)}")
+                # By all values, also those that are not shown.
+                weights = np.full(len(values), 1 / (len(values) * edges[1]))
+                ax.hist(values, edges, weights=weights, histtype="step", color=COLOURS[number],
+                        linestyle=DASHES[number], linewidth=1.2, label=f"{name}: {describe(values)}")
         if normal is not None:
             x = np.linspace(0, edges[-1], 400)
             density = np.exp(-(((x - normal[0]) / normal[1]) ** 2) / 2) / (normal[1] * np.sqrt(2 * np.pi))

@@ -42,7 +42,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Rejection:
-    """Why there is no cut-out of an object: what was found, what would have been allowed."""
+    """Why there is no cut-out of an object: reason, named as its option; what was found and would have been allowed."""
 
     reason: str
     found: str
@@ -70,9 +70,9 @@ def reject(photo: np.ndarray, instance: Instance, filters: Filters) -> Rejection
     if side < filters.box_side:
         return Rejection("box side", f"{side:.1f} px", f"{filters.box_side:g} px or more")
     if fill < filters.fill:
-        return Rejection("mask in box", f"{fill:.3f}", f"{filters.fill:g} or more")
-    if is_grey(photo, filters.grey):
-        return Rejection("grey photo", f"channels differ by at most {filters.grey}", "more")
+        return Rejection("fill", f"{fill:.3f}", f"{filters.fill:g} or more")
+    if (colour := most_colour(photo)) <= filters.grey:
+        return Rejection("grey", f"{colour} of 255", f"more than {filters.grey}")
     if (parts := ndimage.label(mask, EIGHT_NEIGHBOURS)[1]) > filters.components:
         return Rejection("components", str(parts), f"{filters.components} or fewer")
     name, cover = max(border_cover(box, filters.border_width).items(), key=lambda item: item[1])
@@ -81,9 +81,9 @@ def reject(photo: np.ndarray, instance: Instance, filters: Filters) -> Rejection
     return None
 
 
-def is_grey(photo: np.ndarray, most: int = 0) -> bool:
-    """Say whether the channels of a photo, uint8 (H, W, 3), differ nowhere by more than `most`."""
-    return int((photo.max(2) - photo.min(2)).max()) <= most
+def most_colour(photo: np.ndarray) -> int:
+    """Return by how much, of 255, the channels of a photo, uint8 (H, W, 3), differ where they differ most."""
+    return int((photo.max(2) - photo.min(2)).max())
 
 
 def border_cover(mask: np.ndarray, width: float) -> dict[str, float]:

@@ -72,19 +72,33 @@ def read_instances(path: Path, size: tuple[int, int], weights: str | None = None
     """
     try:
         labels, confidences, boxes, pixels, of, found_by = read_arrays(path, ARRAYS).values()
-        areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        bits = np.split(np.unpackbits(pixels, count=int(areas.sum())).astype(bool), np.cumsum(areas)[:-1])
-        found = []
-        for label, confidence, box, inside in zip(labels, confidences, boxes, bits, strict=False):
-            left, top, right, bottom = map(int, box)
-            mask = np.zeros(size, dtype=bool)
-            mask[top:bottom, left:right] = inside.reshape(bottom - top, right - left)
-            found.append(Instance(mask, (left, top, right, bottom), str(label), float(confidence)))
-    except (OSError, ValueError, IndexError) as error:
+        _check(labels, confidences, boxes, pixels, of)
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: what the network found cannot be read ({error}); remove the file") from None
     if tuple(of) != size:
         raise UserError(f"{path}: is of a photo of {of[1]}x{of[0]} pixels, which has {size[1]}x{size[0]} now; remove "
                         "the file")
     if weights is not None and str(found_by) != weights:
         raise UserError(f"{path}: was found with weights {found_by}; these are {weights}; name another folder")
+    found, bits, start = [], np.unpackbits(pixels).astype(bool), 0
+    for label, confidence, (left, top, right, bottom) in zip(labels, confidences, boxes.tolist(), strict=True):
+        mask = np.zeros(size, dtype=bool)
+        end = start + (bottom - top) * (right - left)
+        mask[top:bottom, left:right] = bits[start:end].reshape(bottom - top, right - left)
+        found.append(Instance(mask, (left, top, right, bottom), str(label), float(confidence)))
+        start = end
     return found
+
+
+def _check(labels: np.ndarray, confidences: np.ndarray, boxes: np.ndarray, pixels: np.ndarray,
+           size: np.ndarray) -> None:
+    """Raise ValueError for arrays that no photo's instances are written as."""
+    if not (size.shape == (2,) and boxes.ndim == 2 and boxes.shape[1] == 4 and {array.dtype.kind for array in (
+            size, boxes)} == {"i"} and pixels.dtype == np.uint8 and pixels.ndim == 1
+            and labels.shape == confidences.shape == boxes.shape[:1]):
+        raise ValueError("arrays of other shapes or types")
+    low, high, most = boxes[:, :2].astype(np.int64), boxes[:, 2:].astype(np.int64), size[::-1]
+    if (low < 0).any() or (low > high).any() or (high > most).any():
+        raise ValueError("boxes beyond the photo")
+    if -(-int((high - low).prod(1).sum()) // 8) != len(pixels):
+        raise ValueError("masks of another size than their boxes")
