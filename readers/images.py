@@ -76,12 +76,17 @@ def open_labels(path: str | Path) -> np.ndarray:
     return np.asarray(image)[..., :3] if image.mode != "L" else np.asarray(image)
 
 
-def open_alpha(path: str | Path) -> np.ndarray:
-    """Decode how opaque the pixels of an image are, uint8 (H, W). Raises BadImage, also for one without alpha."""
+def open_rgba(path: str | Path) -> Image.Image:
+    """Decode an image file with alpha to 8-bit colour and alpha (Pillow mode RGBA). Raises BadImage without alpha."""
     image = _decode(path)
     if "A" not in image.getbands() and "transparency" not in image.info:
         raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
-    return np.asarray(image.convert("RGBA"))[..., 3]
+    return image.convert("RGBA")
+
+
+def open_alpha(path: str | Path) -> np.ndarray:
+    """Decode how opaque the pixels of an image are, uint8 (H, W). Raises BadImage, also for one without alpha."""
+    return np.asarray(open_rgba(path))[..., 3]
 
 
 def open_mask(path: str | Path) -> np.ndarray:
