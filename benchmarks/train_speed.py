@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import partial
-from itertools import count, islice
+from itertools import count, cycle, islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,6 +28,7 @@ from tqdm import tqdm
 from autoencoder.step import create_step
 from benchmarks.common import describe, print_row, seconds, write_json
 from benchmarks.plain import PlainSamples, PlainStreets, make_plain, plain_batches, plain_confusion, plain_crops
+from benchmarks.plain_translation import PlainCycleGan
 from classifier.step import ClassifierStep
 from dataset import Batches, Scenes
 from errors import choice_error, run_script
@@ -42,6 +43,10 @@ from segmentation.step import SegmentationStep
 from standin import write_standin
 from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
+from translation.config import CycleGanModel, CycleGanTraining
+from translation.cyclegan import CycleGan
+from translation.cyclegan_step import CycleGanStep
+from translation.data import Batch
 from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"
@@ -133,6 +138,21 @@ def segmentation(backbone: str, evaluation: bool, setting: Setting) -> tuple[Sid
     return ours, plain, len(frames) if evaluation else batch
 
 
+def cyclegan(size: int, channels: int, batch: int, changes: dict, setting: Setting) -> tuple[Side, Side, int]:
+    """Return our side and the plain one of a CycleGAN, on batches of noise."""
+    fabric = create_fabric(setting.device, setting.precision)
+    torch.manual_seed(0)
+    model = CycleGan(channels, CycleGanModel(type="cyclegan", **changes)).to(fabric.device)
+    section = CycleGanTraining(epochs=1, batch_size=batch)
+    pairs = [Batch(*(torch.rand(batch, channels, size, size, device=fabric.device) * 2 - 1 for _ in range(2)))
+             for _ in range(4)]
+
+    def ours() -> Iterator[object]:
+        return map(CycleGanStep(model, section, "none", None, pairs[0].source.shape[1:], fabric).update, cycle(pairs))
+
+    return ours, lambda: map(PlainCycleGan(model, section).update, cycle(pairs)), batch
+
+
 def rows() -> dict[str, Row]:
     """Return what can be measured, by name; another system adds its rows here."""
     found = {}
@@ -148,6 +168,9 @@ def rows() -> dict[str, Row]:
     for backbone in ("mobilenet_v2", "efficientnet_lite0"):
         found[f"deeplab_{backbone}"] = partial(segmentation, backbone, False)
         found[f"deeplab_{backbone}_evaluation"] = partial(segmentation, backbone, True)
+    for size, channels, batch, changes in ((16, 1, 32, {"width": 16, "blocks": 3, "layers": 1}),
+                                           (128, 3, 4, {"width": 32, "blocks": 6}), (256, 3, 1, {})):
+        found[f"cyclegan_{size}"] = partial(cyclegan, size, channels, batch, changes)
     return found
 
 

@@ -45,14 +45,6 @@ class Domain(Opened):
         """Return the scenery (images,) of each image."""
         return np.repeat(np.arange(len(self.names)), self.count.cpu().numpy())
 
-    def check_masks(self) -> None:
-        """Raise UserError for an image with an empty mask, in which there is nothing to translate."""
-        for chunk in torch.arange(len(self), device=self.device).split(256) if self.has_masks else ():
-            empty = ~self.mask_of(self.rows.take(chunk)).flatten(1).any(dim=1)
-            if empty.any():
-                raise UserError(f"{self.sources[int(chunk[empty][0])]}: the mask is empty, so there is nothing to see; "
-                                "expected alpha above 0 somewhere")
-
     def mask_of(self, layers: Tensor) -> Tensor:
         """Return where layers uint8 (n, layers, h, w) show something: bool (n, 1, h, w)."""
         place = self.channels + self.maps.index(ALPHA)
@@ -101,6 +93,8 @@ class Truth:
                 raise UserError(f"{key}: its classes are {_shortened(recogniser.classes)}, those of {domain.title} "
                                 f"{_shortened(domain.classes)}; allowed: a run with dataset.classes of the same name")
             return
+        if not domain.labels.shape[1]:
+            raise UserError(f"{key}: {domain.title} has no labels that its run could find; allowed: none")
         scenery = domain.scenery_of()
         # Of the images, and of their mirror images, whose seats are the other way round.
         self.numbers = torch.tensor([[self._number(label, recogniser.classes, key) for label in labels]
@@ -150,8 +144,6 @@ def open_domains(config: TranslationConfig, device: torch.device) -> tuple[Domai
     if target.channels != source.channels:
         raise UserError(f"target: {target.title} has {target.channels} channel(s), {source.title} {source.channels}; "
                         "allowed: as many, both in grey or both in colour")
-    for domain in (source, target):
-        domain.check_masks()
     return source, target
 
 
