@@ -48,4 +48,5 @@ SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "tr
                       "eval_segmentation.py", "segmentation.judge:recogniser")
 TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig"}, "train_translation.py", "eval_translation.py")
 SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py")
-BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE) for kind in system.types}
+BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE)
+           for kind in system.types}

@@ -4,11 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.run import Run
-from paper.placement import departures, paper_row
-from paper.published import TABLE_S5, TABLE_S6, TABLE_S7, Published
+from paper.placement import departures, look_of, of_shapes, paper_row
+from paper.published import TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
 from reporting.metrics import CLASSIFIERS, Metric, metric_of
 from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
 
@@ -20,8 +21,8 @@ NOTHING = Published(math.nan)
 class Column:
     """One column of published results, and the records that belong into it.
 
-    classifiers: whose records count; samples: test images behind the published values, where known; published:
-    row -> result.
+    dataset: of the records, empty where rows say it; classifiers: whose records count; samples: test images behind the
+    published values, where known; published: row -> result.
     """
 
     name: str
@@ -39,7 +40,8 @@ class Column:
 
     def holds(self, record: dict[str, Any]) -> bool:
         """Say whether a record of the last or the best weights belongs into this column."""
-        return (all(record[name] == getattr(self, name) for name in ("dataset", "factor", "split", "metric"))
+        names = ("dataset", "factor", "split", "metric") if self.dataset else ("split", "metric")
+        return (all(record[name] == getattr(self, name) for name in names)
                 and record["classifier"] in self.classifiers and record["checkpoint"] in WEIGHTS)
 
 
@@ -66,6 +68,11 @@ def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...],
     return Column(name, dataset, split, classifiers, published, samples)
 
 
+def _shapes(name: str, metric: str) -> Column:
+    published = {row: Published(values[metric]) for row, values in TABLE_6_2.items()}
+    return Column(name, "", "test", ("network",), published, 7500, metric=metric)
+
+
 # The network classifies for itself; in the latent space of an autoencoder kNN does.
 _S6 = ("knn", "network")
 
@@ -84,6 +91,15 @@ TABLES = {
         _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
     ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
                "epoch; the difference is that of the last one. The SVM of II-E-TAE is not printed clearly there."),
+    "6.2": Table("Table 6.2", ("trained on", "tested on"), (
+        _shapes("precision, prediction → truth", "precision"), _shapes("coverage, truth → prediction", "coverage"),
+        _shapes("Chamfer distance, sum of both", "chamfer"),
+        _shapes("accuracy of poses at 30° in %", "pose_accuracy"),
+        _shapes("median error of poses in °", "pose_median"),
+    ), "last", "Table 6.2 (Annotation Invariant Style Transfer): shape and pose of cars, last weights; distances "
+               "times 100, by the diagonal of a model's box. Published are single runs on 7497 cars of ShapeNet; ours "
+               "on other cars cannot be compared with them, only with each other. Views in a folder whose name ends in "
+               "stylised_2 are Stylized 2, and so on; all others are Original."),
 }  # fmt: skip
 
 
@@ -100,8 +116,13 @@ class Entry(NamedTuple):
 
 def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
     """Return a run's entry in the paper's tables, none where it belongs to none; published runs depart in nothing."""
-    found, config = paper_row(run.config), run.config
-    departs = tuple(departures(config)) if found and not run.published else ()
+    found, config = None if of_shapes(run.config) else paper_row(run.config), run.config
+    departs = tuple(departures(config)) if (found or of_shapes(config)) and not run.published else ()
+    if of_shapes(config):
+        trained, name = look_of(Path(config.dataset.root).name), config.dataset.name
+        tested = {row["dataset"] for row in records if row["dataset"].startswith(f"{name} ")}
+        return [Entry(run.experiment, config.training.seed, "6.2", (trained, look_of(title)), departs,
+                      [row for row in records if row["dataset"] == title]) for title in sorted(tested)]
     return [Entry(run.experiment, config.training.seed, *found, departs, records)] if found else []
 
 

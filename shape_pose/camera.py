@@ -21,7 +21,7 @@ def conjugate(q: Tensor) -> Tensor:
 
 
 def matrix_of(q: Tensor) -> Tensor:
-    """Return the rotations (..., 3, 3) of quaternions (..., 4) of any length but zero, through which a gradient goes."""
+    """Return the rotations (..., 3, 3) of quaternions (..., 4) of any length but zero, which get a gradient."""
     w, x, y, z = (q / q.norm(dim=-1, keepdim=True).clamp(min=1e-12)).unbind(-1)
     rows = [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y),
             2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x),

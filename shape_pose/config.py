@@ -26,8 +26,10 @@ KeptFromTo = Annotated[tuple[Kept, Kept], BeforeValidator(_tuple)]
 
 
 class EvaluationDataset(shared.EvaluationDataset):
-    """Images with alpha to evaluate on: `[[evaluation.datasets]]`; `views` and the like for poses and shapes, `cut_outs`
-    for masks alone."""
+    """Images with alpha to evaluate on: `[[evaluation.datasets]]`.
+
+    `views` and the like for shapes, poses and masks, `cut_outs` for masks alone.
+    """
 
     split: Annotated[Literal["train", "val", "test", "all"], BeforeValidator(lower)] | None = None
 

@@ -161,8 +161,8 @@ class ShapePoseJudge:
             for _, _, points, poses in predictions(self.predictor, shapes, first):
                 disc_masks(points, poses, shapes.rows.tensor.shape[-1], self.section)
             if shapes.posed and len(shapes.poses) and all(shapes.cloud(i) is None for i in range(len(shapes))):
-                raise UserError(f"evaluation.datasets: {shapes.title}, {shapes.split} has no clouds of its models, such "
-                                "as points/<model>.npy")
+                raise UserError(f"evaluation.datasets: {shapes.title}, {shapes.split} has no clouds of its models, "
+                                "such as points/<model>.npy")
         if self.validation:
             self._truth()
 

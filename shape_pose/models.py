@@ -18,7 +18,7 @@ LAST, CHANNELS = 4, 16
 
 
 class SameConv(nn.Conv2d):
-    """A convolution with TensorFlow's padding: of even sides halved by a stride of 2, more is put behind than before."""
+    """A convolution with TensorFlow's padding: where a stride of 2 halves even sides, more goes behind than before."""
 
     def __init__(self, inputs: int, outputs: int, size: int, stride: int):
         super().__init__(inputs, outputs, size, stride)

@@ -22,8 +22,8 @@ LATTICE = STEP * np.stack(np.meshgrid(*[np.arange(6)] * 3), axis=-1).reshape(-1,
 
 def test_distances_of_clouds_have_their_closed_forms():
     assert chamfer(LATTICE, LATTICE) == (0, 0)
-    assert chamfer(LATTICE + [0.03, 0, 0], LATTICE) == pytest.approx((0.03, 0.03))
-    assert chamfer(LATTICE + [STEP, 0, 0], LATTICE) == pytest.approx((STEP / 6, STEP / 6))
+    assert chamfer(LATTICE + np.array([0.03, 0, 0]), LATTICE) == pytest.approx((0.03, 0.03))
+    assert chamfer(LATTICE + np.array([STEP, 0, 0]), LATTICE) == pytest.approx((STEP / 6, STEP / 6))
     precision, coverage = chamfer(LATTICE[:10], LATTICE)
     assert precision == 0
     assert coverage > 0.1

@@ -72,8 +72,8 @@ def test_a_run_is_trained_resumed_and_evaluated(folders, tmp_path, succeed, fail
     run = tmp_path / "run"
     assert "7 models" in succeed("train_shape_pose.py", folders / "tiny.toml", "--dry-run")
     succeed("train_shape_pose.py", folders / "tiny.toml", "--out", run)
-    losses = {row["metric"] for row in records.read(run) if row["metric"].startswith("loss/")}
-    assert losses == {f"loss/{name}" for name in ("silhouette", "student", "total", *(f"head_{i}" for i in range(1, 5)))}
+    losses = {row["metric"].removeprefix("loss/") for row in records.read(run) if row["metric"].startswith("loss/")}
+    assert losses == {"silhouette", "student", "total", "head_1", "head_2", "head_3", "head_4"}
     assert (run / "images" / "shapes_views_data_test_network_last.png").exists()
     out = succeed("eval_shape_pose.py", run, "--checkpoint", "last", "--floors")
     assert "network 100 × Chamfer distance" in out
@@ -152,7 +152,7 @@ def test_the_constant_has_the_axes_of_the_data(folders):
     predictor = constant(shapes, 64)
     points, poses = predictor.predict(torch.zeros(2, 3, 32, 32))
     assert (points.shape, poses.shape) == ((2, 64, 3), (2, 4))
-    assert np.abs(points.numpy()).max(axis=(0, 1)) == pytest.approx([0.35, 0.25, 0.15], abs=0.1)
+    assert np.abs(points.numpy()).max(axis=(0, 1)) == pytest.approx([0.35, 0.3, 0.15], abs=0.1)
     judge = ShapePoseJudge(predictor, open_evaluation_shapes(section, device)[:1], None, section.model, 50)
     assert judge.alignment.magnitude() == 0
 
