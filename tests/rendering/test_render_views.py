@@ -158,7 +158,8 @@ def test_views_are_read_as_they_were_made_and_a_stopped_rendering_goes_on(meshes
     assert made.read_bytes() == before
     assert kept.stat().st_mtime_ns == time
     assert not list((out / "views").glob(".*"))
-    assert "was begun with size 32, now 64" in fail("render_views.py", meshes, "--out", out, "--size", "64")
+    assert "was begun with size 32, now 64" in fail("render_views.py", meshes, "--out", out,
+                                                           *OPTIONS[2:], "--size", "64")
     assert "holds no views that were begun" in fail("render_views.py", meshes, "--out", tmp_path, *OPTIONS)
 
 
