@@ -92,6 +92,9 @@ def test_a_run_is_trained_resumed_and_evaluated(folders, tmp_path, succeed, fail
         assert kept["angle"].shape == (6,)
     table = succeed("calculate_mean_and_var_accuracy.py", run)
     assert "median pose error" in table
+    succeed("plot_mask_errors.py", run, "--out", tmp_path / "curves")
+    assert (tmp_path / "curves.pdf").exists()
+    assert "no errors of 'nobody'" in fail("plot_mask_errors.py", run, "--of", "nobody")
     (run / "done").unlink()
     assert "not finished" in fail("eval_shape_pose.py", run)
 
