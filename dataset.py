@@ -32,10 +32,6 @@ class Scenes(Opened):
         """Return a scenery's label for people."""
         return self.class_text(self.labels[scenery])
 
-    def class_text(self, label: np.ndarray) -> str:
-        """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
-        return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
-
     @property
     def class_labels(self) -> np.ndarray:
         """Return the labels (k, seats) that occur, those of mirror images included, sorted by the left seat first."""

@@ -1,16 +1,40 @@
-"""Accuracy of a classification network itself, on the target datasets."""
+"""Accuracy of a classification network itself, on the target datasets; a run's classifier for others to use."""
 
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from dataset import Scenes
 from errors import UserError
 from evaluation.command import Outcome
 from evaluation.embedding import embed
+from evaluation.recogniser import Recogniser
+from experiment.run import Run
 from frozen.inputs import LiveInputs
-from pretrained_model import Classifier
+from pretrained_model import Classifier, build_classifier, stages
 from readers.labels import label_codes
+
+
+def recogniser(run: Run, device: torch.device) -> Recogniser:
+    """Return a run's classifier, which waits for its weights; its classes are those of its training data."""
+    config = run.config
+    train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
+    labels = train.class_labels
+    model = build_classifier(config.model.model_copy(update={"weights": "none"}), len(labels)).to(device)
+
+    def features(images: Tensor) -> Tensor:
+        seen = model.scale(images)
+        for stage in stages(model.pre_trained_model):
+            found = stage(seen)
+            # The last map, before positions are pooled.
+            if found.ndim != 4 or found.shape[-1] == 1:
+                break
+            seen = found
+        return seen
+
+    return Recogniser(model, features, tuple(train.class_text(label) for label in labels), per_pixel=False)
 
 
 class NetworkEvaluation:

@@ -33,12 +33,16 @@ def check_overrides(overrides: list[str], runs: list[Path]) -> None:
                             f"{', '.join(PLACES)}")
 
 
-def check_run(run: Run, checkpoints: list[str] | None, system: System) -> None:
-    """Raise UserError for a run that is not finished, of another system, or without the weights that are asked for."""
+def check_run(run: Run, checkpoints: list[str] | None, system: System, writes: bool = True) -> None:
+    """Raise UserError for a run that is not finished, of another system, or without the weights that are asked for.
+
+    writes: whether records are to be added to it.
+    """
     system.check(run.config.model.type, str(run.folder))
     if not run.done and not run.published:
         raise UserError(f"{run.folder}: not finished; continue it with {system.train} --resume {run.folder}")
-    records.check_writable(run.folder)
+    if writes:
+        records.check_writable(run.folder)
     if not run.saved:
         raise UserError(f"{run.folder}: holds no weights (looked for last_model.pth and best_model.pth in "
                         f"{run.checkpoints})")

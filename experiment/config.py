@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import toml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from errors import UserError, choice_error, shortened
 from experiment import published_config
@@ -46,6 +46,13 @@ def _device(value: Any) -> Any:
 def _as_list(value: Any) -> Any:
     """Accept one factor, several, or the empty string for 'no factor'."""
     return [part for part in (value,) if part] if isinstance(value, str) else value
+
+
+def pair(value: Any) -> Any:
+    """Accept one number for both of a pair, and a list for the tuple that it is."""
+    if isinstance(value, list):
+        return tuple(value)
+    return (value, value) if type(value) in (int, float) else value
 
 
 def spelled(others: dict[str, str]) -> BeforeValidator:
@@ -133,6 +140,21 @@ class Training(Section):
     precision: Annotated[Literal["32", "bf16"], BeforeValidator(_bits)] = "32"
 
 
+class IterationTraining(Training):
+    """How what sees a stream of images is trained: `[training]`.
+
+    iterations: batches in all, in which case an epoch is an equal share of them and not a pass over the images.
+    """
+
+    iterations: Annotated[int, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _shared_evenly(self) -> "IterationTraining":
+        if self.iterations is not None and self.iterations % self.epochs:
+            raise ValueError(f"iterations = {self.iterations} cannot be shared out evenly over epochs = {self.epochs}")
+        return self
+
+
 class SceneryTraining(Training):
     """How what sees sceneries is trained: `[training]`.
 
@@ -206,7 +228,8 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
         raw = published_config.translate(raw, str(path))
     kind: type[Section] = _Outline
     try:
-        kind = BY_TYPE[_Outline.model_validate(raw).model.type].config
+        name = _Outline.model_validate(raw).model.type
+        kind = BY_TYPE[name].config(name)
         return kind.model_validate(raw)
     except ValidationError as error:
         raise _one_line(error, str(path), changed, kind) from None
@@ -215,8 +238,8 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
 def _drop_retired(raw: dict[str, Any]) -> None:
     sections = {name: section for name, section in raw.items() if isinstance(section, dict)}
     model = sections.get("model", {})
-    system = BY_TYPE.get(str(model.get("type")))
-    for key in system.config.retired if system else ():
+    kind = str(model.get("type"))
+    for key in BY_TYPE[kind].config(kind).retired if kind in BY_TYPE else ():
         section, name = key.split(".")
         sections.get(section, {}).pop(name, None)
     # Statistics of the training images, which are in such a run's weights.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from errors import UserError
 
@@ -14,19 +14,18 @@ if TYPE_CHECKING:
 class System:
     """One system: `train` makes a run of a config, `evaluate` makes records of runs.
 
-    schema: where its config class is, `module:class`, which is imported when it is asked for.
+    types: `model.type` -> where the config class of such models is, `module:class`, imported when it is asked for;
+    recogniser: where the function is that rebuilds a run as what others are judged by, see `evaluation.recogniser`.
     """
 
-    types: tuple[str, ...]
-    schema: str
+    types: dict[str, str]
     train: str
     evaluate: str
+    recogniser: str = ""
 
-    @property
-    def config(self) -> "type[Config]":
-        """Return the class of its configs."""
-        module, name = self.schema.split(":")
-        return getattr(import_module(module), name)
+    def config(self, kind: str) -> "type[Config]":
+        """Return the class of the configs of a `model.type`."""
+        return imported(self.types[kind])
 
     def check(self, kind: str, source: str) -> None:
         """Raise UserError for a `model.type` of another system; source: what names it."""
@@ -35,8 +34,17 @@ class System:
                             f"allowed: {', '.join(self.types)}")
 
 
-AUTOENCODER = System(("conv", "extractor"), "autoencoder.config:AutoencoderConfig", "train_ae.py", "eval_ae.py")
-CLASSIFIER = System(("classifier",), "classifier.config:ClassifierConfig", "train_classifier.py", "eval_classifier.py")
-SEGMENTATION = System(("deeplab",), "segmentation.config:SegmentationConfig", "train_segmentation.py",
-                      "eval_segmentation.py")
-BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION) for kind in system.types}
+def imported(name: str) -> Any:
+    """Return what a `module:name` names."""
+    module, _, name = name.partition(":")
+    return getattr(import_module(module), name)
+
+
+AUTOENCODER = System(dict.fromkeys(("conv", "extractor"), "autoencoder.config:AutoencoderConfig"), "train_ae.py",
+                     "eval_ae.py")
+CLASSIFIER = System({"classifier": "classifier.config:ClassifierConfig"}, "train_classifier.py", "eval_classifier.py",
+                    "classifier.judge:recogniser")
+SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "train_segmentation.py",
+                      "eval_segmentation.py", "segmentation.judge:recogniser")
+TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig"}, "train_translation.py", "eval_translation.py")
+BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION) for kind in system.types}

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,3 +65,7 @@ class Opened:
     def left_out(self) -> list[str]:
         """Return a text per reason why sources are left out."""
         return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
+
+    def class_text(self, label: np.ndarray) -> str:
+        """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
+        return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)

@@ -57,6 +57,11 @@ METRICS = {
     "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
     "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
     "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
+    "agreement/": Metric("label agreement,", "%", 100, 1),
+    "agreement_mean/": Metric("mean label agreement,", "%", 100, 1),
+    "agreement_miou/": Metric("label mIoU,", "%", 100, 1),
+    "outline/": Metric("outline disagreement,", "%", 100, 1, higher_is_better=False),
+    "outline_visible/": Metric("visible outline disagreement,", "%", 100, 1, higher_is_better=False),
     "chamfer/": Metric("Chamfer distance", decimals=4, higher_is_better=False),
 }
 # Not what a judge says of weights: these have tables and figures of their own.

@@ -1,26 +1,19 @@
 """The config of a segmentation network."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiment import config as shared
-from experiment.config import Section, Switch, lower
+from experiment.config import Section, Switch, lower, pair
 
 BACKBONES = ("mobilenet_v2", "resnet50", "efficientnet_lite0")
 LEAST = 32
 
 
-def _pair(value: Any) -> Any:
-    """Accept one number for both of a pair, and a list for the tuple that it is."""
-    if isinstance(value, list):
-        return tuple(value)
-    return (value, value) if type(value) in (int, float) else value
-
-
 Pixels = Annotated[int, Field(ge=LEAST)]
-WidthHeight = Annotated[tuple[Pixels, Pixels], BeforeValidator(_pair)]
-Factors = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], BeforeValidator(_pair)]
+WidthHeight = Annotated[tuple[Pixels, Pixels], BeforeValidator(pair)]
+Factors = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], BeforeValidator(pair)]
 
 
 class EvaluationDataset(shared.EvaluationDataset):
@@ -59,10 +52,9 @@ class Model(Section):
     layout: Annotated[Literal["torchvision", "published"], BeforeValidator(lower)] = "torchvision"
 
 
-class Training(shared.Training):
+class Training(shared.IterationTraining):
     """How it is trained: `[training]`; defaults are those of the published code for Cityscapes, but for the rate.
 
-    iterations: batches in all, in which case an epoch is an equal share of them and not a pass over the images;
     backbone_rate: learning rate of the backbone, as a part of the head's; crop: width and height of the crops; scale:
     smallest and largest factor by which images are scaled before; mirror: whether half of the crops are mirrored;
     jitter: most that brightness, contrast and saturation change, as a part.
@@ -72,7 +64,6 @@ class Training(shared.Training):
     optimizer: Annotated[Literal["adamw", "adam", "sgd"], BeforeValidator(lower)] = "sgd"
     learning_rate: Annotated[float, Field(gt=0)] = 0.01
     weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    iterations: Annotated[int, Field(gt=0)] | None = None
     backbone_rate: Annotated[float, Field(gt=0)] = 0.1
     crop: WidthHeight | None = None
     scale: Factors = (1.0, 1.0)
@@ -81,8 +72,6 @@ class Training(shared.Training):
 
     @model_validator(mode="after")
     def _sensible(self) -> "Training":
-        if self.iterations is not None and self.iterations % self.epochs:
-            raise ValueError(f"iterations = {self.iterations} cannot be shared out evenly over epochs = {self.epochs}")
         if self.scale[0] > self.scale[1]:
             raise ValueError(f"scale: smallest {self.scale[0]} is above largest {self.scale[1]}")
         return self

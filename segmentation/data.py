@@ -12,8 +12,10 @@ from torch.nn import functional as F
 from errors import UserError
 from readers import check_name
 from readers.class_maps import IGNORE
+from readers.crop import crop
 from readers.opened import Opened
 from segmentation.config import EvaluationDataset, SegmentationConfig, Training
+from training.passes import Passes
 from utils import mix_seed
 
 
@@ -71,20 +73,16 @@ class Crops:
     """
 
     def __init__(self, frames: Frames, training: Training):
-        self.frames, self.training, self.seed = frames, training, training.seed
+        self.frames, self.training = frames, training
         height, width = frames.rows.tensor.shape[-2:]
         self.width, self.height = training.crop or (width, height)
         if (self.width > width or self.height > height) and training.scale == (1.0, 1.0):
             raise UserError(f"training.crop: found {self.width}x{self.height}; allowed: up to {width}x{height}, the "
                             f"size of {frames.title} (dataset.image_size)")
-        self.per_pass = len(frames) // training.batch_size
-        if not self.per_pass:
-            raise UserError(f"training.batch_size: found {training.batch_size}; allowed: up to {len(frames)}, the "
-                            f"images of {frames.title}")
+        self.passes = Passes(len(frames), training, frames.title, frames.device)
 
     def __len__(self) -> int:
-        training = self.training
-        return training.iterations // training.epochs if training.iterations else self.per_pass
+        return len(self.passes)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -102,18 +100,9 @@ class Crops:
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch, from 1 on; of 0 some like them."""
-        generator = torch.Generator(self.frames.device).manual_seed(mix_seed("epoch", self.seed, number))
-        order, ordered = None, -1
-        for iteration in range(max(number - 1, 0) * len(self), max(number, 1) * len(self)):
-            turn, place = divmod(iteration, self.per_pass)
-            if turn != ordered:
-                order, ordered = self._order(turn), turn
-            yield self.draw(order[place * self.training.batch_size :][: self.training.batch_size], generator)
-
-    def _order(self, turn: int) -> Tensor:
-        """Return the images in the order of a pass, from 0 on."""
-        generator = torch.Generator(self.frames.device).manual_seed(mix_seed("pass", self.seed, turn))
-        return torch.randperm(len(self.frames), generator=generator, device=self.frames.device)
+        generator = torch.Generator(self.frames.device).manual_seed(mix_seed("epoch", self.training.seed, number))
+        for index in self.passes.epoch(number):
+            yield self.draw(index, generator)
 
     def draw(self, index: Tensor, generator: torch.Generator) -> Batch:
         """Draw a crop of each image by index (n,)."""
@@ -129,26 +118,6 @@ class Crops:
         if section.jitter:
             images = jitter(images, *(1 + section.jitter * (2 * change - 1) for change in changes))
         return Batch(images, labels)
-
-
-def crop(layers: Tensor, size: tuple[int, int], left: Tensor, top: Tensor, mirrored: Tensor) -> Tensor:
-    """Cut a window of a size (width, height) out of each of layers uint8 (n, c, H, W), with one read per pixel.
-
-    left, top: (n,) in [0, 1), where it is, between the edges; mirrored: bool (n,). Returns (n, c, height, width),
-    channels last.
-    """
-    n, _, full_height, full_width = layers.shape
-    width, height = size
-    columns = torch.arange(width, device=layers.device)
-    columns = torch.where(mirrored[:, None], columns.flip(0), columns) + _start(left, full_width - width)
-    rows = torch.arange(height, device=layers.device) + _start(top, full_height - height)
-    each = torch.arange(n, device=layers.device)[:, None, None]
-    return layers.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-
-
-def _start(draw: Tensor, room: int) -> Tensor:
-    """Return whole numbers (n, 1) from 0 to `room`, equally likely, of draws (n,) in [0, 1)."""
-    return (draw * (room + 1)).long().clamp(max=room)[:, None]
 
 
 def scaled_crop(layers: Tensor, size: tuple[int, int], left: Tensor, top: Tensor, mirrored: Tensor,

@@ -8,7 +8,7 @@ from torch.optim import Optimizer
 from readers.class_maps import IGNORE
 from segmentation.config import Training
 from segmentation.data import Batch
-from training.optimising import SingleOptimizerStep
+from training.optimising import SingleOptimizerStep, changed_rates
 
 POWER, FLOOR = 0.9, 1e-6
 
@@ -30,7 +30,6 @@ class SegmentationStep(SingleOptimizerStep):
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric, length: int):
         self.section = section
         super().__init__(model, section, fabric)
-        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.length, self.iterations, self.iteration = length, length * section.epochs, 0
 
     def parameters(self) -> list[dict]:
@@ -51,9 +50,6 @@ class SegmentationStep(SingleOptimizerStep):
 
     def descend(self, optimizer: Optimizer, loss: Tensor) -> None:
         """Take a step at the rate of this iteration; the saved state has the rates of the config."""
-        for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = polynomial(rate, self.iteration, self.iterations)
-        super().descend(optimizer, loss)
-        for group, rate in zip(optimizer.param_groups, self.rates, strict=True):
-            group["lr"] = rate
+        with changed_rates(optimizer, lambda rate: polynomial(rate, self.iteration, self.iterations)):
+            super().descend(optimizer, loss)
         self.iteration += 1

@@ -1,5 +1,7 @@
 """One step per kind of model: a batch in, losses by name out, weights updated."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,15 +32,28 @@ def whole_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
                                                for i, parameter in enumerate(parameters)}}
 
 
+@contextmanager
+def changed_rates(optimizer: torch.optim.Optimizer, change: Callable[[float], float]) -> Iterator[None]:
+    """Change the learning rates of an optimiser for a step or so; what is saved has those of the config."""
+    rates = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = change(group["lr"])
+    yield
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate
+
+
 class SingleOptimizerStep:
     """What the loop needs of a step, here with one optimiser over all trainable parameters.
 
     A subclass says what the losses are; one with other optimisers has its own `update`, `rehearse` and `optimizers`.
     """
 
+    betas = (0.9, 0.999)
+
     def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
         self.fabric, self.model = fabric, model
-        self.optimizer = fabric.setup_optimizers(create_optimizer(self.parameters(), section))
+        self.optimizer = fabric.setup_optimizers(create_optimizer(self.parameters(), section, self.betas))
 
     def parameters(self) -> list[nn.Parameter]:
         """Return what the optimiser trains."""
@@ -77,13 +92,17 @@ class SingleOptimizerStep:
         """Return all optimisers by their names in saved states."""
         return {"optimizer": self.optimizer}
 
+    def others(self) -> dict[str, Any]:
+        """Return what a saved state holds beside the states of the optimisers, as it is now; here nothing."""
+        return {}
+
     def state(self) -> dict[str, Any]:
-        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()}
+        return {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()} | self.others()
 
     def misfit(self, state: Any) -> str:
         """Say in what a saved state, whatever it may be, is not one of this step after training, or nothing."""
         own = {name: whole_state(optimizer) for name, optimizer in self.optimizers.items()}
-        problem = misfit(state, own, "step")
+        problem = misfit(state, own | self.others(), "step")
         if not problem and any(state[name]["param_groups"] != own[name]["param_groups"] for name in own):
             problem = "step: settings of the optimiser are not those of the config"
         return problem

@@ -1,0 +1,35 @@
+"""Train a translation of rendered images into real-looking ones: one config, one run."""
+
+from pathlib import Path
+
+from lightning_fabric import Fabric
+
+from errors import UserError, run_script
+from evaluation.recogniser import open_recogniser
+from experiment.systems import TRANSLATION
+from training.command import Job, train_command
+from translation.config import TranslationConfig
+from translation.data import Pairs, Truth, open_domains
+from translation.models import create_model, create_step, open_judge
+
+
+def build(config: TranslationConfig, fabric: Fabric, dry: bool = False) -> Job:
+    """Build data, networks, step and evaluation from a config."""
+    training = config.training
+    source, target = open_domains(config, fabric.device)
+    recogniser = open_recogniser(training.semantic, "training.semantic", fabric.device) if training.semantic else None
+    truth = Truth(source, recogniser, "training.semantic") if recogniser else None
+    batches = Pairs(source, target, training, truth)
+    model = create_model(config, source, target).to(fabric.device)
+    judge = open_judge(config, model, fabric.device)
+
+    def draw(folder: Path) -> None:
+        for found in judge.outcomes():
+            found.draw(folder / f"translation_{found.domain.file_name}_last.png", "last weights")
+
+    return Job(create_step(model, config, recogniser, batches.shape, fabric), batches, judge.rehearse, judge.rows,
+               batches.identity, batches.about, draw)
+
+
+if __name__ == "__main__":
+    run_script(lambda: train_command(__doc__, TRANSLATION, build))
