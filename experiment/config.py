@@ -195,7 +195,7 @@ class _Typed(Section, extra="allow"):
     type: Annotated[Literal[*BY_TYPE], BeforeValidator(lower)]
 
 
-class _Outline(Section):
+class _Outline(Section, extra="allow"):
     """What the file of any system holds, whatever stands in its other sections."""
 
     dataset: Any

@@ -29,16 +29,53 @@ def kernel_of(taps: tuple[int, ...], gain: float = 1.0) -> Tensor:
 
 def filtered(images: Tensor, kernel: Tensor, stride: int = 1, padding: tuple[int, int] = (0, 0), reflect: bool = False,
              bias: Tensor | None = None) -> Tensor:
-    """Convolve each channel of images (n, c, h, w) with a symmetric kernel (k, k).
+    """Convolve each channel of images (n, c, h, w) with a symmetric kernel (k, k), which is no weight.
 
-    padding: before and behind, alike for rows and columns; with zeros, or the image reflected.
+    padding: before and behind, alike for rows and columns; with zeros, or the image reflected; bias: (c,), to add.
     """
     before, behind = padding
     if before != behind or reflect:
         images, before = F.pad(images, 2 * padding, mode="reflect" if reflect else "constant"), 0
-    channels = images.shape[1]
-    weight = kernel.to(images.dtype).repeat(channels, 1, 1, 1)
-    return F.conv2d(images, weight, bias, stride, before, groups=channels)
+    return _Filter.apply(images, kernel, bias, stride, before)
+
+
+def _depthwise(kernel: Tensor, like: Tensor) -> Tensor:
+    return kernel.to(like.dtype).repeat(like.shape[1], 1, 1, 1)
+
+
+class _Filter(torch.autograd.Function):
+    """A depthwise convolution. Derived twice by torch, one goes through all channels for a gradient of its weights."""
+
+    @staticmethod
+    def forward(ctx, images: Tensor, kernel: Tensor, bias: Tensor | None, stride: int, padding: int) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.biased, ctx.options = bias is not None, (stride, padding, images.shape[2:])
+        return F.conv2d(images, _depthwise(kernel, images), bias, stride, padding, groups=images.shape[1])
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        [kernel] = ctx.saved_tensors
+        of_bias = gradient.sum(dim=(0, 2, 3)) if ctx.biased else None
+        return _Transposed.apply(gradient, kernel, *ctx.options), None, of_bias, None, None
+
+
+class _Transposed(torch.autograd.Function):
+    """What the gradient goes through on its way back, which is linear, too."""
+
+    @staticmethod
+    def forward(ctx, gradient: Tensor, kernel: Tensor, stride: int, padding: int, size: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(kernel)
+        ctx.options = stride, padding
+        # What a stride leaves over at the end.
+        rest = [length - ((small - 1) * stride - 2 * padding + len(kernel))
+                for length, small in zip(size, gradient.shape[2:], strict=True)]
+        return F.conv_transpose2d(gradient, _depthwise(kernel, gradient), None, stride, padding, rest,
+                                  groups=gradient.shape[1])
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        [kernel] = ctx.saved_tensors
+        return _Filter.apply(gradient, kernel, None, *ctx.options), None, None, None, None
 
 
 class EqualConv(nn.Module):

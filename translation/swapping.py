@@ -251,6 +251,10 @@ class SwappingAutoencoder(nn.Module):
         self.E, self.G = Encoder(section), Generator(section)
         self.D, self.Dpatch = Discriminator(section, size), PatchDiscriminator(section)
         self.I = InnerBranch(section, classes) if classes else None
+        for weight in self.parameters():
+            # The layout in which convolutions are the faster ones; `to` would refuse modulated ones, of 5 dimensions.
+            if weight.dim() == 4:
+                weight.data = weight.data.contiguous(memory_format=torch.channels_last)
         self.register_buffer("num_discriminator_iters", torch.zeros(1, dtype=torch.int64))
         self.averaged = nn.ModuleDict({"E": as_buffers(self.E), "G": as_buffers(self.G)}) if average else None
         self.multiple, self.inner = 2**section.downsamplings, section.inner

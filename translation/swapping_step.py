@@ -121,19 +121,21 @@ class SwappingStep(SingleOptimizerStep):
         if self.model.I:
             labels = [each for each in (batch.labels, batch.target_labels) if each is not None]
             hidden = made["hidden"][: n * len(labels)]
-            terms["inner"] = (section.lambda_in, self.likelihood(self.model.I(hidden), torch.cat(labels)[:, ::4, ::4]))
+            terms["inner"] = (section.lambda_in, self.likelihood(
+                self.model.I(hidden), torch.cat(labels)[:, ::4, ::4], batch.share))
         if self.recogniser:
             logits = self.recogniser.module((made["mix"] + 1) / 2)
-            terms["outer"] = (section.lambda_out * self.ramp, self.likelihood(logits, batch.labels))
+            terms["outer"] = (section.lambda_out * self.ramp, self.likelihood(logits, batch.labels, batch.share))
         return terms
 
-    def likelihood(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the negative log-likelihood of labels, a mean over what is not ignored in all processes' parts.
+    @staticmethod
+    def likelihood(logits: Tensor, labels: Tensor, share: float) -> Tensor:
+        """Return the negative log-likelihood of labels, a mean over what is not ignored, in all processes' parts.
 
-        It is scaled so that, weighted by their shares as other losses are, the parts' sum is that mean.
+        Times their shares, as other losses are weighted, the parts sum up to that.
         """
         found = F.cross_entropy(logits.float(), labels, ignore_index=IGNORE, reduction="sum")
-        return found * part()[1] / total((labels != IGNORE).sum()).clamp(min=1)
+        return found / (share * total((labels != IGNORE).sum()).clamp(min=1))
 
     @property
     def ramp(self) -> float:
