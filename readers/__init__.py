@@ -8,6 +8,7 @@ from readers.base import Reader
 from readers.camvid import CamVid
 from readers.carla import Carla
 from readers.cityscapes import Cityscapes
+from readers.cut_outs import CutOuts
 from readers.digits import DigitPhotos, Handwritten, Mnist
 from readers.folder import Folder
 from readers.glyphs import Glyphs, Letters
@@ -16,10 +17,11 @@ from readers.mpi3d import Mpi3d
 from readers.street_folder import StreetFolder
 from readers.sviro import Sviro, SviroIllumination, SviroNoCar
 from readers.ticam import Ticam
+from readers.views import ShapeNetViews, Views
 
 READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (
     Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
-    Carla, Cityscapes, CamVid, StreetFolder)}
+    Carla, Cityscapes, CamVid, StreetFolder, Views, ShapeNetViews, CutOuts)}
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 

@@ -82,6 +82,14 @@ class Reader(ABC):
         """
         return None
 
+    def place(self, source: str) -> Path:
+        """Return where a copy of the dataset has a source, below its root."""
+        return Path(source).relative_to(self.root)
+
+    def companions(self) -> list[Path]:
+        """Return the files that a copy of the dataset needs beside its images, once it is listed; here none."""
+        return []
+
     @property
     def layers(self) -> int:
         """Return how many channels image and maps have together."""

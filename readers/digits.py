@@ -14,8 +14,8 @@ import sklearn
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from errors import UserError
-from files import open_regular
+from errors import UserError, choice_error
+from files import open_regular, replacing
 from readers.base import Reader, Size, find_folder
 from readers.images import open_grey, scan, to_array
 from readers.listing import Listing, stamp
@@ -48,36 +48,62 @@ class Mnist(Reader):
         path, _, index = source.rpartition("#")
         return to_array(Image.fromarray(read_idx(Path(path))[int(index)]), size)
 
+    def write(self, root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
+        """Write the files of a split in a copy of the dataset: images uint8 (n, height, width), labels (n,)."""
+        folder = root / "MNIST" / "raw"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
+            with replacing(folder / f"{_PREFIX[split]}-{name}-ubyte") as temporary:
+                header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+                temporary.write_bytes(header + array.tobytes())
 
-class DigitPhotos(Reader):
-    """`digit_photos/<digit>/*.png`, grey or colour, any size; no factor and no splits."""
+
+class Halves(Reader):
+    """Base of readers of real digits that come without splits: `train` and `test` are halves, `all` both of them."""
+
+    classes = DIGITS
+
+    def in_split(self, second: bool) -> bool:
+        """Say whether what is in the second half, or in the first, is asked for."""
+        if self.split not in ("all", "train", "test"):
+            raise choice_error(f"dataset.split of {self.name}", self.split, ["train", "test", "all"])
+        return self.split == "all" or (self.split == "test") == second
+
+
+class DigitPhotos(Halves):
+    """`digit_photos/<digit>/*.png`, grey or colour, any size; no factor.
+
+    Splits: every second image of each digit, by name, is for testing.
+    """
 
     name = "digit_photos"
-    classes = DIGITS
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
-        self.no_split()
         folder = find_folder(self, [self.root / "digit_photos", *([self.root] if (self.root / "0").is_dir() else [])])
         for digit in DIGITS:
-            for entry in scan(find_folder(self, [folder / digit]), listing):
-                listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
+            for place, entry in enumerate(scan(find_folder(self, [folder / digit]), listing)):
+                if self.in_split(place % 2 == 1):
+                    listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         return to_array(open_grey(source), size)
 
 
-class Handwritten(Reader):
-    """scikit-learn's digits, bright on dark, with a margin, enlarged (bicubic); no factor and no splits."""
+class Handwritten(Halves):
+    """scikit-learn's digits, bright on dark, with a margin, enlarged (bicubic); no factor.
+
+    Splits: the first half and the second, which other people wrote.
+    """
 
     name = "handwritten"
-    classes = DIGITS
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
-        self.no_split()
-        for i, digit in enumerate(_scans().target.tolist()):
-            listing.add(f"digit-{i}", (digit,), [str(i)], [f"scikit-learn {sklearn.__version__}"])
+        digits = _scans().target.tolist()
+        for i, digit in enumerate(digits):
+            if self.in_split(2 * i >= len(digits)):
+                listing.add(f"digit-{i}", (digit,), [str(i)], [f"scikit-learn {sklearn.__version__}"])
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         # The scans count 0..16 ink cells per block and are cropped to the digit; a margin of one block sets it free.

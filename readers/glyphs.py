@@ -13,9 +13,10 @@ import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from readers.base import Reader
+from readers.base import Reader, Size, find_folder, subfolders
 from readers.digits import DIGITS
-from readers.listing import Listing
+from readers.images import open_grey, scan, to_array
+from readers.listing import Listing, stamp
 
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
@@ -29,7 +30,11 @@ _SUPERSAMPLING = 2
 
 
 class Glyphs(Reader):
-    """Digits in the fonts that matplotlib ships; 5000 sceneries per split in 10 variants, the same on every machine."""
+    """Digits in the fonts that matplotlib ships; 5000 sceneries per split in 10 variants, the same on every machine.
+
+    Where there is a folder `<root>/glyphs`, the images in it are read instead, which a translation made of drawn ones:
+    `<root>/glyphs/{train,test}/<scenery>_<class>/<variant>.png`.
+    """
 
     name = "glyphs"
     characters: ClassVar[str] = "".join(DIGITS)
@@ -38,6 +43,9 @@ class Glyphs(Reader):
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
+        if (self.root / self.name).is_dir():
+            self._read(listing)
+            return
         # Fonts and rasteriser come with these packages, so other versions may draw other pixels.
         drawn_by = f"matplotlib {matplotlib.__version__}, pillow {PIL.__version__}"
         for split in self.splits():
@@ -45,9 +53,30 @@ class Glyphs(Reader):
                 sources = [f"{_SEEDS[split]}/{i}/{variant}" for variant in range(VARIANTS)]
                 listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * VARIANTS, split)
 
-    def prepare(self, source: str, size: int) -> np.ndarray:
+    def _read(self, listing: Listing) -> None:
+        for split in self.splits():
+            for folder in subfolders(find_folder(self, [self.root / self.name / split]), "scenery"):
+                number, _, name = folder.name.partition("_")
+                if name not in self.classes:
+                    listing.reject(folder, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")
+                    continue
+                images = scan(folder, listing)
+                listing.add(f"{split}-{int(number)}", (self.classes.index(name),), [image.path for image in images],
+                            [stamp(image) for image in images], split)
+
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        if Path(source).is_absolute():
+            return to_array(open_grey(source), size)
         seed, scenery, variant = (int(part) for part in source.split("/"))
         return render(self.characters, seed, scenery, variant, size)
+
+    def place(self, source: str) -> Path:
+        if Path(source).is_absolute():
+            return super().place(source)
+        seed, scenery, variant = (int(part) for part in source.split("/"))
+        [split] = [name for name, number in _SEEDS.items() if number == seed]
+        name = self.classes[scenery % len(self.characters)]
+        return Path(self.name, split, f"{scenery:05}_{name}", f"{variant}.png")
 
 
 class Letters(Glyphs):

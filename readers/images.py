@@ -76,6 +76,27 @@ def open_labels(path: str | Path) -> np.ndarray:
     return np.asarray(image)[..., :3] if image.mode != "L" else np.asarray(image)
 
 
+def open_rgba(path: str | Path) -> Image.Image:
+    """Decode an image file with alpha to 8-bit colour and alpha (Pillow mode RGBA). Raises BadImage without alpha."""
+    image = _decode(path)
+    if "A" not in image.getbands() and "transparency" not in image.info:
+        raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
+    return image.convert("RGBA")
+
+
+def open_alpha(path: str | Path) -> np.ndarray:
+    """Decode how opaque the pixels of an image are, uint8 (H, W). Raises BadImage, also for one without alpha."""
+    return np.asarray(open_rgba(path))[..., 3]
+
+
+def open_mask(path: str | Path) -> np.ndarray:
+    """Decode a mask, uint8 (H, W): an image's alpha, or the grey values of one without. Raises BadImage."""
+    image = _decode(path)
+    if "A" in image.getbands() or "transparency" in image.info:
+        return np.asarray(image.convert("RGBA"))[..., 3]
+    return np.asarray(_grey(image, path)) if image.mode not in _DEEP_MODES else np.asarray(open_grey(path))
+
+
 def centre_crop(image: Image.Image, size: Size) -> Image.Image:
     """Crop to the largest central rectangle of the shape of a size: for a square, one of the shorter side."""
     width, height = width_height(size)

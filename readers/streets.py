@@ -64,6 +64,9 @@ class Streets(Reader):
                 if is_image(other.name) and self.is_label(other) and other.name not in wanted:
                     listing.reject(other, f"label map without an image in {images}")
 
+    def companions(self) -> list[Path]:
+        return [Path(label) for label in self.labels.values()]
+
     def is_label(self, path: Path) -> bool:
         """Say whether a file in a folder of label maps is one, and not the same in another coding."""
         return True

@@ -8,7 +8,7 @@ import pytest
 
 PROJECT = Path(__file__).parent.parent
 ROOMS = {"readers", "experiment", "training", "frozen", "evaluation", "autoencoder", "classifier", "segmentation",
-         "paper", "reporting", "standin"}
+         "translation", "paper", "reporting", "standin"}
 # What any room may import.
 COMMON = {"errors", "files", "memory"}
 SHARED = {"dataset", "efficientnet_lite", "model", "pretrained_model", "utils"} | COMMON
@@ -41,7 +41,7 @@ def test_scripts_are_imported_by_nothing(script):
     assert [path for path in sources if script in roots(path)] == []
 
 
-SYSTEMS = {"autoencoder", "classifier", "segmentation"}
+SYSTEMS = {"autoencoder", "classifier", "segmentation", "translation"}
 # Which rooms, beside itself and the modules at the root, a room may import; None: nothing of the root but what any may.
 MAY_IMPORT = {"experiment": None, "readers": None, "reporting": None, "standin": {"readers"},
               "paper": {"experiment", "reporting"}, "frozen": {"experiment", "readers"},
@@ -65,7 +65,7 @@ def test_rooms_import_only_what_they_may(room):
 @pytest.mark.parametrize("module", ["reporting.tables", "reporting.pictures", "readers", "experiment.config",
                                     "experiment.records", "experiment.run", "calculate_mean_and_var_accuracy",
                                     "plot_accuracy_over_time", "plot_class_accuracy", "report",
-                                    "plot_extracted_and_saved_latent_space"])
+                                    "plot_extracted_and_saved_latent_space", "translation.cutting"])
 def test_tables_readers_and_configs_come_without_torch(module):
     import subprocess
 

@@ -1,0 +1,59 @@
+"""Images of single things: colours on black, and how much of a pixel the thing covers as a map beside them."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from errors import choice_error, printable
+from readers.base import BadImage, Reader, Size, width_height
+from readers.splits import SPLITS
+
+
+class AlphaImages(Reader):
+    """Base of readers with an image in colour and a map `alpha`, from 0 (nothing of the thing) to 255.
+
+    Colours are as in the file, not multiplied by alpha; black where alpha is 0.
+    """
+
+    channels = 3
+    maps = ("alpha",)
+    classes = ()
+
+    @property
+    def title(self) -> str:
+        return f"{self.name} {printable(self.root.name)}"
+
+    def check_split(self) -> None:
+        """Refuse a split that there is not."""
+        if self.split not in (*SPLITS, "all"):
+            raise choice_error(f"dataset.split of {self.name}", self.split, [*SPLITS, "all"])
+
+    def wants(self, split: str | None) -> bool:
+        """Say whether something of a split is asked for; None: what is in no split."""
+        return split is not None and self.split in (split, "all")
+
+
+def layers_of(image: Image.Image, size: Size, source: str | Path) -> np.ndarray:
+    """Return an image RGBA as uint8 (4, height, width): resized by areas, black where alpha is 0.
+
+    Raises BadImage for one without anything to see.
+    """
+    if not image.getextrema()[3][1]:
+        raise BadImage(source, "the mask is empty, so there is nothing to see; expected alpha above 0 somewhere")
+    width, height = width_height(size)
+    smaller = width <= image.width and height <= image.height
+    # Pillow multiplies by alpha before and divides after, so that no colour comes from where nothing is seen; neither
+    # filter overshoots, so that nothing is seen where nothing was.
+    image = image.resize((width, height), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR)
+    layers = np.asarray(image).transpose(2, 0, 1).copy()
+    layers[:3, layers[3] == 0] = 0
+    return layers
+
+
+def squared(image: Image.Image) -> Image.Image:
+    """Return an image RGBA in the middle of a square, nothing around it."""
+    side = max(image.size)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

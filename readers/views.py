@@ -1,0 +1,190 @@
+"""Views of models from all around, with poses and clouds: what `render_views.py` writes, and the published ones."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError, choice_error
+from files import open_regular
+from readers.alpha import AlphaImages, layers_of
+from readers.base import BadImage, Size, find_folder, subfolders
+from readers.cameras import Camera, look_at, read_cameras
+from readers.images import open_rgba, scan
+from readers.listing import Listing, stamp
+from readers.splits import SPLITS, checked_splits, permuted_splits, read_splits
+
+
+class PosedViews(AlphaImages):
+    """Base of readers of views: a scenery is a model, its variants are its views."""
+
+    default_split = "train"
+
+    def camera(self, source: str) -> Camera:
+        """Return the camera of a view. Raises BadImage."""
+        raise NotImplementedError
+
+    def cloud(self, model: str) -> np.ndarray | None:
+        """Return points float64 (n, 3) of a model in the axes that cameras refer to, None without a file of them.
+
+        Raises BadImage for a file with something else.
+        """
+        raise NotImplementedError
+
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        image = open_rgba(source)
+        if image.width != image.height:
+            raise BadImage(source, f"view of {image.width}x{image.height} pixels; allowed: square ones")
+        return layers_of(image, size, source)
+
+
+class Views(PosedViews):
+    """`<root>/views/<model>/*.png` and `.../cameras.json`; `<root>/points/<model>.npy` and `<root>/splits.csv` or not.
+
+    factor: models by what their names have before the first `_`. Without splits.csv, splits are a permutation of all.
+    """
+
+    name = "views"
+
+    def fill(self, listing: Listing) -> None:
+        self.check_split()
+        models = [path.name for path in subfolders(find_folder(self, [self.root / "views"]), "model")]
+        table = self.root / "splits.csv"
+        splits = read_splits(table) if table.exists() else permuted_splits(models)
+        for absent in sorted(splits.keys() - set(models)):
+            listing.reject(self.root / "views" / absent, f"no such folder, but {table} names the model")
+        kinds = sorted({_kind(model) for model in models})
+        for factor in self.factor:
+            if factor not in kinds:
+                raise choice_error(f"dataset.factor: models in {self.root / 'views'}", factor, kinds)
+        for model in models:
+            if model not in splits:
+                listing.drop(f"not in {table.name}", self.root / "views" / model)
+            elif self.wants(splits[model]) and (not self.factor or _kind(model) in self.factor):
+                self._add(listing, model, splits[model])
+
+    def _add(self, listing: Listing, model: str, split: str) -> None:
+        folder = self.root / "views" / model
+        try:
+            cameras = read_cameras(folder / "cameras.json")
+        except BadImage as error:
+            listing.reject(error.source, error.problem)
+            return
+        views = []
+        for entry in scan(folder, listing):
+            if entry.name in cameras:
+                views.append(entry)
+            else:
+                listing.reject(entry.path, f"a view without a pose in {folder / 'cameras.json'}")
+        if views:
+            listing.add(model, (), [view.path for view in views], [stamp(view) for view in views], split)
+
+    def companions(self) -> list[Path]:
+        models = [*self.listed]
+        clouds = [self.root / "points" / f"{model}.npy" for model in models]
+        return [*(self.root / "views" / model / "cameras.json" for model in models),
+                *(cloud for cloud in clouds if cloud.exists())]
+
+    def write_splits(self, root: Path) -> None:
+        write_splits(root / "splits.csv", self.listed)
+
+    def camera(self, source: str) -> Camera:
+        return read_cameras(Path(source).with_name("cameras.json"))[Path(source).name]
+
+    def cloud(self, model: str) -> np.ndarray | None:
+        path = self.root / "points" / f"{model}.npy"
+        return _points(path, lambda file: np.load(file, allow_pickle=False)) if path.exists() else None
+
+
+def _kind(model: str) -> str:
+    return model.partition("_")[0]
+
+
+class ShapeNetViews(PosedViews):
+    """The published renderings of ShapeNet: `<root>/renders/<synset>/<model>/render_*.png` with `camera_*.mat`,
+    `<root>/gt/downsampled/<synset>/<model>.mat`, `<root>/splits/<synset>_<split>.txt` or not; factor: the synsets.
+
+    Of each model the first five views by name; the camera's number is the view's.
+    """
+
+    name = "shapenet_views"
+    views = 5
+
+    def fill(self, listing: Listing) -> None:
+        self.check_split()
+        renders = find_folder(self, [self.root / "renders"])
+        synsets = [path.name for path in subfolders(renders, "synset")]
+        for factor in self.factor:
+            if factor not in synsets:
+                raise choice_error(f"dataset.factor: synset in {renders}", factor, synsets)
+        for synset in self.factor or synsets:
+            models = [path.name for path in subfolders(renders / synset, "model")]
+            splits = self._splits(synset, models)
+            for model in models:
+                if self.wants(splits.get(model)):
+                    self._add(listing, f"{synset}/{model}", splits[model])
+
+    def _splits(self, synset: str, models: list[str]) -> dict[str, str]:
+        lists = {split: self.root / "splits" / f"{synset}_{split}.txt" for split in SPLITS}
+        there = [split for split in SPLITS if lists[split].is_file()]
+        if not there:
+            return permuted_splits(models)
+        return checked_splits([(line.strip().rpartition("/")[2], split) for split in there
+                               for line in lists[split].read_text(encoding="utf-8").splitlines() if line.strip()],
+                              self.root / "splits")
+
+    def _add(self, listing: Listing, model: str, split: str) -> None:
+        entries = [entry for entry in scan(self.root / "renders" / model, listing) if entry.name.startswith("render_")]
+        views = []
+        for entry in entries[: self.views]:
+            camera = _mat_of(entry.path)
+            if camera.is_file():
+                views.append(entry)
+            else:
+                listing.reject(entry.path, f"a view without a pose; looked for {camera}")
+        if views:
+            listing.add(model, (), [view.path for view in views], [stamp(view) for view in views], split)
+
+    def camera(self, source: str) -> Camera:
+        path = _mat_of(source)
+        position = _mat(path, "pos").reshape(-1)
+        length = np.linalg.norm(position)
+        if position.shape != (3,) or not 0.5 < length < np.inf:
+            raise BadImage(path, f"pos {position.tolist()}; expected where the camera is, three numbers")
+        return Camera(look_at(position[None])[0], distance=float(length))
+
+    def cloud(self, model: str) -> np.ndarray | None:
+        path = self.root / "gt" / "downsampled" / f"{model}.mat"
+        return _points(path, lambda _: _mat(path, "points")) if path.exists() else None
+
+
+def _mat_of(source: str) -> Path:
+    path = Path(source)
+    return path.with_name(path.stem.replace("render_", "camera_", 1) + ".mat")
+
+
+def _mat(path: Path, name: str) -> np.ndarray:
+    """Return an array of real numbers of a MATLAB file; BadImage where it holds none of this name."""
+    from scipy.io import loadmat
+
+    try:
+        with open_regular(path) as file:
+            return np.asarray(loadmat(file, variable_names=[name])[name], dtype=np.float64)
+    # A damaged file makes the parser raise nearly anything.
+    except Exception as error:
+        raise BadImage(path, f"holds no {name} that can be read: {error}") from None
+
+
+def _points(path: Path, load: Callable[..., np.ndarray]) -> np.ndarray:
+    try:
+        with open_regular(path) as file:
+            points = np.asarray(load(file))
+    except UserError:
+        raise
+    except Exception as error:
+        raise BadImage(path, f"cloud cannot be read: {error}") from None
+    if points.ndim != 2 or points.shape[1] != 3 or not len(points) or points.dtype.kind not in "iuf":
+        raise BadImage(path, f"cloud of {points.dtype} {points.shape}; expected numbers (points, 3)")
+    if not np.isfinite(points).all():
+        raise BadImage(path, "cloud holds values that are not finite")
+    return points.astype(np.float64)

@@ -1,0 +1,84 @@
+"""Translate the rendered dataset of a trained translation: a copy in the look of the real images, in the same layout.
+
+Names, labels, label maps, outlines and poses stay as they are, so that every system trains on the copy by
+`dataset.root` alone. What was made of what, and with which weights, stands in `translation.json` in it. Stopped, it
+goes on where it was with the same command.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from errors import UserError, run_script
+from evaluation.trained import check_overrides, check_run, restore
+from experiment.checkpoint import load_state_dict, misfit
+from experiment.config import load_config
+from experiment.run import describe_environment, open_run
+from experiment.systems import TRANSLATION
+from translation.data import open_domains
+from translation.models import create_model, translations
+from translation.stylised import weights_of, write_stylised
+from utils import choose_device
+
+# What the published code once kept of instance norms that had statistics, and does not use.
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
+
+
+def main() -> None:
+    arguments = parse()
+    out = Path(arguments.out)
+    if out.exists():
+        raise UserError(f"--out {out}: exists; allowed: a folder that does not")
+    if arguments.generator:
+        config = load_config(arguments.run, arguments.set)
+        TRANSLATION.check(config.model.type, arguments.run)
+        weights = Path(arguments.generator)
+        about = {"config": arguments.run}
+    else:
+        check_overrides([each for each in arguments.set if not each.startswith("dataset.")], [Path(arguments.run)])
+        run = open_run(Path(arguments.run), arguments.set)
+        config = run.config
+        check_run(run, [arguments.checkpoint], TRANSLATION, writes=False)
+        weights = run.checkpoints / f"{arguments.checkpoint}_model.pth"
+        about = {"run": str(run.folder), "experiment": run.experiment, "seed": config.training.seed,
+                 "checkpoint": arguments.checkpoint}
+    device = choose_device(config.training.device, config.training.gpu)
+    source, target = open_domains(config, device)
+    model = create_model(config, source, target).to(device).eval()
+    if arguments.generator:
+        load_generator(model, weights)
+    else:
+        about["epoch"] = restore(model, run, arguments.checkpoint)
+    about |= {"weights": weights_of(weights), "dataset": config.dataset.model_dump(mode="json"),
+              "images": len(source)} | describe_environment(about.get("experiment", ""), str(device))
+    count = write_stylised(source, translations(model)[0], out, about)
+    print(f"{out}: {count} translated images of {source.title}, {source.split}; train on them with "
+          f"--set dataset.root={out}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", metavar="RUN", help="run folder of a translation; with --generator, a config of one")
+    parser.add_argument("--out", required=True, metavar="DIR", help="new folder, which is to be the dataset's root")
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
+                        help="weights of the last epoch (default), or the best ones by the run's evaluation")
+    parser.add_argument("--generator", metavar="FILE",
+                        help="weights of a generator in the published code's file, such as latest_net_G_A.pth")
+    parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
+                        help="override keys of [dataset] and of places, for example --set dataset.split=all")
+    return parser.parse_args()
+
+
+def load_generator(model: nn.Module, file: Path) -> None:
+    """Fill a CycleGAN's generator from a file of the published code; UserError where it does not fit."""
+    state: dict[str, Any] = {name: value for name, value in load_state_dict(file).items()
+                             if not name.endswith(STATISTICS)}
+    if problem := misfit(state, model.G_A.state_dict()):
+        raise UserError(f"--generator {file}: does not fit the generator of the config: {problem}")
+    model.G_A.load_state_dict(state)
+
+
+if __name__ == "__main__":
+    run_script(main)

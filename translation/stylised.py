@@ -1,0 +1,125 @@
+"""Translated copies of datasets: in the layout and with the names of the original, and with its annotations."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from tqdm import tqdm
+
+from errors import UserError
+from files import open_regular, parse_json, read_text, replacing, write_text
+from readers.digits import Mnist
+from translation.data import Domain
+from translation.judge import PIXELS, Translate, to_bytes
+
+NOTE, PARTIAL = "translation.json", ".partial"
+# Images that wait to be written.
+WAITING = 256
+QUALITY = {"quality": 95, "subsampling": 0}
+
+
+def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[str, Any]) -> int:
+    """Write a translated copy of a dataset to a new folder; return the number of its images.
+
+    about: what it is made of and with, for `translation.json`. The folder is `<out>.partial` until it is whole; one that
+    was left is gone on with. Raises UserError where `out` exists, or the one that was left is of another translation.
+    """
+    if out.exists():
+        raise UserError(f"{out}: exists; allowed: a folder that does not")
+    partial = out.with_name(out.name + PARTIAL)
+    partial.mkdir(parents=True, exist_ok=True)
+    note = partial / NOTE
+    if note.exists():
+        left = parse_json(read_text(note))
+        differing = [key for key in ("weights", "dataset") if left.get(key) != about[key]]
+        if differing:
+            raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
+                            "another --out")
+    elif any(partial.iterdir()):
+        raise UserError(f"{partial}: exists, but is no translation that was left (no {NOTE}); delete it, or choose "
+                        "another --out")
+    write_text(note, json.dumps(about, indent=2))
+    for file in domain.reader.companions():
+        copy = partial / file.relative_to(domain.reader.root)
+        if not copy.exists():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(copy) as temporary:
+                shutil.copyfile(file, temporary)
+    (_write_archives if isinstance(domain.reader, Mnist) else _write_files)(domain, translate, partial)
+    os.rename(partial, out)
+    return len(domain)
+
+
+@torch.inference_mode()
+def translated(domain: Domain, translate: Translate, wanted: Tensor) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield images by index (n,), translated: their places and uint8 (c, h, w)."""
+    count = max(1, PIXELS // domain.rows.tensor[0, 0].numel())
+    with tqdm(total=len(domain), initial=len(domain) - len(wanted), desc="translating", unit="image",
+              disable=None) as bar:
+        for index in wanted.split(count):
+            images = to_bytes(translate(*domain.take(index), index)).cpu().numpy()
+            yield from zip(index.tolist(), images, strict=True)
+            bar.update(len(index))
+
+
+def _write_files(domain: Domain, translate: Translate, folder: Path) -> None:
+    """Write a file per image, several at a time, and leave alone those that are there."""
+    reader = domain.reader
+    paths = [folder / reader.place(source) for source in domain.sources]
+    if len(set(paths)) < len(paths):
+        raise UserError(f"{domain.title}: several of its images are one file, {next(iter(paths))} say; its reader has "
+                        "no way to copy it")
+    for parent in {path.parent for path in paths}:
+        parent.mkdir(parents=True, exist_ok=True)
+    wanted = torch.tensor([i for i, path in enumerate(paths) if not path.exists()], dtype=torch.int64)
+    waiting: deque = deque()
+    with ThreadPoolExecutor(joblib.cpu_count()) as pool:
+        for place, image in translated(domain, translate, wanted.to(domain.device)):
+            waiting.append(pool.submit(_write, image, domain.sources[place], paths[place], bool(domain.maps)))
+            if len(waiting) > WAITING:
+                waiting.popleft().result()
+        for each in waiting:
+            each.result()
+
+
+def _write(image: np.ndarray, source: str, path: Path, fitting: bool) -> None:
+    """Write an image uint8 (c, h, w), whole or not at all.
+
+    fitting: as large as the source, as there are maps beside it; with the source's own alpha, where it has such.
+    """
+    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    if fitting:
+        with Image.open(source) as original:
+            if picture.size != original.size:
+                picture = picture.resize(original.size, Image.Resampling.LANCZOS)
+            if "A" in original.getbands():
+                picture.putalpha(original.getchannel("A"))
+    temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
+    picture.save(temporary, **(QUALITY if path.suffix.lower() in (".jpg", ".jpeg") else {}))
+    os.replace(temporary, path)
+
+
+def _write_archives(domain: Domain, translate: Translate, folder: Path) -> None:
+    """Write MNIST's files of images and of labels, one of each per split."""
+    everything = torch.arange(len(domain), device=domain.device)
+    images = np.stack([image[0] for _, image in translated(domain, translate, everything)])
+    for split in dict.fromkeys(domain.splits):
+        chosen = np.array([each == split for each in domain.splits])
+        domain.reader.write(folder, split, images[chosen], domain.labels[chosen, 0])
+
+
+def weights_of(path: Path) -> str:
+    """Return what tells weights files apart: a checksum."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
