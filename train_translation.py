@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning_fabric import Fabric
 
-from errors import UserError, run_script
+from errors import run_script
 from evaluation.recogniser import open_recogniser
 from experiment.systems import TRANSLATION
 from training.command import Job, train_command

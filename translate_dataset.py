@@ -17,6 +17,7 @@ from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
 from experiment.run import describe_environment, open_run
 from experiment.systems import TRANSLATION
+from readers import READERS
 from translation.data import open_domains
 from translation.models import create_model, translations
 from translation.stylised import weights_of, write_stylised
@@ -44,6 +45,10 @@ def main() -> None:
         weights = run.checkpoints / f"{arguments.checkpoint}_model.pth"
         about = {"run": str(run.folder), "experiment": run.experiment, "seed": config.training.seed,
                  "checkpoint": arguments.checkpoint}
+    if READERS[config.dataset.name].splits_by_place:
+        # The same images are the training ones in the copy only where it has all.
+        config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"split": "all",
+                                                                                        "limit": None})})
     device = choose_device(config.training.device, config.training.gpu)
     source, target = open_domains(config, device)
     model = create_model(config, source, target).to(device).eval()

@@ -38,7 +38,8 @@ class Reader(ABC):
     source, such as `labels`, a channel each beside those of the image; mirrors: whether a mirrored image is a valid
     sample, whose label is the reversed one; mirrors_in_test: whether mirror images count as test samples too; empty:
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
-    0, 1, ...; default_split: what is used when the config names none; skip_bad: leave out what cannot be read.
+    0, 1, ...; default_split: what is used when the config names none; splits_by_place: whether an image's split depends
+    on which others there are, so that a copy has to be of all; skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -50,6 +51,7 @@ class Reader(ABC):
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
+    splits_by_place: ClassVar[bool] = False
     rule = ""
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
@@ -86,9 +88,13 @@ class Reader(ABC):
         """Return where a copy of the dataset has a source, below its root."""
         return Path(source).relative_to(self.root)
 
-    def companions(self) -> list[Path]:
-        """Return the files that a copy of the dataset needs beside its images, once it is listed; here none."""
+    def companions(self, sources: list[str]) -> list[Path]:
+        """Return the files that a copy of the dataset needs as they are, beside images of sources; here none."""
         return []
+
+    def tables(self, names: list[str], splits: list[str]) -> dict[str, str]:
+        """Return the texts by file that a copy needs where it has these sceneries alone, in these splits; here none."""
+        return {}
 
     @property
     def layers(self) -> int:

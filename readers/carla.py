@@ -28,6 +28,7 @@ class Carla(Streets):
 
     name = "carla"
     default_map = "carla13"
+    splits_by_place = True
     allowed_splits = ("train", "test")
 
     def pairs(self) -> Iterator[tuple[Path, Path, str]]:

@@ -21,6 +21,7 @@ class CutOuts(AlphaImages):
     """
 
     name = "cut_outs"
+    splits_by_place = True
 
     def fill(self, listing: Listing) -> None:
         self.check_split()

@@ -62,6 +62,7 @@ class Halves(Reader):
     """Base of readers of real digits that come without splits: `train` and `test` are halves, `all` both of them."""
 
     classes = DIGITS
+    splits_by_place = True
 
     def in_split(self, second: bool) -> bool:
         """Say whether what is in the second half, or in the first, is asked for."""

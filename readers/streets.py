@@ -64,8 +64,8 @@ class Streets(Reader):
                 if is_image(other.name) and self.is_label(other) and other.name not in wanted:
                     listing.reject(other, f"label map without an image in {images}")
 
-    def companions(self) -> list[Path]:
-        return [Path(label) for label in self.labels.values()]
+    def companions(self, sources: list[str]) -> list[Path]:
+        return [Path(self.labels[source]) for source in sources]
 
     def is_label(self, path: Path) -> bool:
         """Say whether a file in a folder of label maps is one, and not the same in another coding."""

@@ -79,14 +79,14 @@ class Views(PosedViews):
         if views:
             listing.add(model, (), [view.path for view in views], [stamp(view) for view in views], split)
 
-    def companions(self) -> list[Path]:
-        models = [*self.listed]
-        clouds = [self.root / "points" / f"{model}.npy" for model in models]
-        return [*(self.root / "views" / model / "cameras.json" for model in models),
-                *(cloud for cloud in clouds if cloud.exists())]
+    def companions(self, sources: list[str]) -> list[Path]:
+        folders = sorted({Path(source).parent for source in sources})
+        clouds = [self.root / "points" / f"{folder.name}.npy" for folder in folders]
+        return [*(folder / "cameras.json" for folder in folders), *(cloud for cloud in clouds if cloud.exists())]
 
-    def write_splits(self, root: Path) -> None:
-        write_splits(root / "splits.csv", self.listed)
+    def tables(self, names: list[str], splits: list[str]) -> dict[str, str]:
+        return {"splits.csv": "".join(f"{name},{split}\n" for name, split in
+                                      [("model", "split"), *zip(names, splits, strict=True)])}
 
     def camera(self, source: str) -> Camera:
         return read_cameras(Path(source).with_name("cameras.json"))[Path(source).name]
@@ -108,6 +108,7 @@ class ShapeNetViews(PosedViews):
     """
 
     name = "shapenet_views"
+    splits_by_place = True
     views = 5
 
     def fill(self, listing: Listing) -> None:

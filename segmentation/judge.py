@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from errors import UserError
-from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from evaluation.recogniser import Recogniser
+from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from experiment.run import Run
 from readers import READERS
 from readers.class_maps import load_class_map

@@ -58,7 +58,8 @@ class CycleGanModel(Section):
     """The networks: `[model]`; defaults are those of the published code for images of 256 pixels.
 
     width: channels of the first layer of generators and discriminators; blocks: residual blocks of a generator;
-    layers: of a discriminator, between its first and its last but one; 3 see patches of 70 pixels, 2 of 34, 1 of 16;
+    layers: convolutions of a discriminator between its first and its last; 3 see patches of 70 pixels, 2 of 34, 1 of
+    16, 0 of 10;
     slope: of the generators' activations below zero;
     alpha: how outlines are kept: `none`, `printed` (the source's hard mask, which has no gradient), `soft` (a smooth
     mask), `composite` (translated images are laid into the source's mask, so that outlines are exact).
@@ -67,7 +68,7 @@ class CycleGanModel(Section):
     type: Annotated[Literal["cyclegan"], BeforeValidator(lower)]
     width: Annotated[int, Field(gt=0)] = 64
     blocks: Annotated[int, Field(ge=0)] = 9
-    layers: Annotated[int, Field(ge=1, le=5)] = 3
+    layers: Annotated[int, Field(ge=0, le=5)] = 3
     slope: Annotated[float, Field(ge=0, lt=1)] = 0.0
     alpha: Annotated[Literal["none", "printed", "soft", "composite"], BeforeValidator(lower)] = "none"
 

@@ -81,7 +81,7 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """PatchGAN: images to a map (n, 1, h, w) of how real each patch looks, 1 being real; no sigmoid.
 
-    layers: strided convolutions after the first; with 3 of them a patch has 70 pixels, with 2 34, with 1 16.
+    layers: convolutions between the first and the last; with 3 of them a patch has 70 pixels, 2: 34, 1: 16, 0: 10.
     """
 
     def __init__(self, channels: int, width: int, layers: int):

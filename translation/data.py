@@ -45,14 +45,6 @@ class Domain(Opened):
         """Return the scenery (images,) of each image."""
         return np.repeat(np.arange(len(self.names)), self.count.cpu().numpy())
 
-    def check_masks(self) -> None:
-        """Raise UserError for an image with an empty mask, in which there is nothing to translate."""
-        for chunk in torch.arange(len(self), device=self.device).split(256) if self.has_masks else ():
-            empty = ~self.mask_of(self.rows.take(chunk)).flatten(1).any(dim=1)
-            if empty.any():
-                raise UserError(f"{self.sources[int(chunk[empty][0])]}: the mask is empty, so there is nothing to see; "
-                                "expected alpha above 0 somewhere")
-
     def mask_of(self, layers: Tensor) -> Tensor:
         """Return where layers uint8 (n, layers, h, w) show something: bool (n, 1, h, w)."""
         place = self.channels + self.maps.index(ALPHA)
@@ -162,8 +154,6 @@ def open_domains(config: TranslationConfig, device: torch.device) -> tuple[Domai
     if target.channels != source.channels:
         raise UserError(f"target: {target.title} has {target.channels} channel(s), {source.title} {source.channels}; "
                         "allowed: as many, both in grey or both in colour")
-    for domain in (source, target):
-        domain.check_masks()
     return source, target
 
 

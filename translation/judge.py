@@ -16,7 +16,6 @@ from evaluation.image_distance import EfficientNetFeatures, frechet, kernel
 from evaluation.recogniser import Recogniser
 from evaluation.segmentation_metrics import confusion, mean_accuracy, miou, overall_accuracy
 from experiment.run import Run
-from pretrained_model import EFFICIENTNET
 from reporting.pictures import pair_sheet
 from translation.data import Domain, Truth
 
@@ -138,7 +137,6 @@ class TranslationJudge:
         self.truths = [Truth(domain, recogniser, "evaluation.judge") if recogniser else None for domain in datasets]
         self.reference = Reference(target, samples)
         for domain in datasets:
-            domain.check_masks()
             if domain.channels != target.channels:
                 raise UserError(f"evaluation.datasets: {domain.title} has {domain.channels} channel(s), "
                                 f"{target.title} {target.channels}")

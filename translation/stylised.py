@@ -32,8 +32,8 @@ QUALITY = {"quality": 95, "subsampling": 0}
 def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[str, Any]) -> int:
     """Write a translated copy of a dataset to a new folder; return the number of its images.
 
-    about: what it is made of and with, for `translation.json`. The folder is `<out>.partial` until it is whole; one that
-    was left is gone on with. Raises UserError where `out` exists, or the one that was left is of another translation.
+    about: what it is made of and with, for `translation.json`. The folder is `<out>.partial` until it is whole; one
+    that was left is gone on with. Raises UserError where `out` exists, or what was left is of another translation.
     """
     if out.exists():
         raise UserError(f"{out}: exists; allowed: a folder that does not")
@@ -50,7 +50,9 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
         raise UserError(f"{partial}: exists, but is no translation that was left (no {NOTE}); delete it, or choose "
                         "another --out")
     write_text(note, json.dumps(about, indent=2))
-    for file in domain.reader.companions():
+    for name, text in domain.reader.tables(domain.names, domain.splits).items():
+        write_text(partial / name, text)
+    for file in domain.reader.companions(domain.sources):
         copy = partial / file.relative_to(domain.reader.root)
         if not copy.exists():
             copy.parent.mkdir(parents=True, exist_ok=True)
