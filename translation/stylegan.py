@@ -89,7 +89,7 @@ class EqualConv(nn.Module):
 
 
 class EqualLinear(nn.Module):
-    """A linear layer with equalised learning rate, and where activated a leaky ReLU: (..., inputs) -> (..., outputs)."""
+    """A linear layer with equalised learning rate, and maybe a leaky ReLU: (..., inputs) -> (..., outputs)."""
 
     def __init__(self, inputs: int, outputs: int, bias: float = 0.0, activate: bool = False):
         super().__init__()
@@ -189,7 +189,7 @@ class ResBlock(nn.Module):
 
 
 class ModulatedConv(nn.Module):
-    """A convolution whose inputs are scaled channel by channel, by what a style says: (n, inputs, h, w) -> (n, outputs, ...).
+    """A convolution whose inputs a style scales, channel by channel: (n, inputs, h, w) -> (n, outputs, ...).
 
     With demodulation scales have a root mean square of 1 for each sample, and each filter a length of 1. Neither
     depends on the other, so all samples share the weights, and one convolution serves the batch.

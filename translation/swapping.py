@@ -1,4 +1,4 @@
-"""The networks of the swapping autoencoder (Park et al. 2020), with the layers and names of the published implementation.
+"""The networks of the swapping autoencoder (Park et al. 2020), with the layers and names of its published code.
 
 Images are float32 (n, 3, height, width), real ones in [-1, 1]. State dicts of the published code load; their prefixes
 are `E`, `G`, `D` and `Dpatch`. `I` is the inner semantic branch of the label-consistent swapping autoencoder.
@@ -6,13 +6,24 @@ are `E`, `G`, `D` and `Dpatch`. `I` is the inner semantic branch of the label-co
 
 import copy
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from translation.stylegan import (BLUR, GAIN, Blur, ConvLayer, EqualLinear, ModulatedConv, ResBlock, StyledConv, UpConv,
-                                  unit)
+from translation.stylegan import (
+    BLUR,
+    GAIN,
+    Blur,
+    ConvLayer,
+    EqualLinear,
+    ModulatedConv,
+    ResBlock,
+    StyledConv,
+    UpConv,
+    unit,
+)
 from translation.swapping_config import PATCH_WIDTHS, SwappingModel
 
 ENCODER_BLUR = (1, 2, 1)
@@ -205,7 +216,7 @@ class PatchDiscriminator(nn.Module):
             self.convs.add_module(name, layer)
         widths = [2 * 4 * width, *(round(each * section.patch_capacity) for each in PATCH_WIDTHS)]
         self.pairlinear = nn.Sequential(
-            *(EqualLinear(a, b, activate=True) for a, b in zip(widths[:-1], widths[1:], strict=True)),
+            *(EqualLinear(a, b, activate=True) for a, b in pairwise(widths)),
             EqualLinear(widths[-1], 1))
 
     def features(self, patches: Tensor) -> Tensor:

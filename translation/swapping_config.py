@@ -108,12 +108,12 @@ class SwappingConfig(TranslationConfig):
     def _fits(self) -> "SwappingConfig":
         model, least = self.model, 2**self.model.downsamplings
         if any(side % least for side in self.size):
-            raise ValueError(f"training.crop: found {self.size[0]}x{self.size[1]}; allowed with model.downsamplings = "
+            raise ValueError(f"training.crop: found {self.size[0]}x{self.size[1]}; allowed with model.downsamplings "
                              f"{model.downsamplings}: multiples of {least}")
         side = min(self.size) // least
         for _ in range(model.texture_downsamplings):
             side = (side - 3) // 2 + 1
         if side < 1:
-            raise ValueError(f"model.texture_downsamplings: found {model.texture_downsamplings}, which leave nothing of "
-                             f"{self.size[0]}x{self.size[1]}; allowed: fewer, or a larger training.crop")
+            raise ValueError(f"model.texture_downsamplings: found {model.texture_downsamplings}, which leave nothing "
+                             f"of {self.size[0]}x{self.size[1]}; allowed: fewer, or a larger training.crop")
         return self

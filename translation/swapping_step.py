@@ -1,9 +1,7 @@
 """The step of the swapping autoencoder: batches train the discriminators and what makes images, in turns."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -41,7 +39,8 @@ class SwappingStep(SingleOptimizerStep):
         self.section, self.patch_size, self.recogniser, self.length = section, patch_size, recogniser, length
         super().__init__(model, section, fabric)
         # Steps down R1 alone count as steps, too: rate and memory are those of as many more of them.
-        lazy = section.r1_every / (section.r1_every + 1) if section.lambda_r1 or section.lambda_patch_r1 else 1.0
+        self.penalised = section.lambda_r1 > 0 or section.lambda_patch_r1 > 0
+        lazy = section.r1_every / (section.r1_every + 1) if self.penalised else 1.0
         slower = section.model_copy(update={"learning_rate": lazy * section.learning_rate})
         self.judges = [weight for network in model.judges for weight in network.parameters()]
         self.discriminator_optimizer = fabric.setup_optimizers(
@@ -74,8 +73,9 @@ class SwappingStep(SingleOptimizerStep):
         `mix` (n, ...), and `hidden`, what the inner branch sees of all images."""
         images, n = torch.cat([batch.source, batch.target]), len(batch.source)
         structure, texture, hidden = self.encode(images)
-        # One of each two neighbours, in both domains: half of each, also of a process's part.
-        chosen = torch.arange(0, 2 * n, 2, device=images.device) + (self.draw(torch.rand, n // 2, 2).T.reshape(-1) < 0.5)
+        # One of each two neighbours, in both domains: half of each, also of a process's part, and in its order.
+        pairs = torch.arange(0, 2 * n, 2, device=images.device).view(2, -1).T
+        chosen = (pairs + (self.draw(torch.rand, n // 2, 2) < 0.5)).flatten()
         noise = self.draw(torch.randn, n, 2, self.model.G.noise_size(*structure.shape[2:]))
         made = self.decode(torch.cat([structure[chosen], structure[:n]]), torch.cat([texture[chosen], texture[n:]]),
                            noise.transpose(0, 1).flatten(0, 1))
@@ -175,7 +175,7 @@ class SwappingStep(SingleOptimizerStep):
         """Take a step of the discriminators, and where it is due one down R1."""
         losses = self.discriminator_losses(batch)
         self.descend(self.discriminator_optimizer, losses["discriminator"])
-        if self.iteration // 2 % self.section.r1_every == 0 and (self.section.lambda_r1 or self.section.lambda_patch_r1):
+        if self.penalised and self.iteration // 2 % self.section.r1_every == 0:
             penalty = self._summed("penalty", self.penalty_terms(batch), batch.share)
             self.descend(self.discriminator_optimizer, penalty.pop("penalty"))
             losses |= penalty
@@ -185,18 +185,17 @@ class SwappingStep(SingleOptimizerStep):
     @torch.no_grad()
     def _follow(self) -> None:
         """Have the moving averages of encoder and generator follow."""
-        if self.model.averaged:
-            for name, twin in self.model.averaged.items():
-                weights = dict(getattr(self.model, name).named_parameters())
-                averages = dict(twin.named_buffers())
-                torch._foreach_lerp_([averages[key] for key in weights], list(weights.values()), 1 - self.section.average)
+        for name, twin in self.model.averaged.items() if self.model.averaged else ():
+            weights, averages = dict(getattr(self.model, name).named_parameters()), dict(twin.named_buffers())
+            torch._foreach_lerp_([averages[key] for key in weights], list(weights.values()), 1 - self.section.average)
 
     def rehearse(self, batch: Batch) -> None:
         """Go forward and backward through all losses without changing anything."""
         state = self.generator.get_state()
         super().rehearse(batch)
         self.fabric.backward(self.discriminator_losses(batch)["discriminator"])
-        self.fabric.backward(self._summed("penalty", self.penalty_terms(batch), batch.share)["penalty"])
+        if self.penalised:
+            self.fabric.backward(self._summed("penalty", self.penalty_terms(batch), batch.share)["penalty"])
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.generator.set_state(state)
 

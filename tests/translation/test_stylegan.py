@@ -7,7 +7,16 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.plain_swapping import PlainConvLayer, PlainModulatedConv, PlainStyledConv
-from translation.stylegan import ConvLayer, EqualLinear, ModulatedConv, ResBlock, StyledConv, UpConv, filtered, kernel_of
+from translation.stylegan import (
+    ConvLayer,
+    EqualLinear,
+    ModulatedConv,
+    ResBlock,
+    StyledConv,
+    UpConv,
+    filtered,
+    kernel_of,
+)
 
 
 def randomised(layer, generator):
@@ -90,7 +99,8 @@ def test_the_scales_of_a_modulated_convolution_are_those_of_its_formula(generato
     (3, False, (1,), False, 0, True)])
 def test_a_layer_is_blur_convolution_and_activation_one_after_the_other(size, down, taps, reflect, padding, activate,
                                                                        generator):
-    layer = randomised(ConvLayer(3, 4, size, down, taps, activate=activate, reflect=reflect, padding=padding), generator)
+    layer = ConvLayer(3, 4, size, down, taps, activate=activate, reflect=reflect, padding=padding)
+    randomised(layer, generator)
     images = torch.randn(2, 3, 8, 10, generator=generator)
     found = layer(images, 0.7)
     layer.__class__ = PlainConvLayer

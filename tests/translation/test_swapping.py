@@ -139,4 +139,5 @@ def test_widths_and_crops_that_are_not_square_fit_together():
     assert model.G(structure, texture).shape == images.shape
     assert {name for name, _ in model.named_parameters() if name.startswith("averaged")} == set()
     state = model.state_dict()
-    assert all(torch.equal(state[f"averaged.{name}"], value) for name, value in state.items() if name[:2] in ("E.", "G."))
+    assert all(torch.equal(state[f"averaged.{name}"], value) for name, value in state.items()
+               if name.startswith(("E.", "G.")))

@@ -18,7 +18,8 @@ def test_adversarial_losses_in_numbers():
     assert real_loss(logits).item() == pytest.approx(sum(wanted) / 3)
     wanted = [math.log1p(math.exp(value)) for value in logits.tolist()]
     assert fake_loss(logits).item() == pytest.approx(sum(wanted) / 3)
-    assert real_loss(torch.tensor([[9.0, 9.0]])) < real_loss(torch.tensor([[-9.0, 9.0]])) < real_loss(-torch.ones(1) * 9)
+    right, half, wrong = (real_loss(torch.tensor(each)) for each in ([9.0, 9.0], [9.0, -9.0], [-9.0, -9.0]))
+    assert right < half < wrong
 
 
 def squared_gradient(function, values, step=1e-4):

@@ -45,9 +45,10 @@ def random_batch(seed=0, n=4):
 def drawn(step, batch):
     """Return what a step draws for `made`, from its generator as it is, which moves on."""
     n = len(batch.source)
-    picks = torch.rand(n // 2, 2, generator=step.generator).T.reshape(-1) < 0.5
+    second = torch.rand(n // 2, 2, generator=step.generator).tolist()
+    chosen = [domain + 2 * pair + (second[pair][domain > 0] < 0.5) for pair in range(n // 2) for domain in (0, n)]
     noise = torch.randn(n, 2, step.model.G.noise_size(SIZE // 8, SIZE // 8), generator=step.generator)
-    return torch.arange(0, 2 * n, 2) + picks, noise
+    return torch.tensor(chosen), noise
 
 
 def patch_draws(step, n):
