@@ -29,6 +29,7 @@ from autoencoder.step import create_step
 from benchmarks import plain_swapping
 from benchmarks.common import describe, print_row, seconds, write_json
 from benchmarks.plain import PlainSamples, PlainStreets, make_plain, plain_batches, plain_confusion, plain_crops
+from benchmarks.plain_translation import PlainCycleGan
 from classifier.step import ClassifierStep
 from dataset import Batches, Scenes
 from errors import choice_error, run_script
@@ -43,7 +44,10 @@ from segmentation.step import SegmentationStep
 from standin import write_standin
 from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
-from translation.data import Batch as TranslationBatch
+from translation.config import CycleGanModel, CycleGanTraining
+from translation.cyclegan import CycleGan
+from translation.cyclegan_step import CycleGanStep
+from translation.data import Batch
 from translation.swapping import SwappingAutoencoder
 from translation.swapping_config import SwappingModel, SwappingTraining
 from translation.swapping_step import SwappingStep
@@ -138,6 +142,21 @@ def segmentation(backbone: str, evaluation: bool, setting: Setting) -> tuple[Sid
     return ours, plain, len(frames) if evaluation else batch
 
 
+def cyclegan(size: int, channels: int, batch: int, changes: dict, setting: Setting) -> tuple[Side, Side, int]:
+    """Return our side and the plain one of a CycleGAN, on batches of noise."""
+    fabric = create_fabric(setting.device, setting.precision)
+    torch.manual_seed(0)
+    model = CycleGan(channels, CycleGanModel(type="cyclegan", **changes)).to(fabric.device)
+    section = CycleGanTraining(epochs=1, batch_size=batch)
+    pairs = [Batch(*(torch.rand(batch, channels, size, size, device=fabric.device) * 2 - 1 for _ in range(2)))
+             for _ in range(4)]
+
+    def ours() -> Iterator[object]:
+        return map(CycleGanStep(model, section, "none", None, pairs[0].source.shape[1:], fabric).update, cycle(pairs))
+
+    return ours, lambda: map(PlainCycleGan(model, section).update, cycle(pairs)), batch
+
+
 def swapping(size: int, batch: int, setting: Setting) -> tuple[Side, Side, int]:
     """Return our side and the plain one of a swapping autoencoder, on batches of noise; an item is a step of each part.
 
@@ -151,7 +170,7 @@ def swapping(size: int, batch: int, setting: Setting) -> tuple[Side, Side, int]:
     torch.manual_seed(0)
     step = SwappingStep(SwappingAutoencoder(section, (size, size)).to(fabric.device), SwappingTraining(
         epochs=1, batch_size=batch, compile=setting.device.type == "cuda"), section.patch_size, None, fabric, 1)
-    pairs = [TranslationBatch(*((torch.rand(batch, 3, size, size, device=fabric.device) * 2 - 1).contiguous(
+    pairs = [Batch(*((torch.rand(batch, 3, size, size, device=fabric.device) * 2 - 1).contiguous(
         memory_format=torch.channels_last) for _ in range(2))) for _ in range(4)]
 
     def items() -> Iterator[object]:
@@ -182,6 +201,9 @@ def rows() -> dict[str, Row]:
     for backbone in ("mobilenet_v2", "efficientnet_lite0"):
         found[f"deeplab_{backbone}"] = partial(segmentation, backbone, False)
         found[f"deeplab_{backbone}_evaluation"] = partial(segmentation, backbone, True)
+    for size, channels, batch, changes in ((16, 1, 32, {"width": 16, "blocks": 3, "layers": 1}),
+                                           (128, 3, 4, {"width": 32, "blocks": 6}), (256, 3, 1, {})):
+        found[f"cyclegan_{size}"] = partial(cyclegan, size, channels, batch, changes)
     for size, batch in ((64, 4), (128, 4), (256, 8)):
         found[f"swapping_{size}"] = partial(swapping, size, batch)
     return found

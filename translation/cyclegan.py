@@ -4,7 +4,9 @@ Images are float32 (n, channels, height, width) in [-1, 1]. State dicts of the p
 `latest_net_G_A.pth` are those of `G_A` here, which makes real-looking images of rendered ones.
 """
 
+import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from translation.config import CycleGanModel
@@ -42,6 +44,44 @@ class TransposedConv(Unbiased, nn.ConvTranspose2d):
         return F.conv_transpose2d(features, self.weight, None, self.stride, self.padding, self.output_padding)
 
 
+class LastConv(nn.Conv2d):
+    """A convolution without padding to so few channels that torch's own is slow on a CPU, in two steps.
+
+    First along columns, with an output for each column of the kernel; then these are moved against each other and
+    added. Of the same kernel, each step has fewer, wider loops.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        outputs, inputs, height, width = self.weight.shape
+        columns = self.weight.permute(0, 3, 1, 2).reshape(outputs * width, inputs, height, 1)
+        return _Slanted.apply(F.conv2d(features, columns), width) + self.bias[:, None, None]
+
+
+class _Slanted(torch.autograd.Function):
+    """Sum over k of features (n, c k, h, w + k - 1), each moved by one more column to the left: (n, c, h, w)."""
+
+    @staticmethod
+    def forward(context, features: Tensor, count: int) -> Tensor:
+        context.count = count
+        return _Slanted.view(features.contiguous(), count).sum(dim=2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context, gradient: Tensor) -> tuple[Tensor, None]:
+        n, channels, height, width = gradient.shape
+        features = gradient.new_zeros(n, channels * context.count, height, width + context.count - 1)
+        _Slanted.view(features, context.count).copy_(gradient[:, :, None])
+        return features, None
+
+    @staticmethod
+    def view(features: Tensor, count: int) -> Tensor:
+        """Return (n, c, k, h, w), whose part k begins at column k."""
+        n, many, height, width = features.shape
+        plane = height * width
+        return features.as_strided((n, many // count, count, height, width - count + 1),
+                                   (many * plane, count * plane, plane + 1, width, 1))
+
+
 def activation(slope: float) -> nn.Module:
     return nn.LeakyReLU(slope, inplace=True) if slope else nn.ReLU(inplace=True)
 
@@ -72,7 +112,7 @@ class Generator(nn.Module):
             *(Residual(middle, slope) for _ in range(blocks)),
             TransposedConv(middle, 2 * width, 3, 2, 1, 1), InstanceNorm(), activation(slope),
             TransposedConv(2 * width, width, 3, 2, 1, 1), InstanceNorm(), activation(slope),
-            nn.ReflectionPad2d(3), nn.Conv2d(width, channels, 7), nn.Tanh())
+            nn.ReflectionPad2d(3), LastConv(width, channels, 7), nn.Tanh())
 
     def forward(self, images: Tensor) -> Tensor:
         return self.model(images)

@@ -55,7 +55,7 @@ def plain(network: nn.Module) -> nn.Module:
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            kind = {"Conv": nn.Conv2d, "TransposedConv": nn.ConvTranspose2d}.get(type(child).__name__)
+            kind = {"Conv": nn.Conv2d, "LastConv": nn.Conv2d, "TransposedConv": nn.ConvTranspose2d}.get(type(child).__name__)
             if kind:
                 child.__class__ = kind
             elif type(child).__name__ == "InstanceNorm":
