@@ -14,7 +14,8 @@ from standin import KINDS, write_standin
 from training.command import create_fabric
 
 PROJECT = Path(__file__).parent.parent
-CONFIGS = sorted((PROJECT / "cfg").glob("*.toml"))
+# Those of swapping autoencoders have tests of their own.
+CONFIGS = [path for path in sorted((PROJECT / "cfg").glob("*.toml")) if 'type = "swapping"' not in path.read_text()]
 CARS = {"sviro": ["i3", "escape", "tucson", "lexus", "x5", "tesla"], "sviro_illumination": ["kodiaq"],
         "mpi3d": ["toy", "realistic"]}
 SCENERIES = {"sviro": 6, "digit_photos": 10, "mnist": 20}

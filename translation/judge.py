@@ -126,14 +126,16 @@ class Translated:
 class TranslationJudge:
     """Translates evaluation datasets and compares before and after.
 
-    translate, translate_back: what the model makes of images, the second None where it goes one way; recogniser: finds
-    labels, or None; samples: most images of each dataset.
+    translate: what the model makes of images, several where each is translated several times; translate_back: the way
+    back, or None; recogniser: finds labels, or None; samples: most images of each dataset; sheet: draws one picture
+    more of a dataset, with a title.
     """
 
-    def __init__(self, translate: Translate, translate_back: Translate | None, datasets: list[Domain],
-                 target: Domain, recogniser: Recogniser | None, samples: int):
+    def __init__(self, translate: list[Translate], translate_back: Translate | None, datasets: list[Domain],
+                 target: Domain, recogniser: Recogniser | None, samples: int,
+                 sheet: Callable[[Path, Domain, str], None] | None = None):
         self.translate, self.translate_back, self.datasets = translate, translate_back, datasets
-        self.recogniser, self.samples = recogniser, samples
+        self.recogniser, self.samples, self.sheet = recogniser, samples, sheet
         self.truths = [Truth(domain, recogniser, "evaluation.judge") if recogniser else None for domain in datasets]
         self.reference = Reference(target, samples)
         for domain in datasets:
@@ -147,7 +149,7 @@ class TranslationJudge:
         """Translate an image of each dataset, to find what cannot work before a run is made."""
         for domain in self.datasets:
             index = domain.spread(1)
-            self.translate(*domain.take(index), index)
+            self.translate[0](*domain.take(index), index)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return parts of records of all datasets; the first says which weights are best."""
@@ -160,23 +162,25 @@ class TranslationJudge:
     def _look_at(self, place: int) -> Translated:
         domain = self.datasets[place]
         if place not in self.before:
-            self.before[place] = self._values(place, lambda images, mask, index: images)
+            self.before[place] = self._values(place, [lambda images, mask, index: images])
         after = self._values(place, self.translate)
         values = {f"{name}/translated": value for name, value in after.items()}
         values |= {f"{name}/untranslated": value for name, value in self.before[place].items()}
         values |= {f"{name}/floor": value for name, value in self.reference.floor.items()}
         if self.recogniser:
             values |= {f"{name}/real": value for name, value in self.ceiling.items()}
-        common = {**domain.identity, "classifier": "", "n": min(self.samples, len(domain))}
-        rows = [{**common, "metric": name, "value": value} for name, value in values.items()]
+        common, n = {**domain.identity, "classifier": ""}, min(self.samples, len(domain))
+        rows = [{**common, "metric": name, "value": value,
+                 "n": n * (len(self.translate) if name.endswith("/translated") else 1)} for name, value in values.items()]
         return Translated(domain, rows, lambda path, title: self._draw(domain, path, title))
 
-    def _values(self, place: int, translate: Translate) -> dict[str, float]:
-        """Return the metrics by name of images of a dataset after `translate`."""
+    def _values(self, place: int, translations: list[Translate]) -> dict[str, float]:
+        """Return the metrics by name of images of a dataset after each of `translations`."""
         domain, truth = self.datasets[place], self.truths[place]
         agreement = Agreement(self.recogniser, truth) if truth else None
         features, outlines = [], []
-        for index in chunks(domain, domain.spread(self.samples)):
+        parts = ((each, index) for each in translations for index in chunks(domain, domain.spread(self.samples)))
+        for translate, index in parts:
             layers = domain.rows.take(index)
             mask = domain.masks_of(layers)
             images = to_bytes(translate(domain.images_of(layers), mask, index))
@@ -210,7 +214,7 @@ class TranslationJudge:
         """Draw rendered images above what became of them, the way back, and the real images that look most like it."""
         index, reference = domain.spread(SHOWN), self.reference
         images, mask = domain.take(index)
-        translated = self.translate(images, mask, index)
+        translated = self.translate[0](images, mask, index)
         rows = {"rendered": images, "translated": translated}
         if self.translate_back:
             rows["and back"] = self.translate_back(translated, mask, index)
@@ -220,3 +224,5 @@ class TranslationJudge:
             domain.labels.shape[1]) else {}
         pair_sheet(path, {name: (to_bytes(each).cpu().numpy(), texts.get(name, [""] * len(index)))
                           for name, each in rows.items()}, f"{title}: {domain.title}, {domain.split}")
+        if self.sheet:
+            self.sheet(path, domain, title)

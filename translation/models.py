@@ -1,5 +1,7 @@
 """The models of this room by `model.type`: networks, step, and how images are translated with them."""
 
+from functools import partial
+
 import torch
 from lightning_fabric import Fabric
 from torch import nn
@@ -11,7 +13,7 @@ from translation.config import TranslationConfig
 from translation.cyclegan import CycleGan
 from translation.cyclegan_step import CycleGanStep
 from translation.data import LABELS, Domain, MapTruth, Pairs, Truth, open_evaluation
-from translation.hybrids import Hybrids
+from translation.hybrids import Hybrids, hybrid_sheet
 from translation.judge import Translate, TranslationJudge
 from translation.swapping import SwappingAutoencoder
 from translation.swapping_config import SwappingConfig
@@ -62,11 +64,14 @@ def create_step(model: nn.Module, config: TranslationConfig, recogniser: Recogni
     return CycleGanStep(model, config.training, config.model.alpha, recogniser, batches.shape, fabric)
 
 
-def translations(model: nn.Module, target: Domain) -> tuple[Translate, Translate | None]:
-    """Return how images are translated, and back, None where there is no way back; target: real images."""
+def translations(model: nn.Module, target: Domain, textures: int = 1) -> tuple[list[Translate], Translate | None]:
+    """Return how images are translated, and back, None where there is no way back.
+
+    target: real images; textures: of how many of them each image takes the texture, where a model has such.
+    """
     if isinstance(model, SwappingAutoencoder):
-        return Hybrids(model, target), None
-    return (lambda images, mask, index: model.translate(images, mask),
+        return [Hybrids(model, target, turn=turn) for turn in range(textures)], None
+    return ([lambda images, mask, index: model.translate(images, mask)],
             lambda images, mask, index: model.translate_back(images, mask))
 
 
@@ -76,4 +81,7 @@ def open_judge(config: TranslationConfig, model: nn.Module, device: torch.device
     section = config.evaluation
     recogniser = open_recogniser(section.judge, "evaluation.judge", device) if section.judge else None
     datasets, target = open_evaluation(config, device)
-    return TranslationJudge(*translations(model, target), datasets, target, recogniser, section.samples)
+    ways, sheet = translations(model, target, getattr(section, "textures", 1)), None
+    if isinstance(model, SwappingAutoencoder):
+        sheet = partial(hybrid_sheet, model, target)
+    return TranslationJudge(*ways, datasets, target, recogniser, section.samples, sheet)

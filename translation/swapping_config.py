@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiment.config import Section, Switch, lower
-from translation.config import Training, TranslationConfig, Weight
+from translation.config import Evaluation, Training, TranslationConfig, Weight
 
 # Layers of the patch discriminator's classifier, as published.
 PATCH_WIDTHS = (2048, 2048, 1024)
@@ -93,11 +93,18 @@ class SwappingTraining(Training):
         return self
 
 
+class SwappingEvaluation(Evaluation):
+    """What it is judged by: `[evaluation]`. textures: of how many real images each rendered one takes the texture."""
+
+    textures: Annotated[int, Field(gt=0)] = 1
+
+
 class SwappingConfig(TranslationConfig):
     """A whole experiment with a label-consistent swapping autoencoder."""
 
     model: SwappingModel
     training: SwappingTraining
+    evaluation: SwappingEvaluation = SwappingEvaluation()
 
     @property
     def size(self) -> tuple[int, int]:
