@@ -79,9 +79,10 @@ def copies(arguments: argparse.Namespace, model: nn.Module, target: Domain,
     if not isinstance(model, SwappingAutoencoder):
         raise UserError(f"{option}: {arguments.run} holds a model without textures; allowed: one of type 'swapping'")
     least, most = (0, len(target) - 1) if count is None else (1, len(target))
-    if not least <= (place if count is None else count) <= most:
-        raise UserError(f"{option}: found {place if count is None else count}; allowed: {least} to {most}, as there are "
-                        f"{len(target)} images of {target.title}")
+    found = place if count is None else count
+    if not least <= found <= most:
+        raise UserError(f"{option}: found {found}; allowed: {least} to {most}, as {target.title} has {len(target)} "
+                        "images")
     places = [place] if count is None else target.spread(count).tolist()
     return [(out if count is None else out / f"texture_{each}", Hybrids(model, target, fixed=each),
              {"texture": target.sources[each]}) for each in places]
@@ -97,8 +98,8 @@ def parse() -> argparse.Namespace:
                         help="weights of a generator in the published code's file, such as latest_net_G_A.pth")
     texture = parser.add_mutually_exclusive_group()
     texture.add_argument("--textures", type=int, metavar="N",
-                         help="of a swapping autoencoder: N copies, DIR/texture_<place>, each with the texture of one of "
-                              "N real images; default: one copy, every image with a texture of its own")
+                         help="of a swapping autoencoder: N copies, DIR/texture_<place>, each with the texture of one "
+                              "of N real images; default: one copy, every image with a texture of its own")
     texture.add_argument("--fixed-texture", type=int, metavar="PLACE",
                          help="one copy with the texture of one real image, by its place in [target]: for video")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",

@@ -28,7 +28,7 @@ class Hybrids:
         """Return the real images (n,) for rendered ones by index (n,): those of an index are always the same."""
         if self.fixed is not None:
             return torch.full_like(index, self.fixed)
-        return (index + self.turn * 7 + 1) * STRIDE % len(self.target)
+        return (index + self.turn) * STRIDE % len(self.target)
 
     def __call__(self, images: Tensor, mask: Tensor | None, index: Tensor) -> Tensor:
         """Return hybrids (n, 3, h, w) in [-1, 1] of rendered images (n, 3, h, w), by their places (n,)."""

@@ -170,8 +170,8 @@ class TranslationJudge:
         if self.recogniser:
             values |= {f"{name}/real": value for name, value in self.ceiling.items()}
         common, n = {**domain.identity, "classifier": ""}, min(self.samples, len(domain))
-        rows = [{**common, "metric": name, "value": value,
-                 "n": n * (len(self.translate) if name.endswith("/translated") else 1)} for name, value in values.items()]
+        times = {name: len(self.translate) if name.endswith("/translated") else 1 for name in values}
+        rows = [{**common, "metric": name, "value": value, "n": times[name] * n} for name, value in values.items()]
         return Translated(domain, rows, lambda path, title: self._draw(domain, path, title))
 
     def _values(self, place: int, translations: list[Translate]) -> dict[str, float]:
