@@ -93,6 +93,8 @@ class Truth:
                 raise UserError(f"{key}: its classes are {_shortened(recogniser.classes)}, those of {domain.title} "
                                 f"{_shortened(domain.classes)}; allowed: a run with dataset.classes of the same name")
             return
+        if not domain.labels.shape[1]:
+            raise UserError(f"{key}: {domain.title} has no labels that its run could find; allowed: none")
         scenery = domain.scenery_of()
         # Of the images, and of their mirror images, whose seats are the other way round.
         self.numbers = torch.tensor([[self._number(label, recogniser.classes, key) for label in labels]
