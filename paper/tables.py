@@ -218,8 +218,8 @@ def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
 
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
     """Name the test sets that entries have figures on, and no column of the table."""
-    measures = {column.metric.partition("/")[0] for column in table.columns}
+    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(dict(BESIDE).values())
     rows = of_weights((row for entry in entries for row in entry.records),
-                      lambda name: name.partition("/")[0] in measures and not name.endswith(tuple(dict(BESIDE).values())))
+                      lambda name: name.partition("/")[0] in measures and not name.endswith(beside))
     return sorted({f"{title_of(row['dataset'], row['factor'], row['split'])}, {row['classifier'] or row['metric']}"
                    for row in rows if not any(column.holds(row) for column in table.columns)})
