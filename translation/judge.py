@@ -64,6 +64,11 @@ class Agreement:
         return {name: float(value) for name, value in found.items()}
 
 
+def named(agreements: dict[str, Agreement]) -> dict[str, float]:
+    """Return the metrics of agreements by their own names, after the name of each."""
+    return {f"{name}{metric}": value for name, each in agreements.items() for metric, value in each.values().items()}
+
+
 class Reference:
     """The real images that translated ones are compared with, as a network of features sees them."""
 
@@ -127,16 +132,17 @@ class TranslationJudge:
     """Translates evaluation datasets and compares before and after.
 
     translate: what the model makes of images, several where each is translated several times; translate_back: the way
-    back, or None; recogniser: finds labels, or None; samples: most images of each dataset; sheet: draws one picture
-    more of a dataset, with a title.
+    back, or None; recognisers: find labels, by what their metrics' names begin with (the first's with nothing), and the
+    keys of the config that name them; samples: most images of each dataset; sheet: draws one picture more of a dataset,
+    with a title.
     """
 
     def __init__(self, translate: list[Translate], translate_back: Translate | None, datasets: list[Domain],
-                 target: Domain, recogniser: Recogniser | None, samples: int,
+                 target: Domain, recognisers: dict[str, tuple[Recogniser, str]], samples: int,
                  sheet: Callable[[Path, Domain, str], None] | None = None):
         self.translate, self.translate_back, self.datasets = translate, translate_back, datasets
-        self.recogniser, self.samples, self.sheet = recogniser, samples, sheet
-        self.truths = [Truth(domain, recogniser, "evaluation.judge") if recogniser else None for domain in datasets]
+        self.recognisers, self.samples, self.sheet = recognisers, samples, sheet
+        self.truths = [{name: Truth(domain, *each) for name, each in recognisers.items()} for domain in datasets]
         self.reference = Reference(target, samples)
         for domain in datasets:
             if domain.channels != target.channels:
@@ -167,7 +173,7 @@ class TranslationJudge:
         values = {f"{name}/translated": value for name, value in after.items()}
         values |= {f"{name}/untranslated": value for name, value in self.before[place].items()}
         values |= {f"{name}/floor": value for name, value in self.reference.floor.items()}
-        if self.recogniser:
+        if self.recognisers:
             values |= {f"{name}/real": value for name, value in self.ceiling.items()}
         common, n = {**domain.identity, "classifier": ""}, min(self.samples, len(domain))
         times = {name: len(self.translate) if name.endswith("/translated") else 1 for name in values}
@@ -176,8 +182,8 @@ class TranslationJudge:
 
     def _values(self, place: int, translations: list[Translate]) -> dict[str, float]:
         """Return the metrics by name of images of a dataset after each of `translations`."""
-        domain, truth = self.datasets[place], self.truths[place]
-        agreement = Agreement(self.recogniser, truth) if truth else None
+        domain = self.datasets[place]
+        agreements = {name: Agreement(self.recognisers[name][0], truth) for name, truth in self.truths[place].items()}
         features, outlines = [], []
         parts = ((each, index) for each in translations for index in chunks(domain, domain.spread(self.samples)))
         for translate, index in parts:
@@ -185,11 +191,11 @@ class TranslationJudge:
             mask = domain.masks_of(layers)
             images = to_bytes(translate(domain.images_of(layers), mask, index))
             features.append(self.reference.see(images))
-            if agreement:
+            for agreement in agreements.values():
                 agreement.add(images, index, layers)
             if mask is not None:
                 outlines.append(torch.stack([outline_disagreement(images, mask, least) for least in (1, VISIBLE)]))
-        found = agreement.values() if agreement else {}
+        found = named(agreements)
         found |= self.reference.distances(torch.cat(features))
         if outlines:
             any_, visible = torch.cat(outlines, dim=1).mean(dim=1).tolist()
@@ -198,16 +204,17 @@ class TranslationJudge:
 
     @cached_property
     def ceiling(self) -> dict[str, float]:
-        """How far the recogniser finds the labels of the real images; nothing where they have none that it knows."""
+        """How far recognisers find the labels of the real images; nothing where they have none that these know."""
         target = self.reference.target
         try:
-            agreement = Agreement(self.recogniser, Truth(target, self.recogniser, "evaluation.judge"))
+            agreements = {name: Agreement(each[0], Truth(target, *each)) for name, each in self.recognisers.items()}
         except UserError:
             return {}
         for index in chunks(target, self.reference.index):
             layers = target.rows.take(index)
-            agreement.add(to_bytes(target.images_of(layers)), index, layers)
-        return agreement.values()
+            for agreement in agreements.values():
+                agreement.add(to_bytes(target.images_of(layers)), index, layers)
+        return named(agreements)
 
     @torch.inference_mode()
     def _draw(self, domain: Domain, path: Path, title: str) -> None:

@@ -79,9 +79,10 @@ def open_judge(config: TranslationConfig, model: nn.Module, device: torch.device
     """Open what a translation is judged by: evaluation datasets, real images, and `evaluation.judge`, if there is one.
     """
     section = config.evaluation
-    recogniser = open_recogniser(section.judge, "evaluation.judge", device) if section.judge else None
+    recognisers = {name: (open_recogniser(folder, f"evaluation.{name}judge", device), f"evaluation.{name}judge")
+                   for name, folder in (("", section.judge), ("second_", section.second_judge)) if folder}
     datasets, target = open_evaluation(config, device)
     ways, sheet = translations(model, target, getattr(section, "textures", 1)), None
     if isinstance(model, SwappingAutoencoder):
         sheet = partial(hybrid_sheet, model, target)
-    return TranslationJudge(*ways, datasets, target, recogniser, section.samples, sheet)
+    return TranslationJudge(*ways, datasets, target, recognisers, section.samples, sheet)

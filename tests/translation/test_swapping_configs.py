@@ -51,7 +51,8 @@ def constant(monkeypatch):
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_trains_both_parts_and_is_judged(path, streets, cache, constant):
-    config = load_config(path, overrides(streets, cache))
+    config = load_config(path, overrides(streets, cache, "evaluation.judge=judges/1_" + path.stem,
+                                         "evaluation.second_judge=judges/2_" + path.stem))
     torch.manual_seed(0)
     job = train_translation.build(config, create_fabric(torch.device("cpu")))
     job.step.begin(1)
@@ -69,6 +70,9 @@ def test_every_config_trains_both_parts_and_is_judged(path, streets, cache, cons
     rows = job.rows()
     assert rows[0]["dataset"] == "carla"
     assert {row["metric"].partition("/")[0] for row in rows} >= {"kernel", "frechet"}
+    found = {row["metric"] for row in rows}
+    assert found >= {f"{judge}agreement{kind}/{what}" for judge in ("", "second_") for kind in ("", "_mean", "_miou")
+                     for what in ("translated", "untranslated", "real")}
 
 
 def test_the_rows_of_table_4_3_have_their_configs_at_the_published_size():
@@ -84,6 +88,7 @@ def test_the_rows_of_table_4_3_have_their_configs_at_the_published_size():
 
 
 BAD = {
+    "evaluation.second_judge=x": "evaluation.second_judge: there is no first; allowed: with evaluation.judge",
     "training.lambda_out=1": "training: lambda_out needs a run that finds labels: semantic = ",
     "training.batch_size=3": "training.batch_size: Input should be a multiple of 2 (found 3)",
     "training.devices=2": "training: batch_size = 2; allowed: a multiple of 4, as each of 2 process(es)",
