@@ -72,6 +72,8 @@ APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
 # One for each class: kept for the last and best weights too, and shown where it is asked for.
 DETAILS = ("iou/",)
+# Floors and ceilings, which do not change while a model trains.
+REFERENCES = ("/untranslated", "/floor", "/real")
 
 
 def metric_of(name: str) -> Metric:
@@ -89,6 +91,11 @@ def is_judged(name: str) -> bool:
 def is_headline(name: str) -> bool:
     """Say whether a metric stands in tables and logs without being asked for."""
     return is_judged(name) and not name.startswith(DETAILS)
+
+
+def is_news(name: str) -> bool:
+    """Say whether a metric stands in the log of every evaluation."""
+    return is_headline(name) and not name.endswith(REFERENCES)
 
 
 def families(names: Iterable[str]) -> list[str]:

@@ -19,8 +19,8 @@ from experiment.run import Run
 from reporting.pictures import pair_sheet
 from translation.data import Domain, Truth
 
-# Images that go through the networks at a time: in pixels.
-PIXELS = 500_000
+# What goes through the networks at a time: pixels, and images where they are enlarged.
+PIXELS, FEW = 500_000, 32
 SHOWN = 8
 # Pairs of subsets of the kernel distance, and the seed of all draws.
 SUBSETS, SEED = 50, 0
@@ -85,10 +85,12 @@ class Reference:
         return torch.cat([self.see(to_bytes(self.target.take(part)[0])) for part in chunks(self.target, self.index)])
 
     def see(self, images: Tensor) -> Tensor:
-        """Return the features (n, 1280) of images uint8 (n, 1 or 3, h, w)."""
-        side = self.network.side
-        scaled = F.interpolate(images.float(), (side, side), mode="bicubic", antialias=True).clamp(0, 255)
-        return self.network(scaled.expand(-1, 3, -1, -1).round())
+        """Return the features (n, 1280) of images uint8 (n, 1 or 3, h, w); a few at a time, as it enlarges them."""
+        side, found = self.network.side, []
+        for part in images.split(FEW):
+            scaled = F.interpolate(part.float(), (side, side), mode="bicubic", antialias=True).clamp(0, 255)
+            found.append(self.network(scaled.expand(-1, 3, -1, -1).round()))
+        return torch.cat(found)
 
     def distances(self, features: Tensor) -> dict[str, float]:
         """Return kernel and Fréchet distance of features (n, 1280) from those of the real images, by family."""
