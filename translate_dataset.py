@@ -95,7 +95,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
                         help="weights of the last epoch (default), or the best ones by the run's evaluation")
     parser.add_argument("--generator", metavar="FILE",
-                        help="weights of a generator in the published code's file, such as latest_net_G_A.pth")
+                        help="weights in the published code's file: latest_net_G_A.pth of a CycleGAN, the checkpoint "
+                             "of a swapping autoencoder")
     texture = parser.add_mutually_exclusive_group()
     texture.add_argument("--textures", type=int, metavar="N",
                          help="of a swapping autoencoder: N copies, DIR/texture_<place>, each with the texture of one "
@@ -108,12 +109,20 @@ def parse() -> argparse.Namespace:
 
 
 def load_generator(model: nn.Module, file: Path) -> None:
-    """Fill a CycleGAN's generator from a file of the published code; UserError where it does not fit."""
+    """Fill a model from a file of its published code; UserError where it does not fit.
+
+    That of a CycleGAN is its generator's alone, that of a swapping autoencoder holds all networks that it has.
+    """
     state: dict[str, Any] = {name: value for name, value in load_state_dict(file).items()
                              if not name.endswith(STATISTICS)}
-    if problem := misfit(state, model.G_A.state_dict()):
-        raise UserError(f"--generator {file}: does not fit the generator of the config: {problem}")
-    model.G_A.load_state_dict(state)
+    swapping = isinstance(model, SwappingAutoencoder)
+    if swapping:
+        model.I = model.averaged = None
+    network = model if swapping else model.G_A
+    if problem := misfit(state, network.state_dict()):
+        what = "networks" if swapping else "generator"
+        raise UserError(f"--generator {file}: does not fit the {what} of the config: {problem}")
+    network.load_state_dict(state)
 
 
 if __name__ == "__main__":

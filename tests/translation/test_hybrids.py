@@ -94,3 +94,23 @@ def test_copies_of_a_dataset_with_fixed_textures(run, streets, succeed, fail, tm
     assert "--textures: found 0; allowed: 1 to 7" in fail(
         "translate_dataset.py", run, "--out", tmp_path / "none", "--textures", 0)
     assert not (tmp_path / "none").exists()
+
+
+def test_a_checkpoint_of_the_published_code_translates(run, streets, cache, succeed, fail, tmp_path):
+    state = torch.load(run / "checkpoints" / "last_model.pth", weights_only=True)
+    own = {name.removeprefix("averaged."): value for name, value in state.items() if name.startswith("averaged.")}
+    # What a run translates with, under the names of the published code.
+    published = {name: own.get(name, value) for name, value in state.items() if not name.startswith("averaged.")}
+    torch.save(published, tmp_path / "400k_checkpoint.pth")
+    places = ["--set", f"dataset.root={streets}", f"dataset.cache={cache}"]
+    succeed("translate_dataset.py", run, "--out", tmp_path / "run", "--fixed-texture", 3)
+    succeed("translate_dataset.py", run / "cfg.toml", "--generator", tmp_path / "400k_checkpoint.pth", "--out",
+            tmp_path / "published", "--fixed-texture", 3, *places)
+    name = "CARLA/Town07/rgb/standin_00004.png"
+    assert (tmp_path / "run" / name).read_bytes() == (tmp_path / "published" / name).read_bytes()
+    del published["Dpatch.convs.0.Act.bias"]
+    torch.save(published, tmp_path / "damaged.pth")
+    assert "damaged.pth: does not fit the networks of the config: Dpatch.convs.0.Act.bias is missing" in fail(
+        "translate_dataset.py", run / "cfg.toml", "--generator", tmp_path / "damaged.pth", "--out", tmp_path / "none",
+        *places)
+    assert not (tmp_path / "none").exists()
