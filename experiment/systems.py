@@ -46,5 +46,7 @@ CLASSIFIER = System({"classifier": "classifier.config:ClassifierConfig"}, "train
                     "classifier.judge:recogniser")
 SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "train_segmentation.py",
                       "eval_segmentation.py", "segmentation.judge:recogniser")
-TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig"}, "train_translation.py", "eval_translation.py")
+TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig",
+                      "swapping": "translation.swapping_config:SwappingConfig"}, "train_translation.py",
+                     "eval_translation.py")
 BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION) for kind in system.types}

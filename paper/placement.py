@@ -29,6 +29,14 @@ OF_AUTOENCODERS: dict[str, dict[str, Any]] = {
     "s6": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "ssim"},
     "s7": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
 }
+OF_SWAPPING: dict[str, Any] = {
+    "target.name": "cityscapes", "dataset.classes": "street16", "dataset.image_size": (512, 256), "model.structure": 8,
+    "model.texture": 2048, "model.downsamplings": 4, "model.encoder_capacity": 1.0, "model.generator_capacity": 1.0,
+    "model.discriminator_capacity": 1.0, "model.patch_capacity": 1.0, "model.patch_size": 128,
+    "training.batch_size": 8, "training.iterations": 312500, "training.learning_rate": 0.002,
+    "training.crop": (256, 256), "training.lambda_swap": 0.5, "training.real_domain": "both", "training.ramp": 0.0,
+    "training.average": 0.0,
+}
 SPLITS = {"s5": (None, "all"), "s6": (None, "all"), "s7": (None, "train")}
 
 
@@ -50,11 +58,15 @@ def paper_name(config: Config) -> tuple[str, str]:
 
 
 def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
-    """Return the table (`s5`, `s6`, `s7`) that a run belongs to by what it was trained on, and its row's name there.
+    """Return the table (`s5`, `s6`, `s7`, `4.3`) that a run belongs to by what it was trained on, and its row there.
 
     The row need not be one that the table has: `("s6", ("resnet18", "E-TAE"))`. None for other training data.
     """
     name, model = config.dataset.name, config.model
+    if model.type == "swapping" and name == "carla":
+        return "4.3", (f"{config.training.lambda_out:g}", f"{config.training.lambda_in:g}")
+    if model.type not in ("conv", "extractor", "classifier"):
+        return None
     reconstructs = model.type in ("conv", "extractor") and model.variation != "features"
     if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and reconstructs:
         return "s5", (config.dataset.factor[0], *paper_name(config))
@@ -73,6 +85,8 @@ def departures(config: Config) -> list[str]:
     file.
     """
     (table, _), model = paper_row(config), config.model
+    if table == "4.3":
+        return _departures(config, OF_SWAPPING)
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
     if model.type == "extractor" and table != "s6":
         expected["model.extractor"] = "vgg11"
@@ -83,14 +97,18 @@ def departures(config: Config) -> list[str]:
             expected["model.batchnorm"] = "reference"
     if model.variation == "features":
         expected = {key: value for key, value in expected.items() if key in OF_FEATURES}
-    found = [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
-             if (value := _value(config, key)) != wanted]
+    found = _departures(config, expected)
     if config.dataset.split not in SPLITS[table]:
         found.append(f"dataset.split = {config.dataset.split} ({SPLITS[table][1]})")
     # Other weights are a file, which has a suffix, or the run of a classifier.
     if "model.layer" in expected and model.weights != "imagenet" and not Path(model.weights).suffix:
         found.append(f"model.weights = {model.weights} (imagenet)")
     return found
+
+
+def _departures(config: Config, expected: dict[str, Any]) -> list[str]:
+    return [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
+            if (value := _value(config, key)) != wanted]
 
 
 def _value(config: Config, key: str) -> Any:

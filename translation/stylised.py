@@ -43,7 +43,7 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
     note = partial / NOTE
     if note.exists():
         left = parse_json(read_text(note))
-        differing = [key for key in ("weights", "dataset") if left.get(key) != about[key]]
+        differing = [key for key in ("weights", "dataset", "texture") if left.get(key) != about.get(key)]
         if differing:
             raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
                             "another --out")
