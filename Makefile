@@ -1,14 +1,16 @@
 # make env: environment in .venv; make demo: the main job on an embedded default; make test: all tests;
 # make demo-translation: rendered digits in the look of handwritten ones, and whether that helps a classifier;
+# make demo-shape: shape and pose of drawn meshes;
 # make try CFG=cfg/x.toml: a config from the first look to the table on small drawn stand-ins of its datasets.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := results/demo
 DIGITS := results/demo_translation
+SHAPES := results/demo_shape
 RUN := $(BIN)/python
 
-.PHONY: env demo demo-translation try test clean
+.PHONY: env demo demo-translation demo-shape try test clean
 
 env: .venv/installed
 
@@ -50,6 +52,15 @@ demo-translation: env
 	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/rendered $(DIGITS)/on_* $(DIGITS)/real
 	@echo "table: $(DIGITS)/table.md"
 	@find $(DIGITS)/demo_* -path '*/images/*.png' | sort | sed 's/^/picture: /'
+
+demo-shape: env
+	rm -rf $(SHAPES)
+	$(RUN) -m standin --dataset meshes --out $(SHAPES)
+	$(RUN) render_views.py $(SHAPES)/meshes --out $(SHAPES)/views --size 64 --views 12
+	$(RUN) train_shape_pose.py cfg/demo_shape.toml --out $(SHAPES)/run
+	$(RUN) eval_shape_pose.py $(SHAPES)/run --checkpoint last --floors
+	$(RUN) calculate_mean_and_var_accuracy.py $(SHAPES)/run --metric chamfer pose_accuracy pose_median pose_accuracy_half_turn
+	@find $(SHAPES) -name '*.png' -path '*images*' | sort | sed 's/^/picture: /'
 
 try: env
 	@test -n "$(CFG)" || { echo "error: say which config to try, for example make try CFG=cfg/sviro_unseen_car.toml"; exit 2; }

@@ -29,6 +29,7 @@ from autoencoder.step import create_step
 from benchmarks import plain_swapping
 from benchmarks.common import describe, print_row, seconds, write_json
 from benchmarks.plain import PlainSamples, PlainStreets, make_plain, plain_batches, plain_confusion, plain_crops
+from benchmarks.plain_shape_pose import PlainShapePoseStep
 from benchmarks.plain_translation import PlainCycleGan
 from classifier.step import ClassifierStep
 from dataset import Batches, Scenes
@@ -41,6 +42,9 @@ from segmentation.data import Crops, Frames
 from segmentation.deeplab import create_deeplab
 from segmentation.judge import confusion_of
 from segmentation.step import SegmentationStep
+from shape_pose import config as of_shapes
+from shape_pose import data as shapes
+from shape_pose.step import ShapePoseStep, create_network
 from standin import write_standin
 from training.command import PRECISIONS, create_fabric
 from training.optimising import SingleOptimizerStep
@@ -186,6 +190,26 @@ def swapping(size: int, batch: int, setting: Setting) -> tuple[Side, Side, int]:
     return items, plain, 2 * batch
 
 
+def point_cloud(size: int, model: dict, training: dict, setting: Setting) -> tuple[Side, Side, int]:
+    """Return our side and the plain one of shape and pose, half way through training, on batches of noise."""
+    fabric = create_fabric(setting.device, setting.precision)
+    torch.manual_seed(0)
+    section = of_shapes.Model(type="point_cloud", **model)
+    network = create_network(section, size).to(fabric.device)
+    how = of_shapes.Training(epochs=2, **training)
+    views = how.batch_size * how.views_per_model
+    batches = [shapes.Batch(torch.rand(views, 3, size, size, device=fabric.device),
+                            (torch.rand(views, section.grid, section.grid, device=fabric.device) > 0.8).float(),
+                            how.views_per_model) for _ in range(4)]
+
+    def side(kind: type[ShapePoseStep]) -> Iterator[object]:
+        step = kind(network, how, section, fabric, 300_000)
+        step.begin(2)
+        return map(step.update, cycle(batches))
+
+    return partial(side, ShapePoseStep), partial(side, PlainShapePoseStep), views
+
+
 def rows() -> dict[str, Row]:
     """Return what can be measured, by name; another system adds its rows here."""
     found = {}
@@ -206,6 +230,9 @@ def rows() -> dict[str, Row]:
         found[f"cyclegan_{size}"] = partial(cyclegan, size, channels, batch, changes)
     for size, batch in ((64, 4), (128, 4), (256, 8)):
         found[f"swapping_{size}"] = partial(swapping, size, batch)
+    found["point_cloud_64"] = partial(point_cloud, 128, {}, {})
+    found["point_cloud_32"] = partial(point_cloud, 64, {"grid": 32, "points": 1500, "width": 256},
+                                      {"sigma": (1.5, 0.2), "taps": 11})
     return found
 
 

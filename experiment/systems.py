@@ -49,4 +49,6 @@ SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "tr
 TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig",
                       "swapping": "translation.swapping_config:SwappingConfig"}, "train_translation.py",
                      "eval_translation.py")
-BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION) for kind in system.types}
+SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py")
+BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE)
+           for kind in system.types}

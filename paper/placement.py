@@ -1,5 +1,6 @@
 """What files call a dataset, what the paper's tables call a model, and in what configs depart from published runs."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ OF_SWAPPING: dict[str, Any] = {
     "training.crop": (256, 256), "training.lambda_swap": 0.5, "training.real_domain": "both", "training.ramp": 0.0,
     "training.average": 0.0,
 }
+OF_SHAPES: dict[str, Any] = {
+    "dataset.image_size": 128, "dataset.limit": None, "model.points": 8000, "model.candidates": 4, "model.width": 1024,
+    "model.grid": 64, "training.batch_size": 4, "training.views_per_model": 4, "training.iterations": 600_000,
+    "training.learning_rate": 1e-4, "training.weight_decay": 1e-3, "training.sigma": (3.0, 0.2), "training.taps": 21,
+    "training.keep": (0.07, 1.0), "training.student_weight": 20.0, "training.masks": "published",
+}  # fmt: skip
 SPLITS = {"s5": (None, "all"), "s6": (None, "all"), "s7": (None, "train")}
 
 
@@ -55,6 +62,18 @@ def paper_name(config: Config) -> tuple[str, str]:
     if model.variation == "factorvae":
         variant += f", γ = {training.tc_weight:g}{beta}"
     return f"{IMPOSSIBLE[training.impossible]}{'E-' if model.type == 'extractor' else ''}{name}", variant
+
+
+def of_shapes(config: Config) -> bool:
+    """Say whether a run belongs to Table 6.2: shape and pose of views."""
+    return config.model.type == "point_cloud"
+
+
+def look_of(folder: str) -> str:
+    """Return what Table 6.2 calls the views in a folder: stylised ones where its name ends so, such as cars_stylised_2.
+    """
+    found = re.search(r"styli[sz]ed_(\w+)$", folder, re.IGNORECASE)
+    return f"Stylized {found[1]}" if found else "Original"
 
 
 def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
@@ -84,9 +103,11 @@ def departures(config: Config) -> list[str]:
     Table S7 names no extractor; VGG-11 is that of the tables of the network (S3, S4). ImageNet weights may come from a
     file.
     """
+    if of_shapes(config):
+        return _differing(config, OF_SHAPES)
     (table, _), model = paper_row(config), config.model
     if table == "4.3":
-        return _departures(config, OF_SWAPPING)
+        return _differing(config, OF_SWAPPING)
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
     if model.type == "extractor" and table != "s6":
         expected["model.extractor"] = "vgg11"
@@ -97,7 +118,7 @@ def departures(config: Config) -> list[str]:
             expected["model.batchnorm"] = "reference"
     if model.variation == "features":
         expected = {key: value for key, value in expected.items() if key in OF_FEATURES}
-    found = _departures(config, expected)
+    found = _differing(config, expected)
     if config.dataset.split not in SPLITS[table]:
         found.append(f"dataset.split = {config.dataset.split} ({SPLITS[table][1]})")
     # Other weights are a file, which has a suffix, or the run of a classifier.
@@ -106,7 +127,7 @@ def departures(config: Config) -> list[str]:
     return found
 
 
-def _departures(config: Config, expected: dict[str, Any]) -> list[str]:
+def _differing(config: Config, expected: dict[str, Any]) -> list[str]:
     return [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
             if (value := _value(config, key)) != wanted]
 
@@ -117,4 +138,6 @@ def _value(config: Config, key: str) -> Any:
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return " to ".join(map(_text, value))
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()

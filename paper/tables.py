@@ -4,11 +4,12 @@ import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.run import Run
-from paper.placement import departures, paper_row
-from paper.published import TABLE_4_3, TABLE_S5, TABLE_S6, TABLE_S7, Published
+from paper.placement import departures, look_of, of_shapes, paper_row
+from paper.published import TABLE_4_3, TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
 from reporting.metrics import CLASSIFIERS, Metric, metric_of
 from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
 
@@ -20,8 +21,8 @@ NOTHING = Published(math.nan)
 class Column:
     """One column of published results, and the records that belong into it.
 
-    classifiers: whose records count; samples: test images behind the published values, where known; published:
-    row -> result; factor: of the test set, None for any.
+    dataset: of the records, empty where rows say it; classifiers: whose records count; samples: test images behind the
+    published values, where known; published: row -> result; factor: of the test set, None for any.
     """
 
     name: str
@@ -39,7 +40,8 @@ class Column:
 
     def holds(self, record: dict[str, Any]) -> bool:
         """Say whether a record of the last or the best weights belongs into this column."""
-        return (all(record[name] == getattr(self, name) for name in ("dataset", "split", "metric"))
+        names = ("dataset", "split", "metric") if self.dataset else ("split", "metric")
+        return (all(record[name] == getattr(self, name) for name in names)
                 and self.factor in (record["factor"], None) and record["classifier"] in self.classifiers
                 and record["checkpoint"] in WEIGHTS)
 
@@ -72,6 +74,11 @@ def _4_3(name: str, metric: str, key: str = "", samples: int | None = None) -> C
     return Column(name, "carla", "test", ("",), published, samples, None, metric)
 
 
+def _shapes(name: str, metric: str) -> Column:
+    published = {row: Published(values[metric]) for row, values in TABLE_6_2.items()}
+    return Column(name, "", "test", ("network",), published, 7500, metric=metric)
+
+
 # The network classifies for itself; in the latent space of an autoencoder kNN does.
 _S6 = ("knn", "network")
 
@@ -101,6 +108,15 @@ TABLES = {
                "same judge finds in untranslated images (floor) and in real ones (ceiling), which is not published. "
                "FID is that of Inception's features; those of EfficientNet-Lite0 have other distances. One run per "
                "row, and which epoch is not said."),
+    "6.2": Table("Table 6.2", ("trained on", "tested on"), (
+        _shapes("precision, prediction → truth", "precision"), _shapes("coverage, truth → prediction", "coverage"),
+        _shapes("Chamfer distance, sum of both", "chamfer"),
+        _shapes("accuracy of poses at 30° in %", "pose_accuracy"),
+        _shapes("median error of poses in °", "pose_median"),
+    ), "last", "Table 6.2 (Annotation Invariant Style Transfer): shape and pose of cars, last weights; distances "
+               "times 100, by the diagonal of a model's box. Published are single runs on 7497 cars of ShapeNet; ours "
+               "on other cars cannot be compared with them, only with each other. Views in a folder whose name ends in "
+               "stylised_2 are Stylized 2, and so on; all others are Original."),
 }  # fmt: skip
 
 
@@ -122,10 +138,17 @@ class Entry(NamedTuple):
 def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
     """Return a run's entries in the papers' tables, none where it belongs to none; published runs depart in nothing.
 
-    A translation has two more, of its floor and its ceiling.
+    A translation has two more, of its floor and its ceiling; shape and pose has one for each test set.
     """
-    found, config = paper_row(run.config), run.config
-    departs = tuple(departures(config)) if found and not run.published else ()
+    config = run.config
+    shapes = of_shapes(config)
+    found = None if shapes else paper_row(config)
+    departs = tuple(departures(config)) if (found or shapes) and not run.published else ()
+    if shapes:
+        trained, name = look_of(Path(config.dataset.root).name), config.dataset.name
+        tested = {row["dataset"] for row in records if row["dataset"].startswith(f"{name} ")}
+        return [Entry(run.experiment, config.training.seed, "6.2", (trained, look_of(title)), departs,
+                      [row for row in records if row["dataset"] == title]) for title in sorted(tested)]
     if not found:
         return []
     entries = [Entry(run.experiment, config.training.seed, *found, departs, records)]

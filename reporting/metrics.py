@@ -65,7 +65,17 @@ METRICS = {
     "second_agreement_miou/": Metric("label mIoU by the second judge,", "%", 100, 1),
     "outline/": Metric("outline disagreement,", "%", 100, 1, higher_is_better=False),
     "outline_visible/": Metric("visible outline disagreement,", "%", 100, 1, higher_is_better=False),
-    "chamfer/": Metric("Chamfer distance", decimals=4, higher_is_better=False),
+    # Distances as published, a hundred times the value, by the diagonal of a model's box.
+    "chamfer": Metric("100 × Chamfer distance", scale=100, decimals=2, higher_is_better=False),
+    "precision": Metric("100 × precision (prediction → truth)", scale=100, decimals=2, higher_is_better=False),
+    "coverage": Metric("100 × coverage (truth → prediction)", scale=100, decimals=2, higher_is_better=False),
+    "pose_accuracy": Metric("pose accuracy at 30°", "%", 100, 1),
+    "pose_median": Metric("median pose error", "°", decimals=2, higher_is_better=False),
+    "pose_accuracy_half_turn": Metric("pose accuracy at 30° up to half turns", "%", 100, 1),
+    "pose_median_half_turn": Metric("median pose error up to half turns", "°", decimals=2, higher_is_better=False),
+    "half_turns": Metric("poses off by half a turn", "%", 100, 1, higher_is_better=False),
+    "mask_xor": Metric("mask XOR", decimals=3, higher_is_better=False),
+    "mask_iou": Metric("mask IoU", "%", 100, 1),
 }
 # Not what a judge says of weights: these have tables and figures of their own.
 APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")

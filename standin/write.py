@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from errors import UserError, choice_error
-from standin import arm, digits, streets, vehicles
+from standin import arm, digits, shapes, streets, vehicles
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ KINDS = {
     "camvid": Kind("CamVid", streets.camvid, {"sceneries": 700, "gap": 1.0}, least=5),
     "cityscapes": Kind("cityscapes", streets.cityscapes, {"sceneries": 3475, "gap": 1.0}, least=5,
                        also=("leftImg8bit",)),
+    "meshes": Kind("meshes", shapes.shapes, {"sceneries": 4, "factors": list(shapes.KINDS)}, least=1),
     "digit_photos": Kind("digit_photos", digits.digit_photos, {"sceneries": 1000}, least=10),
 }
 
@@ -109,6 +110,8 @@ def _options(name: str, kind: Kind, given: dict[str, object]) -> dict[str, objec
     for factor in options.get("factors", []):
         if name == "mpi3d" and factor not in arm.DOMAINS:
             raise choice_error("--factor", factor, arm.DOMAINS)
+        if name == "meshes" and factor not in shapes.KINDS:
+            raise choice_error("--factor", factor, shapes.KINDS)
         if not factor or factor.startswith(".") or "/" in factor or "\0" in factor:
             raise UserError(f"--factor: '{factor}' cannot be a folder's name")
     return options

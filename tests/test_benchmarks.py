@@ -10,7 +10,13 @@ import torch
 
 import pretrained_model
 from benchmarks import train_speed
+from benchmarks.plain_shape_pose import PlainShapePoseStep
+from shape_pose.config import Model, Training
+from shape_pose.data import Batch
+from shape_pose.losses import subsets
+from shape_pose.step import ShapePoseStep, create_network
 from standin import write_standin
+from training.command import create_fabric
 
 PROJECT = Path(__file__).parent.parent
 
@@ -61,6 +67,25 @@ def test_both_sides_swap_alike(tmp_path):
     ours, plain = ({name: float(value) for name, value in next(side()).items()} for side in (ours, plain))
     assert ours == pytest.approx(plain, rel=0.01)
     assert {"r1", "l1"} <= set(ours)
+
+
+def test_both_sides_of_shape_and_pose_have_the_same_losses_and_gradients(monkeypatch):
+    network_section = Model(type="point_cloud", points=300, width=32, grid=16)
+    network = create_network(network_section, 32).double()
+    training = Training(epochs=2, batch_size=2, views_per_model=3, taps=9, sigma=(1.5, 0.3))
+    batch = Batch(torch.rand(6, 3, 32, 32).double(), (torch.rand(6, 16, 16) > 0.7).double(), 3)
+    chosen, found = subsets(24, 300, 160, torch.device("cpu")).view(6, 4, 160), []
+    for kind in (ShapePoseStep, PlainShapePoseStep):
+        step = kind(network, training, network_section, create_fabric(torch.device("cpu")), 10)
+        step.begin(2)
+        monkeypatch.setattr(step, "subsets_of", lambda *_: chosen)
+        losses = step.losses(batch)
+        found.append((losses, torch.autograd.grad(losses["total"], list(network.parameters()))))
+    (ours, gradients), (plain, wanted) = found
+    assert set(ours) == set(plain)
+    assert all(torch.allclose(ours[name], plain[name], rtol=1e-7) for name in ours)
+    for one, other in zip(gradients, wanted, strict=True):
+        assert (one - other).norm() <= 1e-6 * other.norm()
 
 
 def test_cost_and_memory_at_growing_sizes(tmp_path):
