@@ -1,14 +1,16 @@
-# make env: environment in .venv; make demo: the main job on an embedded default;
-# make demo-shape: shape and pose of drawn meshes; make test: all tests;
+# make env: environment in .venv; make demo: the main job on an embedded default; make test: all tests;
+# make demo-translation: rendered digits in the look of handwritten ones, and whether that helps a classifier;
+# make demo-shape: shape and pose of drawn meshes;
 # make try CFG=cfg/x.toml: a config from the first look to the table on small drawn stand-ins of its datasets.
 
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := results/demo
+DIGITS := results/demo_translation
 SHAPES := results/demo_shape
 RUN := $(BIN)/python
 
-.PHONY: env demo demo-shape try test clean
+.PHONY: env demo demo-translation demo-shape try test clean
 
 env: .venv/installed
 
@@ -29,6 +31,27 @@ demo: env
 	$(RUN) calculate_mean_and_var_accuracy.py $(DEMO)/ae $(DEMO)/e_tae
 	@echo "table: $(DEMO)/table.md"
 	@find $(DEMO) -path '*/images/*.png' | sort | sed 's/^/picture: /'
+
+# A classifier trained on rendered digits, on handwritten ones, and on both kinds of translated ones, two seeds each.
+demo-translation: env
+	rm -rf $(DIGITS)
+	for seed in 1 2; do \
+		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name rendered --out $(DIGITS)/rendered/$$seed && \
+		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name real --out $(DIGITS)/real/$$seed \
+			--set dataset.name=handwritten 'dataset.factor=""' training.epochs=30 training.frequency=30 || exit; \
+	done
+	$(RUN) repeat_train.py cfg/demo_translation.toml cfg/demo_translation_free.toml --seeds 1-2 --jobs 2 --out $(DIGITS)
+	for name in demo_translation demo_translation_free; do for seed in 1 2; do \
+		$(RUN) translate_dataset.py $(DIGITS)/$$name/$$seed-* --out $(DIGITS)/datasets/$${name}_$$seed && \
+		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name on_$$name --out $(DIGITS)/on_$$name/$$seed \
+			--set dataset.root=$(DIGITS)/datasets/$${name}_$$seed || exit; \
+	done; done
+	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/demo_translation $(DIGITS)/demo_translation_free
+	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/rendered $(DIGITS)/on_* $(DIGITS)/real --format markdown \
+		--out $(DIGITS)/table.md
+	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/rendered $(DIGITS)/on_* $(DIGITS)/real
+	@echo "table: $(DIGITS)/table.md"
+	@find $(DIGITS)/demo_* -path '*/images/*.png' | sort | sed 's/^/picture: /'
 
 demo-shape: env
 	rm -rf $(SHAPES)

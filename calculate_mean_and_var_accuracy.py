@@ -31,9 +31,9 @@ def parse() -> argparse.Namespace:
     parser = create_parser(__doc__, pool=True, table="--out")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--table", choices=(*TABLES, "all"),
-                      help="the paper's table: S5 (MPI3D reconstructions), S6 (vehicle interiors), S7 (digits), 6.2 "
-                           "(shape and pose of cars), or all "
-                           "that runs belong to")
+                      help="the paper's table: S5 (MPI3D reconstructions), S6 (vehicle interiors), S7 (digits), 4.3 "
+                           "(swapping autoencoder on streets), 6.2 (shape and pose of cars), or all that runs belong "
+                           "to")
     kind.add_argument("--compare", nargs=2, metavar=("A", "B"),
                       help="names of two experiments among the runs: mean difference, paired t-test, Wilcoxon test, "
                            "effect size")
@@ -83,8 +83,8 @@ def paper_tables(runs: list[Run], arguments: argparse.Namespace) -> str:
     entries = [entry for run in runs for entry in place(run, records.read(run.folder)) if entry.table in wanted]
     if not entries:
         raise UserError(f"{', '.join(arguments.runs)}: no run belongs to {'a table' if len(wanted) > 1 else wanted[0]};"
-                        " they go by what was trained on: mpi3d (S5), sviro_nocar (S6), mnist (S7), and 6.2 by "
-                        "model.type point_cloud")
+                        " they go by what was trained on: mpi3d (S5), sviro_nocar (S6), mnist (S7), carla by a "
+                        "swapping autoencoder (4.3), and 6.2 by model.type point_cloud")
     if len(entries) < len(runs):
         print(f"note: {len(runs) - len(entries)} of {len(runs)} runs were trained on other data and are in no table "
               "shown", file=sys.stderr)

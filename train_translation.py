@@ -9,8 +9,8 @@ from evaluation.recogniser import open_recogniser
 from experiment.systems import TRANSLATION
 from training.command import Job, train_command
 from translation.config import TranslationConfig
-from translation.data import Pairs, Truth, open_domains
-from translation.models import create_model, create_step, open_judge
+from translation.data import Pairs, open_domains
+from translation.models import create_model, create_step, open_judge, open_truths
 
 
 def build(config: TranslationConfig, fabric: Fabric, dry: bool = False) -> Job:
@@ -18,8 +18,7 @@ def build(config: TranslationConfig, fabric: Fabric, dry: bool = False) -> Job:
     training = config.training
     source, target = open_domains(config, fabric.device)
     recogniser = open_recogniser(training.semantic, "training.semantic", fabric.device) if training.semantic else None
-    truth = Truth(source, recogniser, "training.semantic") if recogniser else None
-    batches = Pairs(source, target, training, truth)
+    batches = Pairs(source, target, training, *open_truths(config, source, target, recogniser))
     model = create_model(config, source, target).to(fabric.device)
     judge = open_judge(config, model, fabric.device)
 
@@ -27,7 +26,7 @@ def build(config: TranslationConfig, fabric: Fabric, dry: bool = False) -> Job:
         for found in judge.outcomes():
             found.draw(folder / f"translation_{found.domain.file_name}_last.png", "last weights")
 
-    return Job(create_step(model, config, recogniser, batches.shape, fabric), batches, judge.rehearse, judge.rows,
+    return Job(create_step(model, config, recogniser, batches, fabric), batches, judge.rehearse, judge.rows,
                batches.identity, batches.about, draw)
 
 

@@ -18,9 +18,12 @@ from experiment.config import load_config
 from experiment.run import describe_environment, open_run
 from experiment.systems import TRANSLATION
 from readers import READERS
-from translation.data import open_domains
+from translation.data import Domain, open_domains
+from translation.hybrids import Hybrids
+from translation.judge import Translate
 from translation.models import create_model, translations
 from translation.stylised import weights_of, write_stylised
+from translation.swapping import SwappingAutoencoder
 from utils import choose_device
 
 # What the published code once kept of instance norms that had statistics, and does not use.
@@ -30,7 +33,7 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 def main() -> None:
     arguments = parse()
     out = Path(arguments.out)
-    if out.exists():
+    if out.exists() and not arguments.textures:
         raise UserError(f"--out {out}: exists; allowed: a folder that does not")
     if arguments.generator:
         config = load_config(arguments.run, arguments.set)
@@ -58,9 +61,31 @@ def main() -> None:
         about["epoch"] = restore(model, run, arguments.checkpoint)
     about |= {"weights": weights_of(weights), "dataset": config.dataset.model_dump(mode="json"),
               "images": len(source)} | describe_environment(about.get("experiment", ""), str(device))
-    count = write_stylised(source, translations(model)[0], out, about)
-    print(f"{out}: {count} translated images of {source.title}, {source.split}; train on them with "
-          f"--set dataset.root={out}")
+    for folder, translate, texture in copies(arguments, model, target, out):
+        if arguments.textures and folder.exists():
+            continue
+        count = write_stylised(source, translate, folder, about | texture)
+        print(f"{folder}: {count} translated images of {source.title}, {source.split}; train on them with "
+              f"--set dataset.root={folder}")
+
+
+def copies(arguments: argparse.Namespace, model: nn.Module, target: Domain,
+           out: Path) -> list[tuple[Path, Translate, dict[str, Any]]]:
+    """Return the folders that are made: each with how its images are translated, and what is to be said of that."""
+    count, place = arguments.textures, arguments.fixed_texture
+    if count is None and place is None:
+        return [(out, translations(model, target)[0][0], {})]
+    option = "--fixed-texture" if count is None else "--textures"
+    if not isinstance(model, SwappingAutoencoder):
+        raise UserError(f"{option}: {arguments.run} holds a model without textures; allowed: one of type 'swapping'")
+    least, most = (0, len(target) - 1) if count is None else (1, len(target))
+    found = place if count is None else count
+    if not least <= found <= most:
+        raise UserError(f"{option}: found {found}; allowed: {least} to {most}, as {target.title} has {len(target)} "
+                        "images")
+    places = [place] if count is None else target.spread(count).tolist()
+    return [(out if count is None else out / f"texture_{each}", Hybrids(model, target, fixed=each),
+             {"texture": target.sources[each]}) for each in places]
 
 
 def parse() -> argparse.Namespace:
@@ -70,19 +95,34 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
                         help="weights of the last epoch (default), or the best ones by the run's evaluation")
     parser.add_argument("--generator", metavar="FILE",
-                        help="weights of a generator in the published code's file, such as latest_net_G_A.pth")
+                        help="weights in the published code's file: latest_net_G_A.pth of a CycleGAN, the checkpoint "
+                             "of a swapping autoencoder")
+    texture = parser.add_mutually_exclusive_group()
+    texture.add_argument("--textures", type=int, metavar="N",
+                         help="of a swapping autoencoder: N copies, DIR/texture_<place>, each with the texture of one "
+                              "of N real images; default: one copy, every image with a texture of its own")
+    texture.add_argument("--fixed-texture", type=int, metavar="PLACE",
+                         help="one copy with the texture of one real image, by its place in [target]: for video")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
                         help="override keys of [dataset] and of places, for example --set dataset.split=all")
     return parser.parse_args()
 
 
 def load_generator(model: nn.Module, file: Path) -> None:
-    """Fill a CycleGAN's generator from a file of the published code; UserError where it does not fit."""
+    """Fill a model from a file of its published code; UserError where it does not fit.
+
+    That of a CycleGAN is its generator's alone, that of a swapping autoencoder holds all networks that it has.
+    """
     state: dict[str, Any] = {name: value for name, value in load_state_dict(file).items()
                              if not name.endswith(STATISTICS)}
-    if problem := misfit(state, model.G_A.state_dict()):
-        raise UserError(f"--generator {file}: does not fit the generator of the config: {problem}")
-    model.G_A.load_state_dict(state)
+    swapping = isinstance(model, SwappingAutoencoder)
+    if swapping:
+        model.I = model.averaged = None
+    network = model if swapping else model.G_A
+    if problem := misfit(state, network.state_dict()):
+        what = "networks" if swapping else "generator"
+        raise UserError(f"--generator {file}: does not fit the {what} of the config: {problem}")
+    network.load_state_dict(state)
 
 
 if __name__ == "__main__":

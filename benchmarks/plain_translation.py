@@ -27,8 +27,8 @@ class PlainCycleGan:
         model.requires_grad_(True)
         self.g, self.f, self.judge_b, self.judge_a = model.G_A, model.G_B, model.D_A, model.D_B
         self.generators, self.judges = (
-            torch.optim.Adam([each for part in parts for each in part.parameters()], section.learning_rate, (0.5, 0.999))
-            for parts in (model.generators, model.discriminators))
+            torch.optim.Adam([each for part in parts for each in part.parameters()], section.learning_rate,
+                             (0.5, 0.999)) for parts in (model.generators, model.discriminators))
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
         a, b, section = batch.source, batch.target, self.section

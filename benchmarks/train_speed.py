@@ -26,6 +26,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from autoencoder.step import create_step
+from benchmarks import plain_swapping
 from benchmarks.common import describe, print_row, seconds, write_json
 from benchmarks.plain import PlainSamples, PlainStreets, make_plain, plain_batches, plain_confusion, plain_crops
 from benchmarks.plain_shape_pose import PlainShapePoseStep
@@ -51,6 +52,9 @@ from translation.config import CycleGanModel, CycleGanTraining
 from translation.cyclegan import CycleGan
 from translation.cyclegan_step import CycleGanStep
 from translation.data import Batch
+from translation.swapping import SwappingAutoencoder
+from translation.swapping_config import SwappingModel, SwappingTraining
+from translation.swapping_step import SwappingStep
 from utils import tune
 
 CFG = Path(__file__).parent.parent / "cfg"
@@ -157,6 +161,35 @@ def cyclegan(size: int, channels: int, batch: int, changes: dict, setting: Setti
     return ours, lambda: map(PlainCycleGan(model, section).update, cycle(pairs)), batch
 
 
+def swapping(size: int, batch: int, setting: Setting) -> tuple[Side, Side, int]:
+    """Return our side and the plain one of a swapping autoencoder, on batches of noise; an item is a step of each part.
+
+    size: of square crops; up to 64 with the small networks of a config, from 256 on with the published ones.
+    """
+    small = {"texture_downsamplings": 1, "encoder_capacity": 0.25, "generator_capacity": 0.25,
+             "discriminator_capacity": 0.125, "patch_capacity": 0.25, "patch_size": size // 2}
+    section = (load_config(CFG / "town07_camvid_small_out0.toml").model if size <= 64 else
+               SwappingModel(type="swapping", **(small if size < 256 else {})))
+    fabric = create_fabric(setting.device, setting.precision)
+    torch.manual_seed(0)
+    step = SwappingStep(SwappingAutoencoder(section, (size, size)).to(fabric.device), SwappingTraining(
+        epochs=1, batch_size=batch, compile=setting.device.type == "cuda"), section.patch_size, None, fabric, 1)
+    pairs = [Batch(*((torch.rand(batch, 3, size, size, device=fabric.device) * 2 - 1).contiguous(
+        memory_format=torch.channels_last) for _ in range(2))) for _ in range(4)]
+
+    def items() -> Iterator[object]:
+        batches = cycle(pairs)
+        return (step.update(next(batches)) | step.update(next(batches)) for _ in count())
+
+    def plain() -> Iterator[object]:
+        plain_swapping.make_plain(step)
+        for pair in pairs:
+            pair.source, pair.target = pair.source.contiguous(), pair.target.contiguous()
+        return items()
+
+    return items, plain, 2 * batch
+
+
 def point_cloud(size: int, model: dict, training: dict, setting: Setting) -> tuple[Side, Side, int]:
     """Return our side and the plain one of shape and pose, half way through training, on batches of noise."""
     fabric = create_fabric(setting.device, setting.precision)
@@ -195,6 +228,8 @@ def rows() -> dict[str, Row]:
     for size, channels, batch, changes in ((16, 1, 32, {"width": 16, "blocks": 3, "layers": 1}),
                                            (128, 3, 4, {"width": 32, "blocks": 6}), (256, 3, 1, {})):
         found[f"cyclegan_{size}"] = partial(cyclegan, size, channels, batch, changes)
+    for size, batch in ((64, 4), (128, 4), (256, 8)):
+        found[f"swapping_{size}"] = partial(swapping, size, batch)
     found["point_cloud_64"] = partial(point_cloud, 128, {}, {})
     found["point_cloud_32"] = partial(point_cloud, 64, {"grid": 32, "points": 1500, "width": 256},
                                       {"sigma": (1.5, 0.2), "taps": 11})

@@ -348,11 +348,15 @@ def _one_line(error: ValidationError, path: str, changed: list[str], kind: type[
     if first["type"] == "extra_forbidden":
         told = choice_error(f"{source}: key", key, _keys_beside(first["loc"], kind))
     elif first["type"] == "literal_error":
-        told = choice_error(f"{source}: {key}", first["input"], re.findall("'(.*?)'", first["ctx"]["expected"]))
+        expected = first["ctx"]["expected"]
+        # Numbers are not in quotes.
+        known = re.findall("'(.*?)'", expected) or re.split(", | or ", expected)
+        told = choice_error(f"{source}: {key}", first["input"], known)
     elif first["type"] == "missing":
         told = f"{source}: key {key} is missing"
     elif first["type"] == "value_error":
-        told = f"{source}: {key}: {message.removeprefix('Value error, ')}"
+        # Of a whole config the message says itself which key is wrong.
+        told = f"{source}: {key + ': ' if key else ''}{message.removeprefix('Value error, ')}"
     else:
         told = f"{source}: {key}: {'expected a section' if first['type'] == 'model_type' else message}{found}"
     return UserError(f"{told} (and {error.error_count() - 1} more)" if error.error_count() > 1 else str(told))

@@ -46,7 +46,9 @@ CLASSIFIER = System({"classifier": "classifier.config:ClassifierConfig"}, "train
                     "classifier.judge:recogniser")
 SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "train_segmentation.py",
                       "eval_segmentation.py", "segmentation.judge:recogniser")
-TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig"}, "train_translation.py", "eval_translation.py")
+TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig",
+                      "swapping": "translation.swapping_config:SwappingConfig"}, "train_translation.py",
+                     "eval_translation.py")
 SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py")
 BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE)
            for kind in system.types}

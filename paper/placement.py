@@ -30,6 +30,14 @@ OF_AUTOENCODERS: dict[str, dict[str, Any]] = {
     "s6": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "ssim"},
     "s7": {"model.activation": "relu", "model.dimension": 64, "model.knn": 115, "training.loss": "mse"},
 }
+OF_SWAPPING: dict[str, Any] = {
+    "target.name": "cityscapes", "dataset.classes": "street16", "dataset.image_size": (512, 256), "model.structure": 8,
+    "model.texture": 2048, "model.downsamplings": 4, "model.encoder_capacity": 1.0, "model.generator_capacity": 1.0,
+    "model.discriminator_capacity": 1.0, "model.patch_capacity": 1.0, "model.patch_size": 128,
+    "training.batch_size": 8, "training.iterations": 312500, "training.learning_rate": 0.002,
+    "training.crop": (256, 256), "training.lambda_swap": 0.5, "training.real_domain": "both", "training.ramp": 0.0,
+    "training.average": 0.0,
+}
 OF_SHAPES: dict[str, Any] = {
     "dataset.image_size": 128, "dataset.limit": None, "model.points": 8000, "model.candidates": 4, "model.width": 1024,
     "model.grid": 64, "training.batch_size": 4, "training.views_per_model": 4, "training.iterations": 600_000,
@@ -69,11 +77,15 @@ def look_of(folder: str) -> str:
 
 
 def paper_row(config: Config) -> tuple[str, tuple[str, ...]] | None:
-    """Return the table (`s5`, `s6`, `s7`) that a run belongs to by what it was trained on, and its row's name there.
+    """Return the table (`s5`, `s6`, `s7`, `4.3`) that a run belongs to by what it was trained on, and its row there.
 
     The row need not be one that the table has: `("s6", ("resnet18", "E-TAE"))`. None for other training data.
     """
     name, model = config.dataset.name, config.model
+    if model.type == "swapping" and name == "carla":
+        return "4.3", (f"{config.training.lambda_out:g}", f"{config.training.lambda_in:g}")
+    if model.type not in ("conv", "extractor", "classifier"):
+        return None
     reconstructs = model.type in ("conv", "extractor") and model.variation != "features"
     if name == "mpi3d" and config.dataset.factor in (["toy"], ["realistic"]) and reconstructs:
         return "s5", (config.dataset.factor[0], *paper_name(config))
@@ -94,6 +106,8 @@ def departures(config: Config) -> list[str]:
     if of_shapes(config):
         return _differing(config, OF_SHAPES)
     (table, _), model = paper_row(config), config.model
+    if table == "4.3":
+        return _differing(config, OF_SWAPPING)
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
     if model.type == "extractor" and table != "s6":
         expected["model.extractor"] = "vgg11"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from experiment.run import Run
 from paper.placement import departures, look_of, of_shapes, paper_row
-from paper.published import TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
+from paper.published import TABLE_4_3, TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
 from reporting.metrics import CLASSIFIERS, Metric, metric_of
 from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
 
@@ -22,7 +22,7 @@ class Column:
     """One column of published results, and the records that belong into it.
 
     dataset: of the records, empty where rows say it; classifiers: whose records count; samples: test images behind the
-    published values, where known; published: row -> result.
+    published values, where known; published: row -> result; factor: of the test set, None for any.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Column:
     classifiers: tuple[str, ...]
     published: dict[Row, Published]
     samples: int | None = None
-    factor: str = ""
+    factor: str | None = ""
     metric: str = "accuracy"
 
     @property
@@ -40,9 +40,10 @@ class Column:
 
     def holds(self, record: dict[str, Any]) -> bool:
         """Say whether a record of the last or the best weights belongs into this column."""
-        names = ("dataset", "factor", "split", "metric") if self.dataset else ("split", "metric")
+        names = ("dataset", "split", "metric") if self.dataset else ("split", "metric")
         return (all(record[name] == getattr(self, name) for name in names)
-                and record["classifier"] in self.classifiers and record["checkpoint"] in WEIGHTS)
+                and self.factor in (record["factor"], None) and record["classifier"] in self.classifiers
+                and record["checkpoint"] in WEIGHTS)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...],
     return Column(name, dataset, split, classifiers, published, samples)
 
 
+def _4_3(name: str, metric: str, key: str = "", samples: int | None = None) -> Column:
+    published = {row: values[key] for row, values in TABLE_4_3.items() if key}
+    return Column(name, "carla", "test", ("",), published, samples, None, metric)
+
+
 def _shapes(name: str, metric: str) -> Column:
     published = {row: Published(values[metric]) for row, values in TABLE_6_2.items()}
     return Column(name, "", "test", ("network",), published, 7500, metric=metric)
@@ -91,6 +97,17 @@ TABLES = {
         _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
     ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
                "epoch; the difference is that of the last one. The SVM of II-E-TAE is not printed clearly there."),
+    "4.3": Table("Table 4.3", ("λ_out", "λ_in"), (
+        _4_3("overall accuracy", "agreement/translated", "overall", 400),
+        _4_3("mean accuracy", "agreement_mean/translated", "mean", 400),
+        _4_3("mIoU", "agreement_miou/translated", "miou", 400), _4_3("FID", "fid", "fid", 400),
+        _4_3("1000 × kernel distance of EfficientNet-Lite0's features", "kernel/translated"),
+        _4_3("Fréchet distance of EfficientNet-Lite0's features", "frechet/translated"),
+    ), "last", "Table 4.3 of the label-consistent swapping autoencoder: what a judge that was trained on real images "
+               "finds of the labels in translated ones, in %, and the distance to real images. Below its rows what the "
+               "same judge finds in untranslated images (floor) and in real ones (ceiling), which is not published. "
+               "FID is that of Inception's features; those of EfficientNet-Lite0 have other distances. One run per "
+               "row, and which epoch is not said."),
     "6.2": Table("Table 6.2", ("trained on", "tested on"), (
         _shapes("precision, prediction → truth", "precision"), _shapes("coverage, truth → prediction", "coverage"),
         _shapes("Chamfer distance, sum of both", "chamfer"),
@@ -101,6 +118,10 @@ TABLES = {
                "on other cars cannot be compared with them, only with each other. Views in a folder whose name ends in "
                "stylised_2 are Stylized 2, and so on; all others are Original."),
 }  # fmt: skip
+
+
+# Floor and ceiling of translations: rows, and whose metrics stand there.
+BESIDE = ((("untranslated", "-"), "/untranslated"), (("real images", "-"), "/real"))
 
 
 class Entry(NamedTuple):
@@ -115,15 +136,27 @@ class Entry(NamedTuple):
 
 
 def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
-    """Return a run's entry in the paper's tables, none where it belongs to none; published runs depart in nothing."""
-    found, config = None if of_shapes(run.config) else paper_row(run.config), run.config
-    departs = tuple(departures(config)) if (found or of_shapes(config)) and not run.published else ()
-    if of_shapes(config):
+    """Return a run's entries in the papers' tables, none where it belongs to none; published runs depart in nothing.
+
+    A translation has two more, of its floor and its ceiling; shape and pose has one for each test set.
+    """
+    config = run.config
+    shapes = of_shapes(config)
+    found = None if shapes else paper_row(config)
+    departs = tuple(departures(config)) if (found or shapes) and not run.published else ()
+    if shapes:
         trained, name = look_of(Path(config.dataset.root).name), config.dataset.name
         tested = {row["dataset"] for row in records if row["dataset"].startswith(f"{name} ")}
         return [Entry(run.experiment, config.training.seed, "6.2", (trained, look_of(title)), departs,
                       [row for row in records if row["dataset"] == title]) for title in sorted(tested)]
-    return [Entry(run.experiment, config.training.seed, *found, departs, records)] if found else []
+    if not found:
+        return []
+    entries = [Entry(run.experiment, config.training.seed, *found, departs, records)]
+    for row, kind in BESIDE if found[0] == "4.3" else ():
+        same = [record | {"metric": record["metric"].replace(kind, "/translated")} for record in records
+                if record["metric"].endswith(kind)]
+        entries.append(Entry(run.experiment, config.training.seed, "4.3", row, (), same))
+    return entries
 
 
 @dataclass(frozen=True)
@@ -208,8 +241,8 @@ def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
 
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
     """Name the test sets that entries have figures on, and no column of the table."""
-    measures = {column.metric.partition("/")[0] for column in table.columns}
+    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(dict(BESIDE).values())
     rows = of_weights((row for entry in entries for row in entry.records),
-                      lambda name: name.partition("/")[0] in measures)
+                      lambda name: name.partition("/")[0] in measures and not name.endswith(beside))
     return sorted({f"{title_of(row['dataset'], row['factor'], row['split'])}, {row['classifier'] or row['metric']}"
                    for row in rows if not any(column.holds(row) for column in table.columns)})

@@ -13,6 +13,7 @@ import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from errors import choice_error
 from readers.base import Reader, Size, find_folder, subfolders
 from readers.digits import DIGITS
 from readers.images import open_grey, scan, to_array
@@ -25,12 +26,15 @@ FONTS = (
     "cmr10", "cmss10", "cmtt10", "cmb10", "cmti10",
 )  # fmt: skip
 SCENERIES, VARIANTS = 5000, 10
+INKS = ("bright", "dark")
 _SEEDS = {"train": 1, "test": 2}
 _SUPERSAMPLING = 2
 
 
 class Glyphs(Reader):
     """Digits in the fonts that matplotlib ships; 5000 sceneries per split in 10 variants, the same on every machine.
+
+    factor: `bright`, variants with ink brighter than the paper alone, or `dark`, the others; by default both.
 
     Where there is a folder `<root>/glyphs`, the images in it are read instead, which a translation made of drawn ones:
     `<root>/glyphs/{train,test}/<scenery>_<class>/<variant>.png`.
@@ -42,7 +46,9 @@ class Glyphs(Reader):
     default_split = "train"
 
     def fill(self, listing: Listing) -> None:
-        self.no_factor()
+        for factor in self.factor:
+            if factor not in INKS:
+                raise choice_error(f"dataset.factor of {self.name}", factor, INKS)
         if (self.root / self.name).is_dir():
             self._read(listing)
             return
@@ -50,8 +56,10 @@ class Glyphs(Reader):
         drawn_by = f"matplotlib {matplotlib.__version__}, pillow {PIL.__version__}"
         for split in self.splits():
             for i in range(SCENERIES):
-                sources = [f"{_SEEDS[split]}/{i}/{variant}" for variant in range(VARIANTS)]
-                listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * VARIANTS, split)
+                sources = [f"{_SEEDS[split]}/{i}/{variant}" for variant in range(VARIANTS)
+                           if not self.factor or ink_of(_SEEDS[split], i, variant) in self.factor]
+                if sources:
+                    listing.add(f"{split}-{i}", (i % len(self.characters),), sources, [drawn_by] * len(sources), split)
 
     def _read(self, listing: Listing) -> None:
         for split in self.splits():
@@ -111,14 +119,25 @@ def glyph_mask(characters: str, seed: int, scenery: int, size: int) -> np.ndarra
 def render(characters: str, seed: int, scenery: int, variant: int, size: int) -> np.ndarray:
     """Render one variant of a scenery as uint8 (1, size, size): background, light, polarity, blur and noise."""
     rng = np.random.default_rng([seed, scenery, variant + 1])
-    mask = blurred(glyph_mask(characters, seed, scenery, size), rng.uniform(0, 0.03) * size)
-    dark, bright = rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.0)
-    ink, paper = (bright, dark) if rng.random() < 0.5 else (dark, bright)
+    blur, ink, paper = _draw(rng)
+    mask = blurred(glyph_mask(characters, seed, scenery, size), blur * size)
     background = paper + rng.uniform(0.0, 0.2) * texture(rng, size)
     image = background * (1 - mask) + ink * mask
     image = image * (1 + rng.uniform(0.0, 0.3) * ramp(rng, size))
     image = image + rng.normal(0, rng.uniform(0.0, 0.06), image.shape)
     return (image.clip(0, 1) * 255).round().astype(np.uint8)[None]
+
+
+def ink_of(seed: int, scenery: int, variant: int) -> str:
+    """Say whether the ink of a variant is `bright`, on darker paper, or `dark`."""
+    _, ink, paper = _draw(np.random.default_rng([seed, scenery, variant + 1]))
+    return INKS[ink < paper]
+
+
+def _draw(rng: np.random.Generator) -> tuple[float, float, float]:
+    """Draw blur, as a part of the image's side, and the brightness of ink and paper."""
+    blur, dark, bright = rng.uniform(0, 0.03), rng.uniform(0.0, 0.35), rng.uniform(0.6, 1.0)
+    return (blur, bright, dark) if rng.random() < 0.5 else (blur, dark, bright)
 
 
 @lru_cache(maxsize=256)

@@ -60,6 +60,9 @@ METRICS = {
     "agreement/": Metric("label agreement,", "%", 100, 1),
     "agreement_mean/": Metric("mean label agreement,", "%", 100, 1),
     "agreement_miou/": Metric("label mIoU,", "%", 100, 1),
+    "second_agreement/": Metric("label agreement by the second judge,", "%", 100, 1),
+    "second_agreement_mean/": Metric("mean label agreement by the second judge,", "%", 100, 1),
+    "second_agreement_miou/": Metric("label mIoU by the second judge,", "%", 100, 1),
     "outline/": Metric("outline disagreement,", "%", 100, 1, higher_is_better=False),
     "outline_visible/": Metric("visible outline disagreement,", "%", 100, 1, higher_is_better=False),
     # Distances as published, a hundred times the value, by the diagonal of a model's box.
@@ -79,6 +82,8 @@ APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
 # One for each class: kept for the last and best weights too, and shown where it is asked for.
 DETAILS = ("iou/",)
+# Floors and ceilings, which do not change while a model trains.
+REFERENCES = ("/untranslated", "/floor", "/real")
 
 
 def metric_of(name: str) -> Metric:
@@ -96,6 +101,11 @@ def is_judged(name: str) -> bool:
 def is_headline(name: str) -> bool:
     """Say whether a metric stands in tables and logs without being asked for."""
     return is_judged(name) and not name.startswith(DETAILS)
+
+
+def is_news(name: str) -> bool:
+    """Say whether a metric stands in the log of every evaluation."""
+    return is_headline(name) and not name.endswith(REFERENCES)
 
 
 def families(names: Iterable[str]) -> list[str]:

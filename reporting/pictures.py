@@ -44,7 +44,9 @@ def reconstruction_sheet(path: Path, inputs: np.ndarray, outputs: np.ndarray, la
 def pair_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], title: str) -> None:
     """Draw rows of images (n, C, H, W) with a class above each; the keys name the rows."""
     columns = max(len(labels) for _, labels in rows.values())
-    _sheet(path, [(name, *row) for name, row in rows.items()], title, columns, 0.78 * len(rows) + 0.25, size=7)
+    tallest = max(images.shape[-2] / images.shape[-1] for images, _ in rows.values())
+    height = (0.6 * tallest + 0.18) * len(rows) + 0.25
+    _sheet(path, [(name, *row) for name, row in rows.items()], title, columns, height, size=7)
 
 
 def _sheet(path: Path, rows: list[Row], title: str, columns: int, height: float, width: float = 0, size: float = 8,

@@ -60,6 +60,15 @@ def test_both_sides_segment_alike(tmp_path, monkeypatch, backbone):
     assert (ours - plain).abs().sum() < 1e-3 * ours.sum()
 
 
+def test_both_sides_swap_alike(tmp_path):
+    setting = train_speed.Setting(tmp_path, 2, torch.device("cpu"), "32")
+    (ours, _, samples), (_, plain, _) = (train_speed.swapping(32, 2, setting) for _ in range(2))
+    assert samples == 4
+    ours, plain = ({name: float(value) for name, value in next(side()).items()} for side in (ours, plain))
+    assert ours == pytest.approx(plain, rel=0.01)
+    assert {"r1", "l1"} <= set(ours)
+
+
 def test_both_sides_of_shape_and_pose_have_the_same_losses_and_gradients(monkeypatch):
     network_section = Model(type="point_cloud", points=300, width=32, grid=16)
     network = create_network(network_section, 32).double()

@@ -11,12 +11,14 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from small_views import write_cut_outs, write_views
 
+import train_translation
 from experiment import records
 from experiment.config import load_config
 from experiment.run import open_run
 from readers import create_reader
 from readers.prepare import prepare
 from standin import write_standin
+from training.command import create_fabric
 
 CONFIG = """
 [dataset]
@@ -113,6 +115,7 @@ def test_a_run_that_was_killed_ends_where_an_undisturbed_one_does(trained, confi
     succeed("train_translation.py", "--resume", tmp_path / "run")
     for name in ("last.pth", "last_model.pth"):
         one, other = (torch.load(run / "checkpoints" / name, weights_only=True) for run in (trained, tmp_path / "run"))
+        assert one.pop("frozen", "") == other.pop("frozen", "")
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     state = torch.load(trained / "checkpoints" / "last.pth", weights_only=True)["step"]
     assert {name: int(state[name]["filled"]) for name in ("pool_a", "pool_b")} == {"pool_a": 48, "pool_b": 48}
@@ -260,7 +263,8 @@ def refusals(tmp_path: Path, finished) -> dict[str, tuple[list[str], str]]:
         "classes": ([f"training.semantic={letters}", "training.lambda_semantic=1"],
                     "which its run does not know; its classes: A, B, C, D, E, F, ..."),
         "judge": ([f"evaluation.judge={letters}"], "evaluation.judge: glyphs shows class"),
-        "kind": ([*views, f"target.root={real}", "training.batch_size=2", f"evaluation.judge={letters}"], "views cars has no labels"),
+        "kind": ([*views, f"target.root={real}", "training.batch_size=2", f"evaluation.judge={letters}"],
+                 "views cars has no labels"),
         "no run": (["training.semantic=nowhere"], "training.semantic: found 'nowhere', which is no folder"),
         "weight": (["training.lambda_semantic=1"], "lambda_semantic needs a run that finds labels"),
         "mirror": (["training.mirror=true", f"training.semantic={finished('classifier', 'scratch')}"],
@@ -292,6 +296,37 @@ def test_a_run_that_is_not_finished_translates_nothing(trained, tmp_path, fail, 
     assert "does not fit the generator of the config" in said
     assert not (tmp_path / "copy").exists()
     assert not (tmp_path / "copy.partial").exists()
+
+
+CONFIGS = sorted(path for path in (Path(__file__).parent.parent / "cfg").glob("*.toml")
+                 if 'type = "cyclegan"' in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_config_trains_a_step_of_all_its_networks_and_is_judged(path, tmp_path, cache, finished):
+    data, real = write_views(tmp_path / "cars", models=10), write_cut_outs(tmp_path / "real", count=6)
+    cars = path.stem.startswith("cars")
+    size = 16 if cars else 32
+    run = finished("classifier", "scratch", "training.epochs=1")
+    changes = [f"dataset.root={data}", f"target.root={real}", f"dataset.image_size={size}", "training.pool=4",
+               "training.batch_size=2", "model.width=2", "model.blocks=1", "model.layers=1", f"dataset.cache={cache}",
+               "dataset.limit=5", "evaluation.samples=4"]
+    if cars and path.stem != "cars_cyclegan":
+        changes += ["training.features=efficientnet_lite0"]
+    if not cars:
+        changes += [f"evaluation.judge={run}"]
+    if load_config(path).training.semantic:
+        other = finished("classifier", "scratch", "training.epochs=1", "training.learning_rate=2e-3")
+        changes += [f"training.semantic={other}"]
+    job = train_translation.build(load_config(path, changes), create_fabric(torch.device("cpu")))
+    before = {name: weight.clone() for name, weight in job.step.model.named_parameters()}
+    losses = job.step.update(next(job.batches.epoch(1)))
+    assert all(loss.isfinite() for loss in losses.values())
+    unmoved = [name for name, weight in job.step.model.named_parameters()
+               if weight.requires_grad and torch.equal(weight, before[name])]
+    assert unmoved == []
+    rows = job.rows()
+    assert rows[0]["metric"] == ("kernel/translated" if cars else "agreement/translated")
 
 
 def test_the_published_settings_are_those_of_the_table():

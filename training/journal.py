@@ -7,7 +7,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from experiment import records
 from experiment.run import Run
-from reporting.metrics import is_headline, is_judged, metric_of, shown, subject
+from reporting.metrics import is_judged, is_news, metric_of, shown, subject
 from utils import open_log
 
 LAST = "last epoch"
@@ -39,7 +39,7 @@ class Journal:
             self.board.add_scalar(f"{row['metric']}/{tag}", row["value"], number)
         seconds, self._since = time.perf_counter() - self._since, time.perf_counter()
         parts = [*(f"{name} {value:.4g}" for name, value in losses.items()),
-                 *(f"{subject(row)} on {_title(row)} {shown(row)}" for row in results if is_headline(row["metric"]))]
+                 *(f"{subject(row)} on {_title(row)} {shown(row)}" for row in results if is_news(row["metric"]))]
         self.log.info(f"epoch {number}/{self.run.config.training.epochs}  {'  '.join(parts)}  ({seconds:.1f} s)")
 
     def close(self, last_epoch: int, best_epoch: int) -> None:

@@ -79,18 +79,22 @@ class Loop:
         for batch in self.batches.epoch(epoch):
             history.append(self.step.update(batch))
             bar.update()
-        if not history[0]:
+        # Some steps have other losses than others have, where they train something else in turns.
+        names = list(dict.fromkeys(name for losses in history for name in losses))
+        if not names:
             return {}
-        table = torch.stack([torch.stack([losses[name] for name in history[0]]) for losses in history]).double()
+        counts = torch.tensor([sum(name in losses for losses in history) for name in names])
+        nothing = torch.zeros((), device=next(iter(history[0].values())).device)
+        table = torch.stack([torch.stack([losses.get(name, nothing) for name in names]) for losses in history]).double()
         # Of all processes, so that all of them stop where one loss is not finite.
         table = total(table).cpu()
         broken = (~torch.isfinite(table)).any(dim=1).nonzero()
         if len(broken):
             batch = int(broken[0])
-            names = [name for name, value in zip(history[0], table[batch], strict=True) if not value.isfinite()]
-            raise UserError(f"training stopped: loss '{names[-1]}' is not finite in epoch {epoch}, batch {batch + 1} "
+            wrong = [name for name, value in zip(names, table[batch], strict=True) if not value.isfinite()]
+            raise UserError(f"training stopped: loss '{wrong[-1]}' is not finite in epoch {epoch}, batch {batch + 1} "
                             "(try a lower training.learning_rate)")
-        return dict(zip(history[0], table.mean(dim=0).tolist(), strict=True))
+        return dict(zip(names, (table.sum(dim=0) / counts).tolist(), strict=True))
 
     def _save(self, progress: Progress, score: float | None, due: bool) -> None:
         """Write the state dicts that are due, and all that resume needs.

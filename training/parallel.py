@@ -90,6 +90,11 @@ def share_weights(model: nn.Module) -> None:
         tensor.copy_(plain)
 
 
+def part() -> tuple[int, int]:
+    """Return the number of this process in its run, and how many there are."""
+    return (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+
+
 def sum_gradients(optimizer: torch.optim.Optimizer) -> None:
     """Replace the gradients of an optimiser's weights by their sums over all processes.
 

@@ -115,12 +115,14 @@ class Evaluation(shared.Evaluation):
 
     judge: run folder of a classifier or segmentation network, best trained on real images, that had no part in the
     training; it says whether translated images still show what their labels say. Where there is one, that chooses the
-    best weights, else the kernel distance to the real images. target: real images to compare with, by default those of
-    `[target]`; samples: most images of each dataset that are looked at, spread over it.
+    best weights, else the kernel distance to the real images. second_judge: another, whose metrics are named so, best
+    one with another backbone, too; target: real images to compare with, by default those of `[target]`; samples: most
+    images of each dataset that are looked at, spread over it.
     """
 
     datasets: list[EvaluationDataset] = Field([])
     judge: Text | None = None
+    second_judge: Text | None = None
     target: Target | None = None
     samples: Annotated[int, Field(ge=4)] = 500
 
@@ -134,10 +136,14 @@ class TranslationConfig(shared.Config):
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _judge_apart(self) -> "TranslationConfig":
-        if self.evaluation.judge and self.evaluation.judge == self.training.semantic:
-            raise ValueError(f"evaluation.judge: {self.evaluation.judge} is training.semantic, too, and so no judge of "
-                             "what came of it; allowed: another run")
+    def _judges_apart(self) -> "TranslationConfig":
+        for key in ("judge", "second_judge"):
+            folder = getattr(self.evaluation, key)
+            if folder and folder == self.training.semantic:
+                raise ValueError(f"evaluation.{key}: {folder} is training.semantic, too, and so no judge of what came "
+                                 "of it; allowed: another run")
+        if self.evaluation.second_judge and not self.evaluation.judge:
+            raise ValueError("evaluation.second_judge: there is no first; allowed: with evaluation.judge")
         return self
 
     def targets(self) -> tuple[Target, Target]:

@@ -116,6 +116,17 @@ class Truth:
         return self.numbers[0, index] if mirrored is None else self.numbers[mirrored.long(), index]
 
 
+class MapTruth:
+    """The label maps of a domain, as they are."""
+
+    per_pixel = True
+
+    def __init__(self, domain: Domain):
+        self.domain = domain
+
+    of = Truth.of
+
+
 def _shortened(classes: tuple[str, ...]) -> str:
     return ", ".join(classes[:6]) + (", ..." if len(classes) > 6 else "")
 
@@ -125,7 +136,7 @@ class Batch:
     """One step's worth of both domains, as many of each, unpaired.
 
     source, target: rendered and real images float32 (n, channels, h, w) in [-1, 1]; source_mask, target_mask: float32
-    (n, 1, h, w) of 0 and 1, or None where there are none; labels: of the source, see `Truth.of`, or None;
+    (n, 1, h, w) of 0 and 1, or None where there are none; labels, target_labels: of both, see `Truth.of`, or None;
     share: what the losses, means over samples, count for where it is a process's part of a batch.
     """
 
@@ -134,6 +145,7 @@ class Batch:
     source_mask: Tensor | None = None
     target_mask: Tensor | None = None
     labels: Tensor | None = None
+    target_labels: Tensor | None = None
     share: float = 1.0
 
 
@@ -171,8 +183,10 @@ class Pairs:
     seed and the epoch's number. part: number of this process, and of all; each takes its part of each batch.
     """
 
-    def __init__(self, source: Domain, target: Domain, training: Training, truth: Truth | None = None):
-        self.source, self.target, self.training, self.truth = source, target, training, truth
+    def __init__(self, source: Domain, target: Domain, training: Training, truth: Truth | None = None,
+                 target_truth: Truth | None = None):
+        self.source, self.target, self.training = source, target, training
+        self.truth, self.target_truth = truth, target_truth
         self.part = (0, 1)
         height, width = source.rows.tensor.shape[-2:]
         self.size = training.crop or (width, height)
@@ -218,10 +232,11 @@ class Pairs:
         own = slice(len(source) * rank // size, len(source) * (rank + 1) // size)
         share = (own.stop - own.start) / len(source)
         seen, flipped = self._windows(self.source, source, own, generator)
-        real, _ = self._windows(self.target, target, own, generator)
+        real, turned = self._windows(self.target, target, own, generator)
         labels = self.truth.of(source[own], seen, flipped) if self.truth else None
+        others = self.target_truth.of(target[own], real, turned) if self.target_truth else None
         return Batch(self.source.images_of(seen), self.target.images_of(real), self.source.masks_of(seen),
-                     self.target.masks_of(real), labels, share)
+                     self.target.masks_of(real), labels, others, share)
 
     def _windows(self, domain: Domain, index: Tensor, own: slice,
                  generator: torch.Generator) -> tuple[Tensor, Tensor | None]:

@@ -19,8 +19,8 @@ from experiment.run import Run
 from reporting.pictures import pair_sheet
 from translation.data import Domain, Truth
 
-# Images that go through the networks at a time: in pixels.
-PIXELS = 500_000
+# What goes through the networks at a time: pixels, and images where they are enlarged.
+PIXELS, FEW = 500_000, 32
 SHOWN = 8
 # Pairs of subsets of the kernel distance, and the seed of all draws.
 SUBSETS, SEED = 50, 0
@@ -64,6 +64,11 @@ class Agreement:
         return {name: float(value) for name, value in found.items()}
 
 
+def named(agreements: dict[str, Agreement]) -> dict[str, float]:
+    """Return the metrics of agreements by their own names, after the name of each."""
+    return {f"{name}{metric}": value for name, each in agreements.items() for metric, value in each.values().items()}
+
+
 class Reference:
     """The real images that translated ones are compared with, as a network of features sees them."""
 
@@ -80,10 +85,12 @@ class Reference:
         return torch.cat([self.see(to_bytes(self.target.take(part)[0])) for part in chunks(self.target, self.index)])
 
     def see(self, images: Tensor) -> Tensor:
-        """Return the features (n, 1280) of images uint8 (n, 1 or 3, h, w)."""
-        side = self.network.side
-        scaled = F.interpolate(images.float(), (side, side), mode="bicubic", antialias=True).clamp(0, 255)
-        return self.network(scaled.expand(-1, 3, -1, -1).round())
+        """Return the features (n, 1280) of images uint8 (n, 1 or 3, h, w); a few at a time, as it enlarges them."""
+        side, found = self.network.side, []
+        for part in images.split(FEW):
+            scaled = F.interpolate(part.float(), (side, side), mode="bicubic", antialias=True).clamp(0, 255)
+            found.append(self.network(scaled.expand(-1, 3, -1, -1).round()))
+        return torch.cat(found)
 
     def distances(self, features: Tensor) -> dict[str, float]:
         """Return kernel and Fréchet distance of features (n, 1280) from those of the real images, by family."""
@@ -126,15 +133,18 @@ class Translated:
 class TranslationJudge:
     """Translates evaluation datasets and compares before and after.
 
-    translate, translate_back: what the model makes of images, the second None where it goes one way; recogniser: finds
-    labels, or None; samples: most images of each dataset.
+    translate: what the model makes of images, several where each is translated several times; translate_back: the way
+    back, or None; recognisers: find labels, by what their metrics' names begin with (the first's with nothing), and the
+    keys of the config that name them; samples: most images of each dataset; sheet: draws one picture more of a dataset,
+    with a title.
     """
 
-    def __init__(self, translate: Translate, translate_back: Translate | None, datasets: list[Domain],
-                 target: Domain, recogniser: Recogniser | None, samples: int):
+    def __init__(self, translate: list[Translate], translate_back: Translate | None, datasets: list[Domain],
+                 target: Domain, recognisers: dict[str, tuple[Recogniser, str]], samples: int,
+                 sheet: Callable[[Path, Domain, str], None] | None = None):
         self.translate, self.translate_back, self.datasets = translate, translate_back, datasets
-        self.recogniser, self.samples = recogniser, samples
-        self.truths = [Truth(domain, recogniser, "evaluation.judge") if recogniser else None for domain in datasets]
+        self.recognisers, self.samples, self.sheet = recognisers, samples, sheet
+        self.truths = [{name: Truth(domain, *each) for name, each in recognisers.items()} for domain in datasets]
         self.reference = Reference(target, samples)
         for domain in datasets:
             if domain.channels != target.channels:
@@ -147,7 +157,7 @@ class TranslationJudge:
         """Translate an image of each dataset, to find what cannot work before a run is made."""
         for domain in self.datasets:
             index = domain.spread(1)
-            self.translate(*domain.take(index), index)
+            self.translate[0](*domain.take(index), index)
 
     def rows(self) -> list[dict[str, Any]]:
         """Return parts of records of all datasets; the first says which weights are best."""
@@ -160,32 +170,34 @@ class TranslationJudge:
     def _look_at(self, place: int) -> Translated:
         domain = self.datasets[place]
         if place not in self.before:
-            self.before[place] = self._values(place, lambda images, mask, index: images)
+            self.before[place] = self._values(place, [lambda images, mask, index: images])
         after = self._values(place, self.translate)
         values = {f"{name}/translated": value for name, value in after.items()}
         values |= {f"{name}/untranslated": value for name, value in self.before[place].items()}
         values |= {f"{name}/floor": value for name, value in self.reference.floor.items()}
-        if self.recogniser:
+        if self.recognisers:
             values |= {f"{name}/real": value for name, value in self.ceiling.items()}
-        common = {**domain.identity, "classifier": "", "n": min(self.samples, len(domain))}
-        rows = [{**common, "metric": name, "value": value} for name, value in values.items()]
+        common, n = {**domain.identity, "classifier": ""}, min(self.samples, len(domain))
+        times = {name: len(self.translate) if name.endswith("/translated") else 1 for name in values}
+        rows = [{**common, "metric": name, "value": value, "n": times[name] * n} for name, value in values.items()]
         return Translated(domain, rows, lambda path, title: self._draw(domain, path, title))
 
-    def _values(self, place: int, translate: Translate) -> dict[str, float]:
-        """Return the metrics by name of images of a dataset after `translate`."""
-        domain, truth = self.datasets[place], self.truths[place]
-        agreement = Agreement(self.recogniser, truth) if truth else None
+    def _values(self, place: int, translations: list[Translate]) -> dict[str, float]:
+        """Return the metrics by name of images of a dataset after each of `translations`."""
+        domain = self.datasets[place]
+        agreements = {name: Agreement(self.recognisers[name][0], truth) for name, truth in self.truths[place].items()}
         features, outlines = [], []
-        for index in chunks(domain, domain.spread(self.samples)):
+        parts = ((each, index) for each in translations for index in chunks(domain, domain.spread(self.samples)))
+        for translate, index in parts:
             layers = domain.rows.take(index)
             mask = domain.masks_of(layers)
             images = to_bytes(translate(domain.images_of(layers), mask, index))
             features.append(self.reference.see(images))
-            if agreement:
+            for agreement in agreements.values():
                 agreement.add(images, index, layers)
             if mask is not None:
                 outlines.append(torch.stack([outline_disagreement(images, mask, least) for least in (1, VISIBLE)]))
-        found = agreement.values() if agreement else {}
+        found = named(agreements)
         found |= self.reference.distances(torch.cat(features))
         if outlines:
             any_, visible = torch.cat(outlines, dim=1).mean(dim=1).tolist()
@@ -194,23 +206,24 @@ class TranslationJudge:
 
     @cached_property
     def ceiling(self) -> dict[str, float]:
-        """How far the recogniser finds the labels of the real images; nothing where they have none that it knows."""
+        """How far recognisers find the labels of the real images; nothing where they have none that these know."""
         target = self.reference.target
         try:
-            agreement = Agreement(self.recogniser, Truth(target, self.recogniser, "evaluation.judge"))
+            agreements = {name: Agreement(each[0], Truth(target, *each)) for name, each in self.recognisers.items()}
         except UserError:
             return {}
         for index in chunks(target, self.reference.index):
             layers = target.rows.take(index)
-            agreement.add(to_bytes(target.images_of(layers)), index, layers)
-        return agreement.values()
+            for agreement in agreements.values():
+                agreement.add(to_bytes(target.images_of(layers)), index, layers)
+        return named(agreements)
 
     @torch.inference_mode()
     def _draw(self, domain: Domain, path: Path, title: str) -> None:
         """Draw rendered images above what became of them, the way back, and the real images that look most like it."""
         index, reference = domain.spread(SHOWN), self.reference
         images, mask = domain.take(index)
-        translated = self.translate(images, mask, index)
+        translated = self.translate[0](images, mask, index)
         rows = {"rendered": images, "translated": translated}
         if self.translate_back:
             rows["and back"] = self.translate_back(translated, mask, index)
@@ -220,3 +233,5 @@ class TranslationJudge:
             domain.labels.shape[1]) else {}
         pair_sheet(path, {name: (to_bytes(each).cpu().numpy(), texts.get(name, [""] * len(index)))
                           for name, each in rows.items()}, f"{title}: {domain.title}, {domain.split}")
+        if self.sheet:
+            self.sheet(path, domain, title)

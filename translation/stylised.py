@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from files import open_regular, parse_json, read_text, replacing, write_text
+from readers.base import is_image
 from readers.digits import Mnist
 from translation.data import Domain
 from translation.judge import PIXELS, Translate, to_bytes
@@ -42,7 +43,7 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
     note = partial / NOTE
     if note.exists():
         left = parse_json(read_text(note))
-        differing = [key for key in ("weights", "dataset") if left.get(key) != about[key]]
+        differing = [key for key in ("weights", "dataset", "texture") if left.get(key) != about.get(key)]
         if differing:
             raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
                             "another --out")
@@ -79,9 +80,9 @@ def _write_files(domain: Domain, translate: Translate, folder: Path) -> None:
     """Write a file per image, several at a time, and leave alone those that are there."""
     reader = domain.reader
     paths = [folder / reader.place(source) for source in domain.sources]
-    if len(set(paths)) < len(paths):
-        raise UserError(f"{domain.title}: several of its images are one file, {next(iter(paths))} say; its reader has "
-                        "no way to copy it")
+    if not all(is_image(path.name) for path in paths):
+        raise UserError(f"dataset.name: {domain.name} keeps many images in one file, which cannot be copied; allowed: "
+                        "datasets of image files, and mnist")
     for parent in {path.parent for path in paths}:
         parent.mkdir(parents=True, exist_ok=True)
     wanted = torch.tensor([i for i, path in enumerate(paths) if not path.exists()], dtype=torch.int64)

@@ -100,7 +100,7 @@ def refusal(folder, text=MINIMAL, *overrides, seed=None):
 def test_every_file_in_cfg_loads_and_names_known_datasets(path):
     config = load_config(path)
     assert {config.dataset.name, *(target.name for target in config.evaluation.datasets)} <= set(READERS)
-    assert {*tomllib.loads(path.read_text())} <= {"dataset", "model", "training", "evaluation"}
+    assert {*tomllib.loads(path.read_text())} <= {"dataset", "target", "model", "training", "evaluation"}
 
 
 def test_values_are_those_of_the_file(tmp_path):

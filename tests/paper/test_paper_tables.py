@@ -3,17 +3,21 @@ import io
 import math
 import re
 import statistics
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from small_records import row
 
 from errors import UserError
+from experiment.config import load_config
 from paper.published import TABLE_S5, TABLE_S6, TABLE_S7
-from paper.tables import TABLES, Entry, difference, lines, marks, unplaced
+from paper.tables import TABLES, Entry, difference, lines, marks, place, unplaced
 from paper.text import render
 from reporting.formats import FORMATS
 from reporting.metrics import Metric
 
+CFG = Path(__file__).parent.parent.parent / "cfg"
 TICAM, SVIRO, ILLUMINATION = TABLES["s6"].columns
 ROW = ("ResNet-50", "II-E-TAE")
 
@@ -169,3 +173,20 @@ def test_the_published_tables_are_whole():
     for values in TABLE_S6.values():
         for name in ("ticam", "sviro"):
             assert values[name].mean < values[name].max < values[name].mean + 3 * values[name].std
+
+
+def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling():
+    kinds = {"translated": 0.7, "untranslated": 0.6, "real": 0.9}
+    records = [row(experiment="ours", dataset="carla", factor="Town07", split="test", classifier="", checkpoint="last",
+                   n=400, metric=f"agreement/{kind}", value=value) for kind, value in kinds.items()]
+    config = load_config(CFG / "carla_cityscapes_in5_out1.toml")
+    run = SimpleNamespace(config=config, experiment="ours", published=False)
+    entries = place(run, records)
+    found = {line.row: line for line in lines(TABLES["4.3"], TABLES["4.3"].columns[0], entries) if line.experiment}
+    assert {row: line.scores["last"].mean for row, line in found.items()} == pytest.approx(
+        {("1", "5"): 70, ("untranslated", "-"): 60, ("real images", "-"): 90})
+    assert difference(TABLES["4.3"], found["1", "5"]) == pytest.approx(70 - 63.2)
+    text = render(["4.3"], entries, "markdown")
+    for published in ("53.0", "69.2", "76.1", "25.4"):
+        assert published in text
+    assert "Measured too" not in text

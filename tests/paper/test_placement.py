@@ -5,7 +5,7 @@ import pytest
 from autoencoder.config import AutoencoderConfig
 from experiment.config import load_config
 from paper.placement import departures, paper_name, paper_row
-from paper.published import TABLE_S5, TABLE_S6, TABLE_S7
+from paper.published import TABLE_4_3, TABLE_S5, TABLE_S6, TABLE_S7
 
 CONFIGS = sorted((Path(__file__).parents[2] / "cfg").glob("*.toml"))
 
@@ -63,7 +63,7 @@ def test_other_sizes_networks_and_courses_are_not_those_of_table_s5(found):
 
 
 def test_the_configs_of_the_papers_tables_have_exactly_their_rows():
-    found = {"s5": set(), "s6": set(), "s7": set()}
+    found = {"s5": set(), "s6": set(), "s7": set(), "4.3": set()}
     for path in CONFIGS:
         if place := paper_row(load_config(path)):
             found[place[0]].add(place[1])
@@ -75,6 +75,18 @@ def test_the_configs_of_the_papers_tables_have_exactly_their_rows():
     figure = {(name, "E-AE") for name in ("VGG-11", "ResNet-50", "DenseNet-121")}
     figure |= {("VGG-11", "I-E-AE"), ("VGG-11", "II-E-AE")}
     assert found["s6"] == set(TABLE_S6) | figure
+    assert found["4.3"] == set(TABLE_4_3)
+
+
+def test_swapping_autoencoders_say_in_what_they_are_not_those_of_table_4_3():
+    folder = CONFIGS[0].parent
+    for path in folder.glob("carla_cityscapes_*.toml"):
+        assert departures(load_config(path)) == []
+    found = departures(load_config(folder / "town07_camvid_small_out1.toml"))
+    assert {"target.name = camvid (cityscapes)", "dataset.image_size = (128, 64) ((512, 256))",
+            "model.discriminator_capacity = 0.03125 (1)", "training.average = 0.995 (0)"} <= set(found)
+    assert paper_row(load_config(folder / "carla_cityscapes_in5_out1.toml")) == ("4.3", ("1", "5"))
+    assert paper_row(load_config(folder / "carla_cityscapes_in5_out1.toml", ["dataset.name=cityscapes"])) is None
 
 
 @pytest.mark.parametrize("path", [path for path in CONFIGS if path.stem.startswith(("nocar", "mpi3d", "mnist"))],

@@ -50,12 +50,15 @@ def test_a_patch_has_the_size_that_the_config_says(layers, seen):
     assert int(rows.max() - rows.min()) + 1 == seen
 
 
+PLAIN = {"Conv": nn.Conv2d, "LastConv": nn.Conv2d, "TransposedConv": nn.ConvTranspose2d}
+
+
 def plain(network: nn.Module) -> nn.Module:
     """Return the same network of torch's own layers, as the published code writes it."""
     network = copy.deepcopy(network)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            kind = {"Conv": nn.Conv2d, "LastConv": nn.Conv2d, "TransposedConv": nn.ConvTranspose2d}.get(type(child).__name__)
+            kind = PLAIN.get(type(child).__name__)
             if kind:
                 child.__class__ = kind
             elif type(child).__name__ == "InstanceNorm":
