@@ -18,7 +18,7 @@ PROJECT = Path(__file__).parents[2]
 
 def test_every_type_of_model_has_its_scripts():
     for kind, system in BY_TYPE.items():
-        assert kind in get_args(system.config.model_fields["model"].annotation.model_fields["type"].annotation)
+        assert kind in get_args(system.config(kind).model_fields["model"].annotation.model_fields["type"].annotation)
         assert (PROJECT / system.train).is_file()
         assert (PROJECT / system.evaluate).is_file()
 

@@ -1,6 +1,7 @@
 """Shape and pose from the config to the records: training, evaluation, floors, figures, refusals."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from scipy.spatial.transform import Rotation
 from shape_views import draw, points_of, write_views
 
 from experiment import records
+from experiment.config import load_config
 from experiment.run import open_run
 from shape_pose.config import ShapePoseConfig
 from shape_pose.data import open_evaluation_shapes, open_training
 from shape_pose.judge import Predictor, ShapePoseJudge, constant, disc_masks
 from training.loop import Loop
 
+CFG = Path(__file__).parent.parent.parent / "cfg"
 CONFIG = """
 [dataset]
 name = "views"
@@ -116,6 +119,25 @@ def test_a_stopped_run_ends_where_another_does(folders, tmp_path, monkeypatch, s
     ours, theirs = (torch.load(run / "checkpoints" / "last_model.pth", weights_only=True) for run in (whole, stopped))
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert open_run(stopped).done
+
+
+@pytest.mark.parametrize("path", [path for path in sorted(CFG.glob("*.toml")) if "point_cloud" in path.read_text()],
+                         ids=lambda path: path.stem)
+def test_every_config_trains_a_step_and_is_judged(folders, tmp_path, succeed, path):
+    root, focal = write_views(tmp_path / "data", models=8, views=4), load_config(path).model.focal_length
+    for cameras in root.rglob("cameras.json"):
+        angle = float(np.degrees(2 * np.arctan(0.5 / focal)))
+        cameras.write_text(json.dumps([view | {"fov_y": angle} for view in json.loads(cameras.read_text())]))
+    (root / "photos").mkdir()
+    (root / "masks").mkdir()
+    for folder, mode in (("photos", "RGB"), ("masks", "L")):
+        (root / folder / "stanford").mkdir()
+        Image.new(mode, (40, 40), 200 if mode == "L" else "red").save(root / folder / "stanford" / "0.png")
+    changes = (f"dataset.root={root}", f"dataset.cache={tmp_path}", "training.iterations=1", "training.epochs=1",
+               "training.frequency=1", "model.points=100", "model.width=16")
+    succeed("train_shape_pose.py", path, "--out", tmp_path / "run", "--set", *changes)
+    rows = [row for row in records.read(tmp_path / "run") if row["checkpoint"] == "epoch"]
+    assert {row["metric"] for row in rows} >= {"chamfer", "pose_median", "mask_iou", "loss/total"}
 
 
 def oracle(datasets, turn):
