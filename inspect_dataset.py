@@ -11,19 +11,24 @@ from autoencoder.config import AutoencoderConfig
 from dataset import Batches, Scenes, open_evaluation_datasets
 from errors import run_script
 from evaluation.sheets import draw_data, pick
-from experiment.config import Config, load_config
+from experiment.config import Config, load_config, pair
+from experiment.systems import BY_TYPE, SEGMENTATION, SHAPE_POSE, TRANSLATION
 from files import write_text
 from readers.opened import Opened
 from reporting.formats import comma_separated, terminal
-from reporting.pictures import pair_sheet
+from reporting.pictures import pair_sheet, sample_sheet
 from segmentation.config import SegmentationConfig
 from segmentation.data import Frames, open_evaluation_frames
 from segmentation.judge import draw_frames
+from translation.config import TranslationConfig
+from translation.data import Domain
+from translation.judge import to_bytes
 
 PAIRS = 10
 # Datasets with more classes than this, such as MPI3D with its factors, are counted as a whole.
 MOST_CLASSES = 200
 SHOWN = 3
+SAMPLES = 40
 
 
 def main() -> None:
@@ -31,7 +36,8 @@ def main() -> None:
     config = load_config(arguments.config, arguments.set)
     folder = Path(arguments.out or Path("results") / "inspect" / Path(arguments.config).stem)
     folder.mkdir(parents=True, exist_ok=True)
-    inspect = inspect_frames if isinstance(config, SegmentationConfig) else inspect_scenes
+    inspect = {SEGMENTATION: inspect_frames, TRANSLATION: inspect_images, SHAPE_POSE: inspect_images}.get(
+        BY_TYPE[config.model.type], inspect_scenes)
     print("\n".join(f"picture: {path}" for path in inspect(config, folder)))
 
 
@@ -52,6 +58,28 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     print(terminal(header, lines, 1, note))
     write_left_out(frames, folder / "left_out.csv")
     return [draw_frames(each, folder) for each in frames]
+
+
+def inspect_images(config: Config, folder: Path) -> list[Path]:
+    """Print how many images each dataset of a translation, or of shape and pose, has; return the paths of samples."""
+    section, real = config.dataset, list(config.targets()) if isinstance(config, TranslationConfig) else []
+    shared = {"image_size": pair(section.image_size), "root": section.root, "class_map": None}
+    opened, pictures, lines = {}, [], []
+    for each in [section, *real, *config.evaluation_datasets()]:
+        each = each.model_copy(update={key: value for key, value in shared.items() if not getattr(each, key, None)
+                                       or key == "image_size"})
+        domain = Domain(each, getattr(section, "classes", ""), section.cache, torch.device("cpu"))
+        opened.setdefault(domain.file_name, domain)
+    for name, domain in opened.items():
+        index = domain.spread(SAMPLES)
+        images, path = to_bytes(domain.take(index)[0]).numpy(), folder / f"data_{name}.png"
+        lines.append((f"{domain.title}, {domain.split}", str(len(domain.names)), str(len(domain))))
+        sample_sheet(path, images, [""] * len(images), f"{domain.title}, {domain.split}: {len(domain)} images")
+        pictures.append(path)
+    note = "; ".join(text for domain in opened.values() for text in domain.left_out)
+    print(terminal(("dataset", "sceneries", "images"), lines, 1, note))
+    write_left_out(list(opened.values()), folder / "left_out.csv")
+    return pictures
 
 
 def always(shares: np.ndarray, number: int) -> np.ndarray:

@@ -14,7 +14,7 @@ import torch
 
 from errors import UserError, run_script
 from experiment.config import Config, EvaluationDataset, dump_config, load_config
-from experiment.systems import AUTOENCODER, BY_TYPE, SEGMENTATION
+from experiment.systems import AUTOENCODER, BY_TYPE, SEGMENTATION, SHAPE_POSE, TRANSLATION
 from pretrained_model import build_network
 from standin import KINDS, write_standin
 
@@ -29,6 +29,11 @@ def main() -> None:
         if (found := getattr(arguments, name)) < least:
             raise UserError(f"--{name}: found {found}; allowed: {least} or more")
     config = load_config(arguments.config, arguments.set)
+    system = BY_TYPE[config.model.type]
+    if system in (TRANSLATION, SHAPE_POSE):
+        raise UserError(f"{arguments.config}: model.type: found '{config.model.type}', which needs more than drawn "
+                        f"stand-ins; make demo-{'translation' if system is TRANSLATION else 'shape'} shows such a "
+                        "system at work without a download")
     name = Path(arguments.config).stem
     folder = Path(arguments.out or Path("results") / "try" / name).resolve()
     if folder.exists():

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from experiment.config import Config
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class System:
     """One system: `train` makes a run of a config, `evaluate` makes records of runs.
 

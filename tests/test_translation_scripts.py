@@ -238,6 +238,14 @@ def test_copies_of_every_kind_are_read_as_the_originals_are(name, config, tmp_pa
             assert (tmp_path / "copy" / file.relative_to(data)).read_bytes() == file.read_bytes()
 
 
+def test_what_is_translated_can_be_looked_at_first(config, tmp_path, succeed, fail):
+    said = succeed("inspect_dataset.py", config, "--out", tmp_path / "look")
+    assert "| 4 " in said.replace("│", "|") or " 4 " in said
+    assert {path.name for path in (tmp_path / "look").iterdir()} == {
+        "data_glyphs_train.png", "data_handwritten_train.png", "data_handwritten_test.png", "data_glyphs_test.png"}
+    assert "make demo-translation" in fail("try_config.py", config)
+
+
 def test_handwritten_digits_have_halves():
     scans = load_digits().target
     halves = [create_reader("handwritten", ".", [], split).listing() for split in ("train", "test", "all")]
