@@ -55,7 +55,7 @@ demo-translation: env
 
 demo-shape: env
 	rm -rf $(SHAPES)
-	$(RUN) -m standin --dataset meshes --factor car animal --sceneries 12 --out $(SHAPES)
+	$(RUN) -m standin --dataset meshes --factor animal --sceneries 20 --out $(SHAPES)
 	$(RUN) render_views.py $(SHAPES)/meshes --out $(SHAPES)/views --size 64 --views 12
 	$(RUN) train_shape_pose.py cfg/demo_shape.toml --out $(SHAPES)/run
 	$(RUN) eval_shape_pose.py $(SHAPES)/run --checkpoint last --floors

@@ -138,6 +138,4 @@ def _value(config: Config, key: str) -> Any:
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " to ".join(map(_text, value))
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from reporting.style import COLOURS, PAGE_INCHES, line_style, new_figure, save, save_figure
 
 # Pairs of axes that a cloud is seen along: title, and which are across and up.
-SIDES = {"from the side": (2, 1), "from the front": (0, 1), "from above": (2, 0)}
+SIDES = {"along x": (2, 1), "along z": (0, 1), "along y, from above": (2, 0)}
 MOST, BOX = 2000, 0.5
 TRUTH, OURS = "truth", "prediction"
 

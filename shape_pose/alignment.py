@@ -1,7 +1,7 @@
 """The axes of predicted clouds, which are a network's own, turned into those of the data by one rotation.
 
 Source: the published evaluation. Of validation models, views whose clouds fit best after ICP have a say, and the mean
-of their rotations is taken.
+of their rotations is taken; here of most of them, those that agree.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 RADIUS, STEPS, CHANGE = 0.2, 30, 1e-6
-VIEWS, MODELS = 2, 15
+VIEWS, MODELS, AGREEING = 2, 15, np.radians(30)
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,12 @@ def fit(model: int, points: np.ndarray, pose: np.ndarray, truth: np.ndarray, tru
 
 
 def mean_rotation(fits: list[Fit]) -> Rotation:
-    """Return the mean rotation of the best views of the best models.
+    """Return the mean rotation of the best views of the best models, of those that agree.
 
-    Two views of each model, of the fifteen models in which these fit best. The mean is Markley's, the eigenvector of
-    the largest eigenvalue of the sum of q q^T.
+    Two views of each model, of the fifteen models in which these fit best. Of their rotations the one that has most
+    others within 30 degrees, and these, count: the published code takes all, whose mean lies at neither where some
+    clouds have front and back the other way round. The mean is Markley's, the eigenvector of the largest eigenvalue of
+    the sum of q q^T.
     """
     models: dict[int, list[Fit]] = {}
     for each in sorted(fits, key=lambda each: each.error):
@@ -70,4 +72,6 @@ def mean_rotation(fits: list[Fit]) -> Rotation:
     best = sorted((views[:VIEWS] for views in models.values()),
                   key=lambda views: float(np.mean([view.error for view in views])))[:MODELS]
     quaternions = np.stack([view.rotation.as_quat(scalar_first=True) for views in best for view in views])
+    near = 2 * np.arccos(np.clip(np.abs(quaternions @ quaternions.T), 0, 1)) < AGREEING
+    quaternions = quaternions[near[near.sum(axis=1).argmax()]]
     return Rotation.from_quat(np.linalg.eigh(quaternions.T @ quaternions)[1][:, -1], scalar_first=True)

@@ -53,6 +53,13 @@ def test_views_that_fit_badly_have_no_say():
     assert apart(mean_rotation(spoiled), turn) < 1e-5
 
 
+def test_of_rotations_that_disagree_the_many_have_their_way():
+    turn = Rotation.random(rng=6)
+    half = turn * Rotation.from_rotvec([0, np.pi, 0])
+    fits = [Fit(i, half if i % 3 == 0 else turn, 0.1) for i in range(12)]
+    assert apart(mean_rotation(fits), turn) < 1e-6
+
+
 def test_the_mean_knows_no_signs():
     turn = Rotation.from_rotvec([0, 0, 0.99 * np.pi])
     fits = [Fit(i, turn * Rotation.from_rotvec([0, 0, angle]), 0.1) for i, angle in enumerate((-0.1, 0, 0.1))]
