@@ -33,6 +33,14 @@ def test_a_photo_has_the_digit_of_its_folder(tmp_path):
     assert len(set(found.sceneries)) == 20
 
 
+def test_every_second_photo_of_a_digit_is_for_testing(tmp_path):
+    photos(tmp_path, count=3)
+    found = {split: create_reader("digit_photos", tmp_path, [], split).listing().sceneries
+             for split in ("train", "test")}
+    assert found["train"] == [f"{digit}/{i}.png" for digit in range(10) for i in (0, 2)]
+    assert found["test"] == [f"{digit}/1.png" for digit in range(10)]
+
+
 def test_a_photo_is_prepared_as_grey_and_resized_like_torchvision(tmp_path):
     path = photos(tmp_path, count=1) / "4" / "0.png"
     expected = Resize((16, 16), InterpolationMode.BILINEAR, antialias=True)(Image.open(path).convert("L"))
@@ -51,15 +59,16 @@ def test_root_may_be_the_photo_folder_and_what_is_missing_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["digit_photos", "handwritten"])
-def test_a_factor_or_a_split_is_refused_where_there_is_none(tmp_path, name):
-    photos(tmp_path, count=1)
+def test_a_factor_is_refused_and_splits_are_halves_without_a_common_image(tmp_path, name):
+    photos(tmp_path, count=3)
     message = refusal(name, tmp_path, factor=["x5"])
     assert "dataset.factor" in message
     assert "'x5'" in message
-    message = refusal(name, tmp_path, split="train")
-    assert "dataset.split" in message
-    assert "'train'" in message
-    assert len(create_reader(name, tmp_path, [], "all").listing().labels) >= 10
+    assert "allowed: train, test, all" in refusal(name, tmp_path, split="val")
+    train, test, both = (create_reader(name, tmp_path, [], split).listing().sceneries
+                         for split in ("train", "test", "all"))
+    assert sorted(train + test) == sorted(both)
+    assert not set(train) & set(test)
 
 
 @pytest.fixture(scope="module")
