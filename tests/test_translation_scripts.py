@@ -310,6 +310,10 @@ CONFIGS = sorted(path for path in (Path(__file__).parent.parent / "cfg").glob("*
                  if 'type = "cyclegan"' in path.read_text(encoding="utf-8"))
 
 
+SMALL = ['evaluation.datasets=[{name="glyphs", split="test", factor="bright", limit=2}]',
+         'evaluation.target={name="handwritten", split="test", limit=20}']
+
+
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_config_trains_a_step_of_all_its_networks_and_is_judged(path, tmp_path, cache, finished):
     data, real = write_views(tmp_path / "cars", models=10), write_cut_outs(tmp_path / "real", count=6)
@@ -322,7 +326,7 @@ def test_every_config_trains_a_step_of_all_its_networks_and_is_judged(path, tmp_
     if cars and path.stem != "cars_cyclegan":
         changes += ["training.features=efficientnet_lite0"]
     if not cars:
-        changes += [f"evaluation.judge={run}"]
+        changes += [f"evaluation.judge={run}", "target.limit=20", *SMALL]
     if load_config(path).training.semantic:
         other = finished("classifier", "scratch", "training.epochs=1", "training.learning_rate=2e-3")
         changes += [f"training.semantic={other}"]
