@@ -43,6 +43,18 @@ def changed_rates(optimizer: torch.optim.Optimizer, change: Callable[[float], fl
         group["lr"] = rate
 
 
+@contextmanager
+def fixed(weights: list[nn.Parameter]) -> Iterator[None]:
+    """Keep the gradient out of weights, which it goes through."""
+    for weight in weights:
+        weight.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for weight in weights:
+            weight.requires_grad_(True)
+
+
 class SingleOptimizerStep:
     """What the loop needs of a step, here with one optimiser over all trainable parameters.
 

@@ -1,7 +1,5 @@
 """The step of a CycleGAN: both generators, then both discriminators."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -10,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from evaluation.recogniser import Recogniser
-from training.optimising import SingleOptimizerStep, changed_rates, create_optimizer
+from training.optimising import SingleOptimizerStep, changed_rates, create_optimizer, fixed
 from translation.config import CycleGanTraining
 from translation.cyclegan import CycleGan
 from translation.data import Batch
@@ -110,7 +108,7 @@ class CycleGanStep(SingleOptimizerStep):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the generators' losses on a batch, and under `fake_a`, `fake_b` what they made of it, detached."""
-        with self.fabric.autocast(), self._fixed_judges():
+        with self.fabric.autocast(), fixed(self.judges):
             found = self.translated(batch)
             losses = self.generator_losses(batch, found)
         return losses | {name: found[name].detach().float() for name in ("fake_a", "fake_b")}
@@ -135,15 +133,6 @@ class CycleGanStep(SingleOptimizerStep):
             judged = self.discriminator_losses(batch, {"a": batch.source, "b": batch.target})
         self.fabric.backward(sum(judged.values()))
         self.discriminator_optimizer.zero_grad(set_to_none=True)
-
-    @contextmanager
-    def _fixed_judges(self) -> Iterator[None]:
-        """Keep the gradient out of the discriminators' weights, which it goes through."""
-        for parameter in self.judges:
-            parameter.requires_grad_(False)
-        yield
-        for parameter in self.judges:
-            parameter.requires_grad_(True)
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:

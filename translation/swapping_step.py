@@ -1,7 +1,6 @@
 """The step of the swapping autoencoder: batches train the discriminators and what makes images, in turns."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from lightning_fabric import Fabric
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from evaluation.recogniser import Recogniser
 from readers.class_maps import IGNORE
-from training.optimising import SingleOptimizerStep, create_optimizer
+from training.optimising import SingleOptimizerStep, create_optimizer, fixed
 from training.parallel import part, total
 from translation.data import Batch
 from translation.swapping import SwappingAutoencoder
@@ -145,7 +144,7 @@ class SwappingStep(SingleOptimizerStep):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Return the losses of what makes images; `total` is what is minimised."""
-        with self.fabric.autocast(), self._fixed_judges():
+        with self.fabric.autocast(), fixed(self.judges):
             return self._summed("total", self.generator_terms(batch), batch.share)
 
     def discriminator_losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -198,15 +197,6 @@ class SwappingStep(SingleOptimizerStep):
             self.fabric.backward(self._summed("penalty", self.penalty_terms(batch), batch.share)["penalty"])
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         self.generator.set_state(state)
-
-    @contextmanager
-    def _fixed_judges(self) -> Iterator[None]:
-        """Keep the gradient out of the discriminators' weights, which it goes through."""
-        for weight in self.judges:
-            weight.requires_grad_(False)
-        yield
-        for weight in self.judges:
-            weight.requires_grad_(True)
 
     @property
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
