@@ -14,7 +14,7 @@ from errors import UserError
 from experiment.config import Config, EvaluationDataset
 from readers import check_name
 from readers.labels import label_codes, labels_of
-from readers.opened import Opened
+from readers.opened import Opened, check_apart
 from utils import mix_seed
 
 
@@ -85,9 +85,7 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
-        if any(scenes.identity == other.identity for other in opened):
-            raise UserError(f"evaluation.datasets: two are called {scenes.title}, {scenes.split}, and would share "
-                            "their records; allowed: different name, factor or split")
+        check_apart(scenes, opened)
         shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
         if shared:
             print(f"warning: {shared} of {len(scenes.images)} test images of {scenes.title}, {scenes.split}, "

@@ -1,6 +1,7 @@
 """A prepared dataset, opened: its images and maps on the device or the disk, and what it is called."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from errors import UserError
 from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
@@ -69,3 +71,10 @@ class Opened:
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
         return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
+
+
+def check_apart(opened: Opened, others: Sequence[Opened]) -> None:
+    """Raise UserError for an evaluation dataset that would share its records with another."""
+    if any(opened.identity == other.identity for other in others):
+        raise UserError(f"evaluation.datasets: two are called {opened.title}, {opened.split}, and would share their "
+                        "records; allowed: different name, factor or split")

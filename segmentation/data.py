@@ -13,7 +13,7 @@ from errors import UserError
 from readers import check_name
 from readers.class_maps import IGNORE
 from readers.crop import crop
-from readers.opened import Opened
+from readers.opened import Opened, check_apart
 from segmentation.config import EvaluationDataset, SegmentationConfig, Training
 from training.passes import Passes
 from utils import mix_seed
@@ -44,9 +44,7 @@ def open_evaluation_frames(config: SegmentationConfig, device: torch.device) -> 
     opened: list[Frames] = []
     for section in config.evaluation_datasets():
         frames = Frames(section, config.dataset.classes, config.dataset.cache, device)
-        if any(frames.identity == other.identity for other in opened):
-            raise UserError(f"evaluation.datasets: two are called {frames.title}, {frames.split}, and would share "
-                            "their records; allowed: different name, factor or split")
+        check_apart(frames, opened)
         opened.append(frames)
     return opened
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from readers import check_name
-from readers.opened import Opened
+from readers.opened import Opened, check_apart
 from readers.views import PosedViews
 from shape_pose.config import Dataset, EvaluationDataset, Model, ShapePoseConfig, Training
 from training.passes import Passes
@@ -82,9 +82,7 @@ def open_evaluation_shapes(config: ShapePoseConfig, device: torch.device) -> lis
         shapes = Shapes(section, config.dataset.image_size, config.dataset.cache, device)
         if shapes.posed:
             shapes.check_camera(config.model)
-        if any(shapes.identity == other.identity for other in opened):
-            raise UserError(f"evaluation.datasets: two are called {shapes.title}, {shapes.split}, and would share "
-                            "their records; allowed: different name, root, factor or split")
+        check_apart(shapes, opened)
         opened.append(shapes)
     return opened
 

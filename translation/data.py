@@ -12,7 +12,7 @@ from errors import UserError, choice_error
 from evaluation.recogniser import Recogniser
 from readers import READERS
 from readers.crop import crop
-from readers.opened import Opened
+from readers.opened import Opened, check_apart
 from training.passes import Passes
 from translation.config import EvaluationDataset, Target, Training, TranslationConfig
 from utils import mix_seed
@@ -169,9 +169,7 @@ def open_evaluation(config: TranslationConfig, device: torch.device) -> tuple[li
     domains: list[Domain] = []
     for each in config.evaluation_datasets():
         domain = Domain(each, section.classes, section.cache, device)
-        if any(domain.identity == other.identity for other in domains):
-            raise UserError(f"evaluation.datasets: two are called {domain.title}, {domain.split}, and would share "
-                            "their records; allowed: different name, factor or split")
+        check_apart(domain, domains)
         domains.append(domain)
     return domains, target
 
