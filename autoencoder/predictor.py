@@ -150,7 +150,7 @@ class AutoencoderPredictor(Predictor):
         training = self._training_images(near)
         if training is not None:
             rows["nearest\ntraining\nimage"] = (training, self.texts(self.train.labels[near]))
-        pair_sheet(path, rows, f"{title}; above: predicted class ({self.name}) and confidence, class of the nearest")
+        pair_sheet(path, rows, f"{title}; above each: its class ({self.name}), and confidence")
 
     def _training_images(self, rows: np.ndarray) -> np.ndarray | None:
         """Return the training images of rows (n,) of `train`, uint8; None where they cannot be had (any more)."""
