@@ -38,6 +38,7 @@ from evaluation.predictor import Described, Predictor, open_predictor
 from files import replacing
 from readers.base import BadImage
 from readers.parallel import in_threads
+from utils import keep_freed_memory
 
 OVERVIEW = "overview.png"
 
@@ -49,6 +50,8 @@ def main() -> None:
     files = find_all(arguments.images)
     options = {"classifier": arguments.classifier} if arguments.classifier else {}
     predictor = open_predictor(arguments.run, arguments.checkpoint, arguments.prepare_as, arguments.set, **options)
+    if predictor.device.type == "cpu":
+        keep_freed_memory()
     count = predict(predictor, files, out, arguments.skip_bad)
     left = f", {len(files) - count} left out" if count < len(files) else ""
     print(f"{arguments.out}: {count} images{left}; pictures in {Path(arguments.out).with_suffix('')}")
@@ -104,7 +107,7 @@ def predict(predictor: Predictor, files: list[Path], out: Path, skip_bad: bool) 
 def write_rows(predictor: Predictor, files: list[Path], table: IO[str], folder: Path,
                skip_bad: bool) -> tuple[int, np.ndarray]:
     """Write a row, and pictures, of each image; return how many there are, and the first ones (n, C, H, W)."""
-    count, first, taken, writer = 0, [], set(), None
+    count, first, taken, writer = 0, [], {}, None
     with tqdm(total=len(files), desc="predicting", unit="image", delay=3, disable=None) as bar:
         for read, images in read_all(predictor, files, skip_bad, bar):
             described = predictor.describe(images)
@@ -154,14 +157,13 @@ def keep(predictor: Predictor, described: list[Described], files: list[Path], na
         list(pool.map(predictor.keep, described, files, repeat(folder), names))
 
 
-def free_name(name: str, taken: set[str]) -> str:
-    """Return a name for an image's pictures that no other image has, and take it."""
-    number, name = 1, printable(name)
-    free = name
+def free_name(name: str, taken: dict[str, int]) -> str:
+    """Return a name for an image's pictures that no other image has, and take it; taken: name -> how often wanted."""
+    name = free = printable(name)
     while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    taken.add(free)
+        taken[name] += 1
+        free = f"{name}_{taken[name]}"
+    taken[free] = 1
     return free
 
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.neighbors import NearestNeighbors
-from torch import Tensor
 
 from autoencoder.judge import LatentEvaluation, describe, has_own_statistics, rebuild_autoencoder
 from autoencoder.latent_classifiers import fit
@@ -15,6 +14,7 @@ from autoencoder.linear import LINEAR, kept_linear
 from autoencoder.saved_latents import LARGEST, SavedLatents, load, path_of, save
 from dataset import Scenes
 from errors import UserError
+from evaluation.embedding import in_chunks
 from evaluation.kept import warn_of_other_weights
 from evaluation.predictor import Described, Predictor, class_values, percent, reader_of
 from experiment.run import Run
@@ -91,22 +91,20 @@ class AutoencoderPredictor(Predictor):
     def _neighbours(self) -> NearestNeighbors:
         return NearestNeighbors(n_neighbors=1).fit(self.train.latents)
 
-    @torch.inference_mode()
     def embed(self, images: np.ndarray) -> np.ndarray:
         """Return the latents float32 (n, d) of images, see `as_input`. UserError where they are not finite."""
-        latents = self.model.encode(features_of(self.model, self.as_input(images), self.once)).float().cpu().numpy()
+        latents = in_chunks(lambda part: self.model.encode(features_of(self.model, part, self.once)).float(),
+                            self.as_input(images))
         if not (np.abs(latents) < LARGEST).all():
             raise UserError(f"images: their latents are not finite, or beyond {LARGEST:g}; the weights have diverged")
         return latents
 
-    @torch.inference_mode()
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Return images float32 (n, channels, height, width) in (0, 1) of latents (n, d). UserError without a decoder.
         """
         if isinstance(self.model, FrozenFeatures):
             raise UserError(f"{self.run.folder}: frozen features have no decoder; allowed: runs of an autoencoder")
-        seen: Tensor = torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device)
-        return self.model.decode(seen).float().cpu().numpy()
+        return in_chunks(self.model.decode, torch.from_numpy(np.asarray(latents, dtype=np.float32)).to(self.device))
 
     def classify(self, latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return of latents (n, d) the labels uint8 (n, seats), a class number each, and how sure that is (n,).

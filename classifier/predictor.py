@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
-import torch
+from scipy.special import softmax
 
 from classifier.judge import rebuild_classifier
 from dataset import Scenes
 from errors import UserError
+from evaluation.embedding import in_chunks
 from evaluation.kept import kept
 from evaluation.predictor import Described, Predictor, class_values, percent
 from pretrained_model import Classifier
@@ -34,15 +35,13 @@ class ClassifierPredictor(Predictor):
         train = Scenes(section, self.size, section.cache, self.device)
         return {"labels": train.class_labels, "classes": np.array(train.classes, dtype=np.str_)}
 
-    @torch.inference_mode()
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return of images, see `as_input`, labels uint8 (n, seats), a class number each, and their probabilities (n,).
         """
-        logits = self.model(self.as_input(images)).double()
-        if not logits.isfinite().all():
+        logits = in_chunks(self.model, self.as_input(images)).astype(np.float64)
+        if not np.isfinite(logits).all():
             raise UserError(f"{self.run.folder}: outputs are not finite; the weights have diverged")
-        sure, found = (part.cpu().numpy() for part in logits.softmax(dim=1).max(dim=1))
-        return self.labels[found], sure
+        return self.labels[logits.argmax(axis=1)], softmax(logits, axis=1).max(axis=1)
 
     def texts(self, labels: np.ndarray) -> list[str]:
         """Return labels (n, seats) for people: the class, or the numbers of the seats' classes as in `3_0_2`."""

@@ -81,9 +81,12 @@ class Predictor(ABC):
     def read(self, files: Iterable[str | Path]) -> np.ndarray:
         """Return image files, prepared as those of the run's dataset are: uint8 (n, channels, height, width).
 
-        Raises BadImage for one that cannot be used, UserError for one that cannot be reached.
+        Raises BadImage for one that cannot be used, UserError for one that cannot be reached, and for none.
         """
-        return np.stack([self.reader.prepare_file(file, self.size) for file in files])
+        images = [self.reader.prepare_file(file, self.size) for file in files]
+        if not images:
+            raise UserError("images: found none; allowed: one file or more")
+        return np.stack(images)
 
     def as_input(self, images: np.ndarray) -> Tensor:
         """Return images (n, channels, height, width), uint8 or float in [0, 1], as float32 in [0, 1] on the device.
@@ -92,7 +95,7 @@ class Predictor(ABC):
         """
         width, height = width_height(self.size)
         wanted, whole = (self.channels, height, width), images.dtype == np.uint8
-        if images.ndim != 4 or images.shape[1:] != wanted or not (
+        if images.ndim != 4 or images.shape[1:] != wanted or not len(images) or not (
                 whole or (images.dtype.kind == "f" and ((images >= 0) & (images <= 1)).all())):
             raise UserError(f"images: found {images.dtype} {images.shape}; allowed: uint8, or float in [0, 1], of "
                             f"shape (n, {', '.join(map(str, wanted))})")

@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from evaluation.embedding import in_chunks
 from evaluation.predictor import Described, Predictor
 from files import replacing
-from readers.base import width_height
 from readers.images import open_colour
 from readers.streets import Streets
 from reporting.streets import label_sheet, overlay
@@ -37,13 +37,11 @@ class SegmentationPredictor(Predictor):
     def _network(self) -> nn.Module:
         return folded(self.model)
 
-    @torch.inference_mode()
     def segment(self, images: np.ndarray) -> np.ndarray:
         """Return the class numbers uint8 (n, height, width) of images, see `as_input`."""
-        width, height = width_height(self.size)
         inputs = self.as_input(images).contiguous(memory_format=torch.channels_last)
-        parts = [self._network(part).argmax(dim=1).byte() for part in inputs.split(max(1, PIXELS // (width * height)))]
-        return torch.cat(parts).cpu().numpy()
+        count = max(1, PIXELS // inputs[0, 0].numel())
+        return in_chunks(lambda part: self._network(part).argmax(dim=1).byte(), inputs, count)
 
     def describe(self, images: np.ndarray) -> list[Described]:
         columns, described = [f"share/{name}" for name in self.classes], []

@@ -74,8 +74,10 @@ def test_an_image_has_the_latent_that_it_has_in_a_dataset(finished, tmp_path, ki
 
 def test_arrays_that_are_no_images_of_the_run_are_refused(finished, tmp_path):
     predictor = open_predictor(finished(copy=tmp_path / "run"))
-    for images in (np.zeros((2, 3, 32, 32), np.uint8), np.zeros((1, 32, 32), np.uint8), np.zeros((2, 1, 32, 16)),
-                   np.full((2, 1, 32, 32), 7.0), np.full((2, 1, 32, 32), np.nan), np.zeros((2, 1, 32, 32), int)):
+    assert "images: found none" in refused(predictor.read, [])
+    shapes = ((2, 3, 32, 32), (0, 1, 32, 32), (1, 32, 32), (2, 1, 32, 16))
+    for images in (*(np.zeros(shape, np.uint8) for shape in shapes), np.full((2, 1, 32, 32), 7.0),
+                   np.full((2, 1, 32, 32), np.nan), np.zeros((2, 1, 32, 32), int)):
         assert refused(predictor.embed, images) == (
             f"images: found {images.dtype} {images.shape}; allowed: uint8, or float in [0, 1], of shape (n, 1, 32, 32)")
 
