@@ -54,7 +54,7 @@ class ClassifierPredictor(Predictor):
     def draw(self, path: Path, images: np.ndarray, title: str) -> None:
         """Draw images with their classes and how probable these are."""
         labels, sure = self.classify(images)
-        texts = [f"{name}\n{percent(share)}" for name, share in zip(self.texts(labels), sure, strict=True)]
+        texts = [f"{name}, {percent(share)}" for name, share in zip(self.texts(labels), sure, strict=True)]
         sample_sheet(path, images, texts, f"{title}; above each: predicted class, its probability")
 
 
