@@ -76,7 +76,7 @@ def test_a_classifiers_accuracy_equals_a_count_over_single_images(succeed, train
     state = torch.load(trained / "checkpoints" / "last_model.pth", weights_only=True)
     network.load_state_dict({name.removeprefix("pre_trained_model."): value for name, value in state.items()})
     right = 0
-    for image, pixels in enumerate(scenes.images):
+    for image, pixels in enumerate(scenes.pixels(torch.arange(len(scenes.rows)))):
         scenery = int(np.searchsorted(scenes.first.numpy(), image, side="right")) - 1
         with torch.no_grad():
             output = int(network(pixels.float()[None].repeat(1, 3, 1, 1) / 255).argmax())

@@ -33,8 +33,8 @@ def make(type="extractor", layer=-3, extractor="small_cnn", **options):
 
 
 def views(scenes):
-    index = torch.arange(len(scenes.images)).repeat(2)
-    return index, torch.arange(len(index)) >= len(scenes.images)
+    index = torch.arange(len(scenes.rows)).repeat(2)
+    return index, torch.arange(len(index)) >= len(scenes.rows)
 
 
 def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
@@ -111,7 +111,7 @@ def test_a_dry_run_says_how_long_features_will_take_unless_they_are_there(scenes
     monkeypatch.setattr("frozen.cache.WORTH_SAYING", -1)
     model = make()
     assert isinstance(create_inputs(model, scenes, tmp_path, dry=True), LiveInputs)
-    assert f"features of {scenes.title}: {len(scenes.images) * scenes.flips} views" in capsys.readouterr().err
+    assert f"features of {scenes.title}: {len(scenes.rows) * scenes.flips} views" in capsys.readouterr().err
     assert not (tmp_path / "features").exists()
     create_inputs(model, scenes, tmp_path)
     capsys.readouterr()

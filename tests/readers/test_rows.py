@@ -23,7 +23,7 @@ def mapped_kib(path: Path) -> int:
 
 def test_rows_come_in_the_order_asked_for_with_repetitions(array):
     index = torch.tensor([7, 3, 3, 499, 0, 4])
-    picked = Rows(array, torch.device("cpu")).take(index)
+    picked = Rows([array], torch.device("cpu")).take(index)
     assert torch.equal(picked, torch.from_numpy(np.asarray(array))[index])
     assert picked[:, 0].tolist() == index.tolist()
 
@@ -32,13 +32,13 @@ def test_rows_come_in_the_order_asked_for_with_repetitions(array):
 def test_no_rows_are_an_empty_array(array, tmp_path, rows):
     np.save(tmp_path / "part.npy", array[:rows])
     part = np.load(tmp_path / "part.npy", mmap_mode="c")
-    assert Rows(part, torch.device("cpu")).take(torch.empty(0, dtype=torch.int64)).shape == (0, 4096)
+    assert Rows([part], torch.device("cpu")).take(torch.empty(0, dtype=torch.int64)).shape == (0, 4096)
 
 
 def test_what_was_read_does_not_stay_in_the_process(array):
-    rows = Rows(array, torch.device("cpu"))
+    rows = Rows([array], torch.device("cpu"))
     everything = torch.arange(len(rows))
-    assert float(rows.tensor.float().abs().max()) > 0
+    assert float(rows.files[0].tensor.float().abs().max()) > 0
     assert mapped_kib(array.filename) >= array.nbytes / 1024
     for _ in range(2):
         rows.take(everything)
@@ -48,6 +48,6 @@ def test_what_was_read_does_not_stay_in_the_process(array):
 def test_the_file_is_announced_in_order_as_whole_stretches(array, monkeypatch):
     asked = []
     monkeypatch.setattr("readers.rows.os.posix_fadvise", lambda _, start, length, __: asked.append((start, length)))
-    Rows(array, torch.device("cpu")).take(torch.tensor([9, 2, 1, 3, 3, 400]))
+    Rows([array], torch.device("cpu")).take(torch.tensor([9, 2, 1, 3, 3, 400]))
     row, offset = 4096 * 2, array.offset
     assert asked == [(offset + row, 3 * row), (offset + 9 * row, row), (offset + 400 * row, row)]
