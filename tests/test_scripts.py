@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inverted import write_inverted
 from runs import same, until, weights
 from test_features_scripts import FEATURES
 
@@ -68,7 +69,8 @@ def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoin
     assert scores["last", 3]["n"] == 60
 
 
-KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "training.augment=true"]),
+KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "training.augment=true",
+                                               "dataset.root=['nowhere', '{copy}']", "dataset.limit=16"]),
          ("train_classifier.py", "classifier", "scratch", ["training.augment=true"]),
          ("train_ae.py", "extractor", "tae", ["model.batchnorm=reference"]),
          ("train_classifier.py", "classifier", "pretrained", ["model.batchnorm=reference", "model.weights={weights}"])]
@@ -80,7 +82,9 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_d
         succeed, script, config_file, tmp_path, monkeypatch, name, kind, variation, changes):
     config, whole, broken, save = config_file(kind, variation), tmp_path / "whole", tmp_path / "broken", Loop._save
     torch.save(build_network("small_cnn", 10).state_dict(), tmp_path / "weights.pth")
-    options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth") for change in changes)]
+    copy = write_inverted("glyphs", "nowhere", tmp_path / "copy", limit=16) if kind == "conv" else ""
+    options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth", copy=copy)
+                                            for change in changes)]
     succeed(name, config, "--out", whole, *options)
 
     def stop(self, progress, *arguments):

@@ -1,3 +1,4 @@
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,23 @@ def test_rows_come_in_the_order_asked_for_with_repetitions(array):
     picked = Rows([array], torch.device("cpu")).take(index)
     assert torch.equal(picked, torch.from_numpy(np.asarray(array))[index])
     assert picked[:, 0].tolist() == index.tolist()
+
+
+@pytest.mark.parametrize("order", [None, torch.randperm(500, generator=torch.Generator().manual_seed(1))])
+def test_rows_of_several_files_are_those_of_one_without_staying_in_the_process(array, tmp_path, order):
+    files, ends = [], [0, 200, 201, 500]
+    for number, (start, end) in enumerate(pairwise(ends)):
+        np.save(tmp_path / f"part {number}.npy", array[start:end])
+        files.append(np.load(tmp_path / f"part {number}.npy", mmap_mode="c"))
+    rows, index = Rows(files, torch.device("cpu"), order), torch.tensor([7, 3, 3, 499, 200, 0, 4, 201])
+    whole = torch.from_numpy(np.asarray(array))
+    assert (len(rows), rows.shape) == (500, (500, 4096))
+    for wanted in (index, torch.arange(500), index[:0], index[:1]):
+        assert torch.equal(rows.take(wanted), whole[wanted if order is None else order[wanted]])
+    assert [mapped_kib(file.filename) for file in files] == [0, 0, 0]
+    # As on a device that holds everything.
+    rows.tensor = whole
+    assert torch.equal(rows.take(index), whole[index if order is None else order[index]])
 
 
 @pytest.mark.parametrize("rows", [500, 0])
