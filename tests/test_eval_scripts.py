@@ -93,6 +93,11 @@ def test_each_script_refuses_the_runs_of_the_other(fail, finished, trained):
         assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in fail(*name.split(), run)
 
 
+def test_a_run_is_evaluated_on_as_many_roots_as_it_was_trained_on(fail, trained):
+    message = fail("eval_classifier.py", trained, "--set", 'dataset.root=["a", "b"]')
+    assert f"--set dataset.root: found 2 root(s), {trained} was trained on 1; allowed: as many" in message
+
+
 def test_weights_that_do_not_fit_are_one_line(fail, trained):
     path = trained / "checkpoints" / "last_model.pth"
     state = torch.load(path, weights_only=True)

@@ -237,6 +237,9 @@ MISTAKES = [
     pytest.param(["dataset.name=glyph"], ["dataset.name", "did you mean 'glyphs'"], id="unknown dataset"),
     pytest.param(["dataset.name=sviro", "dataset.root=/nowhere"], ["/nowhere", "/nowhere/SVIRO", "does not exist"],
                  id="absent dataset"),
+    pytest.param(["dataset.root=['x', 'x']"], ["dataset.root", "allowed: each folder once"], id="a root twice"),
+    pytest.param(["dataset.name=sviro", "dataset.root=['{standins}', '/nowhere']"], ["no sviro at /nowhere"],
+                 id="absent second root"),
     pytest.param(["model.extractor=small_cmm"], ["model.extractor", "did you mean 'small_cnn'"], id="extractor"),
     pytest.param(["model.layer=-40"], ["model.layer", "-40", "allowed: "], id="layer"),
     pytest.param(["model.weights=/nowhere/w.pth"], ["model.weights", "/nowhere/w.pth"], id="absent weights"),
@@ -255,8 +258,9 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("overrides", "pieces"), MISTAKES)
 def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(
-        script, config_file, tmp_path, monkeypatch, overrides, pieces):
+        script, config_file, standins, tmp_path, monkeypatch, overrides, pieces):
     monkeypatch.chdir(tmp_path)
+    overrides = [override.replace("{standins}", str(standins)) for override in overrides]
     code, out, err = script("train_ae.py", config_file(), "--set", *overrides)
     lines = [line for line in err.splitlines() if line.strip()]
     assert code == 2
