@@ -221,6 +221,18 @@ class Config(Section):
         return [section.model_copy(update={key: own[key] for key in own if not getattr(section, key, own[key])})
                 for section in self.evaluation.datasets]
 
+    @property
+    def chosen_on_source(self) -> bool:
+        """Whether the first evaluation dataset, which chooses the best weights, is of what is trained on.
+
+        Of another split, say. Then no label of a target has a part in the choice.
+        """
+        if not self.evaluation.datasets:
+            return False
+        first, own = self.evaluation_datasets()[0], self.dataset
+        within = not own.factor or (bool(first.factor) and set(first.factor) <= set(own.factor))
+        return first.name == own.name and first.root in own.roots and within
+
 
 class _Typed(Section, extra="allow"):
     type: Annotated[Literal[*BY_TYPE], BeforeValidator(lower)]

@@ -138,6 +138,11 @@ class TranslationConfig(shared.Config):
             raise ValueError("evaluation.second_judge: there is no first; allowed: with evaluation.judge")
         return self
 
+    @property
+    def chosen_on_source(self) -> bool:
+        """Never: real images, or what was trained on them, have a part in every metric of a translation."""
+        return False
+
     def targets(self) -> tuple[Target, Target]:
         """Return the real images of training and of evaluation, with root and image_size filled in."""
         size = {"image_size": self.dataset.image_size}

@@ -317,6 +317,17 @@ def test_targets_take_the_root_of_the_training_data_where_they_name_none(tmp_pat
     assert config.evaluation.datasets[0].root is None
 
 
+@pytest.mark.parametrize(("trained", "tested", "own"), [
+    ([], "name='sviro', factor='x5', split='test'", True), ([], "name='sviro', factor=['x5', 'tucson']", False),
+    (["dataset.factor=[]"], "name='sviro', factor='tucson'", True), ([], "name='sviro'", False),
+    ([], "name='sviro', factor='x5', root='real'", False), ([], "name='ticam'", False),
+    (["dataset.root=['a', 'b']"], "name='sviro', factor='x5'", True),
+    (["dataset.root=['a', 'b']"], "name='sviro', factor='x5', root='b'", True)])
+def test_what_chooses_the_best_weights_is_of_the_source_or_an_oracle(tmp_path, trained, tested, own):
+    config = load(tmp_path, FULL, *trained, f"evaluation.datasets=[{{{tested}}}, {{name='sviro', factor='x5'}}]")
+    assert config.chosen_on_source is own
+
+
 def test_several_roots_are_what_is_trained_on_and_evaluation_takes_the_first(tmp_path):
     one, other, both = (load(tmp_path, FULL, f"dataset.root={roots}") for roots in ('"a"', '["b"]', '["a", "b"]'))
     assert (one.dataset.root, other.dataset.root, both.dataset.root) == ("a", "b", ["a", "b"])
