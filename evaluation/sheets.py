@@ -39,7 +39,9 @@ def draw_data(scenes: Scenes, folder: Path) -> Path:
         sample_sheet(path, images, [scenes.label_text(i) for i in chosen.tolist()], f"{title}; class above each")
         return path
     chosen = pick(scenes, 10).tolist()
-    spans = [(int(scenes.first[i]), min(int(scenes.count[i]), MOST_VARIANTS)) for i in chosen]
-    images = [scenes.pixels(torch.arange(first, first + count)).cpu().numpy() for first, count in spans]
+    spans = [(int(scenes.first[i]), int(scenes.count[i])) for i in chosen]
+    # Spread over all, as those of several roots stand one after the other.
+    images = [scenes.pixels(torch.linspace(first, first + count - 1, min(count, MOST_VARIANTS)).round().long())
+              .cpu().numpy() for first, count in spans]
     contact_sheet(path, images, [scenes.label_text(i) for i in chosen], title)
     return path

@@ -52,7 +52,7 @@ def name_of(changes: tuple[str, ...], config: Config) -> str:
     parts = []
     for change, key, name in zip(changes, keys, last, strict=True):
         value = values.get(key, toml_text.value_of(change.partition("=")[2]))
-        parts.append(f"_{name if last.count(name) == 1 else key}={OTHER.sub('-', _text(value)).strip('-') or 'none'}")
+        parts.append(f"_{name if last.count(name) == 1 else key}={_text(value) or 'none'}")
     return "".join(parts)
 
 
@@ -61,4 +61,6 @@ def _text(value: Any) -> str:
         return ",".join(f"{key}-{_text(item)}" for key, item in value.items() if item not in (None, [], False))
     if isinstance(value, list | tuple):
         return ",".join(map(_text, value))
+    if isinstance(value, str):
+        return OTHER.sub("-", value.strip("/ "))
     return "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -174,6 +174,9 @@ def test_every_combination_of_swept_values_is_an_experiment_of_its_own_and_goes_
     ("demo_digits", ["dataset.factor='','a,b',['a','b']"], ["_factor=none", "_factor=a,b", "_factor=a,b"]),
     ("camvid_efficientnet", ["training.mirror=0,true", "evaluation.datasets=[{name='camvid', split='val'}]"], [
         "_mirror=false_datasets=name-camvid,split-val", "_mirror=true_datasets=name-camvid,split-val"]),
+    ("nocar_vgg11_e_ae", ["model.layer=-3,-5", 'model.weights="none","/weights/a b.pth"'], [
+        "_layer=-3_weights=none", "_layer=-3_weights=weights-a-b.pth", "_layer=-5_weights=none",
+        "_layer=-5_weights=weights-a-b.pth"]),
     ("cars_cyclegan", ["dataset.split=train", "target.split=all"], ["_dataset.split=train_target.split=all"])])
 def test_names_tell_the_values_however_they_are_written(config, sweeps, names):
     path = PROJECT / "cfg" / f"{config}.toml"
