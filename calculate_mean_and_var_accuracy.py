@@ -17,6 +17,7 @@ from paper.tables import TABLES, place
 from reporting import compare
 from reporting.metrics import is_headline
 from reporting.options import create_parser, write_or_print
+from reporting.ranking import ranked
 from reporting.tables import of_weights, render, summarise
 
 
@@ -29,6 +30,9 @@ def main() -> None:
 
 def parse() -> argparse.Namespace:
     parser = create_parser(__doc__, pool=True, table="--out")
+    parser.add_argument("--rank-by", metavar="TEST_SET",
+                        help="order experiments by their mean on this test set, as the first column calls it, best "
+                             "first: on a held-out split of the source, say, where targets have no labels")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--table", choices=(*TABLES, "all"),
                       help="the paper's table: S5 (MPI3D reconstructions), S6 (vehicle interiors), S7 (digits), 4.3 "
@@ -45,6 +49,8 @@ def parse() -> argparse.Namespace:
         if getattr(arguments, name):
             raise UserError(f"--{name}: the paper's tables have no factors to pool and metrics of their own; allowed: "
                             "without --table")
+    if arguments.rank_by and (arguments.table or arguments.compare):
+        raise UserError("--rank-by: orders the table of all results; allowed: without --table and --compare")
     return arguments
 
 
@@ -74,7 +80,10 @@ def results(runs: list[Run], arguments: argparse.Namespace) -> str:
             raise choice_error("--compare: experiment", name, names)
     if arguments.compare:
         return compare.render(rows, *arguments.compare, arguments.pool, arguments.format, wanted)
-    return render(summarise(rows, arguments.pool, wanted), arguments.format)
+    found, note = summarise(rows, arguments.pool, wanted), ""
+    if arguments.rank_by:
+        found, note = ranked(found, arguments.rank_by)
+    return render(found, arguments.format, note)
 
 
 def paper_tables(runs: list[Run], arguments: argparse.Namespace) -> str:

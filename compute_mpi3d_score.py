@@ -136,8 +136,9 @@ def score(run: Run, checkpoints: list[str] | None, metrics: dict[str, Metric],
 
 def open_domains(config: Config, limit: int | None, device: torch.device) -> tuple[Scenes, Scenes]:
     """Open real images, at most `limit`, and all synthetic ones, also where training was limited to some of them."""
-    synthetic = config.dataset.model_copy(update={"limit": None})
-    real = EvaluationDataset(name="mpi3d", factor=["real"], root=config.dataset.root)
+    root = config.dataset.roots[0]
+    synthetic = config.dataset.model_copy(update={"limit": None, "root": root})
+    real = EvaluationDataset(name="mpi3d", factor=["real"], root=root)
     named = (each for each in config.evaluation_datasets() if (each.name, each.factor) == ("mpi3d", ["real"]))
     real = next(named, real)
     first, second = (create_reader(each.name, each.root, each.factor, each.split) for each in (real, synthetic))

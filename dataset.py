@@ -45,7 +45,7 @@ class Scenes(Opened):
 
     def gather(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return images by index (n,), mirrored where `flip` (n,) says so, as float32 (n, C, H, W) in [0, 1]."""
-        picked = self.rows.take(index)[:, : self.channels]
+        picked = self.pixels(index)
         if self.mirrors:
             picked = torch.where(flip[:, None, None, None], picked.flip(-1), picked)
         return picked.float() / 255
@@ -58,7 +58,7 @@ class Scenes(Opened):
         """
         if every_variant:
             scenery = np.repeat(np.arange(len(self)), self.count.cpu().numpy())
-            index = torch.arange(len(self.images), device=self.device)
+            index = torch.arange(len(self.rows), device=self.device)
         else:
             scenery = np.arange(len(self))
             draw = torch.from_numpy(np.random.default_rng(seed).random(len(self))).to(self.device)
@@ -88,7 +88,7 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         check_apart(scenes, opened)
         shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
         if shared:
-            print(f"warning: {shared} of {len(scenes.images)} test images of {scenes.title}, {scenes.split}, "
+            print(f"warning: {shared} of {len(scenes.rows)} test images of {scenes.title}, {scenes.split}, "
                   "are trained on", file=sys.stderr)
         opened.append(scenes)
     return opened
@@ -173,7 +173,7 @@ class Batches:
     @property
     def samples(self) -> int:
         """Return the number of anchors of an epoch."""
-        return len(self.scenes.images) if self.every_variant else len(self.scenes)
+        return len(self.scenes.rows) if self.every_variant else len(self.scenes)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -183,8 +183,8 @@ class Batches:
     @property
     def about(self) -> tuple[str, ...]:
         """Return what people want to know of the data."""
-        found = "; ".join([f"{len(self.pairing.class_labels)} classes", *self.scenes.left_out])
-        return (f"{self.scenes.title}: {len(self.scenes)} sceneries, {len(self.scenes.images)} images, {found}",)
+        found = "; ".join([f"{len(self.pairing.class_labels)} classes", *self.scenes.remarks])
+        return (f"{self.scenes.title}: {len(self.scenes)} sceneries, {len(self.scenes.rows)} images, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:
         """Yield the batches of an epoch."""

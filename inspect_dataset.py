@@ -53,7 +53,7 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     commonest = int(shares[0, :-1].argmax())
     lines.append((f"mIoU of nothing but {frames[0].classes[commonest]}",
                   *(f"{100 * value:.2f}" for value in always(shares, commonest))))
-    note = "; ".join(text for each in frames for text in each.left_out)
+    note = "; ".join(text for each in frames for text in each.remarks)
     header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
     print(terminal(header, lines, 1, note))
     write_left_out(frames, folder / "left_out.csv")
@@ -63,7 +63,7 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
 def inspect_images(config: Config, folder: Path) -> list[Path]:
     """Print how many images each dataset of a translation, or of shape and pose, has; return the paths of samples."""
     section, real = config.dataset, list(config.targets()) if isinstance(config, TranslationConfig) else []
-    shared = {"image_size": pair(section.image_size), "root": section.root, "class_map": None}
+    shared = {"image_size": pair(section.image_size), "class_map": None}
     opened, pictures, lines = {}, [], []
     for each in [section, *real, *config.evaluation_datasets()]:
         each = each.model_copy(update={key: value for key, value in shared.items() if not getattr(each, key, None)
@@ -76,7 +76,7 @@ def inspect_images(config: Config, folder: Path) -> list[Path]:
         lines.append((f"{domain.title}, {domain.split}", str(len(domain.names)), str(len(domain))))
         sample_sheet(path, images, [""] * len(images), f"{domain.title}, {domain.split}: {len(domain)} images")
         pictures.append(path)
-    note = "; ".join(text for domain in opened.values() for text in domain.left_out)
+    note = "; ".join(text for domain in opened.values() for text in domain.remarks)
     print(terminal(("dataset", "sceneries", "images"), lines, 1, note))
     write_left_out(list(opened.values()), folder / "left_out.csv")
     return pictures
@@ -136,7 +136,7 @@ def counts(scenes: Scenes) -> str:
     lines = [(name, *map(str, row)) for name, row in zip(names, rows, strict=True)]
     header = ("class", *(f"{name}: sceneries" for name in shown), "sceneries", "images")
     mirrored = ["mirror images are samples too, with the label reversed"] if scenes.mirrors else []
-    note = "; ".join([*mirrored, *scenes.left_out])
+    note = "; ".join([*mirrored, *scenes.remarks])
     return f"\n{scenes.title}, {scenes.split}{terminal(header, lines, 1, note)}"
 
 

@@ -96,7 +96,7 @@ def describe(run: Run, kept: int) -> RunFacts:
     """Gather what a run folder says of itself; kept: number of its predictions."""
     config, environment = run.config, run.environment
     values = {key: in_words(value) for key, value in flatten(config.model_dump()).items()
-              if key not in ("training.seed", *PLACES)}
+              if key not in ("training.seed", *PLACES) or isinstance(value, list)}
     kind = f"classifier, {config.model.variation}" if config.model.type == "classifier" else paper_name(config)[0]
     network = "" if config.model.type == "conv" else f", {config.model.extractor}"
     marker = run.folder / "done"

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
@@ -93,7 +92,7 @@ def draw_reconstructions(model: Autoencoder, scenes: Scenes, inputs, folder: Pat
     """Write a sheet of images of a dataset and of what the model makes of them."""
     chosen = pick(scenes, 10)
     index = scenes.first[chosen]
-    images = np.asarray(scenes.images[index.to(scenes.images.device)].cpu())
+    images = scenes.pixels(index).cpu().numpy()
     labels = [scenes.label_text(i) for i in chosen.tolist()]
     reconstruction_sheet(folder / f"reconstruction_{scenes.file_name}.png", images, reconstruct(model, inputs, index),
                          labels, f"Reconstruction of {scenes.title}, {scenes.split}; class above")

@@ -77,12 +77,12 @@ def training(folder: Path, sceneries: int, variants: int, extractor: str) -> tup
     images, first = sceneries * variants, np.arange(sceneries) * variants
     labels, names = np.random.default_rng(0).integers(0, CLASSES, (sceneries, SEATS)), list(map(str, range(sceneries)))
     scenes = Scenes.__new__(Scenes)
-    scenes.rows = Rows(zeros(folder / f"images-{images}.npy", np.uint8, (images, 1, IMAGE, IMAGE)), DEVICE)
+    scenes.rows = Rows([zeros(folder / f"images-{images}.npy", np.uint8, (images, 1, IMAGE, IMAGE))], DEVICE)
     scenes.first, scenes.count = torch.from_numpy(first), torch.full((sceneries,), variants)
     scenes.labels, scenes.names, scenes.channels, scenes.device = labels, names, 1, DEVICE
     scenes.name, scenes.factor, scenes.mirrors, scenes.empty = "zeros", "", True, 0
     features = zeros(folder / f"features-{images}.npy", np.float16, (2 * images, *shape))
-    batches = Batches(scenes, CachedInputs(Rows(features, DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
+    batches = Batches(scenes, CachedInputs(Rows([features], DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
     return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), create_fabric(DEVICE))
 
 

@@ -346,7 +346,7 @@ def write_files(scenes: Scenes, folder: Path) -> Path:
     """Write the prepared images as files for the plain side, once; returns their folder."""
     if not folder.exists():
         folder.mkdir()
-        for i, image in enumerate(scenes.images[:, 0].cpu().numpy()):
+        for i, image in enumerate(scenes.pixels(torch.arange(len(scenes.rows)))[:, 0].cpu().numpy()):
             Image.fromarray(image).save(folder / f"{i // VARIANTS}_{i % VARIANTS}.png")
     return folder
 
@@ -355,7 +355,7 @@ def write_streets(frames: Frames, folder: Path) -> Path:
     """Write the prepared images and their label maps as files for the plain side, once; returns their folder."""
     if not folder.exists():
         folder.mkdir()
-        for i, layers in enumerate(frames.rows.tensor.cpu().numpy()):
+        for i, layers in enumerate(frames.rows.take(torch.arange(len(frames))).cpu().numpy()):
             Image.fromarray(layers[:3].transpose(1, 2, 0)).save(folder / f"{i}.png")
             Image.fromarray(layers[3]).save(folder / f"{i}_labels.png")
     return folder

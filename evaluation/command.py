@@ -76,8 +76,12 @@ def open_trained(arguments: argparse.Namespace, system: System) -> list[Run]:
     folders = expand(arguments.runs)
     check_overrides(arguments.set, folders)
     runs = [open_run(folder, arguments.set) for folder in folders]
-    for run in runs:
+    for run, folder in zip(runs, folders, strict=True):
         check_run(run, arguments.checkpoint, system)
+        found, trained = (len(each.config.dataset.roots) for each in (run, open_run(folder) if arguments.set else run))
+        if found != trained:
+            raise UserError(f"--set dataset.root: found {found} root(s), {folder} was trained on {trained}; allowed: "
+                            "as many, in the same order")
     return runs
 
 

@@ -32,14 +32,16 @@ def pick(scenes: Scenes, count: int) -> Tensor:
 def draw_data(scenes: Scenes, folder: Path) -> Path:
     """Write `data_<dataset>.png`, sceneries with their variants or samples with their classes; return its path."""
     path = folder / f"data_{scenes.file_name}.png"
-    title = f"{scenes.title}, {scenes.split}: {len(scenes)} sceneries, {len(scenes.images)} images"
+    title = f"{scenes.title}, {scenes.split}: {len(scenes)} sceneries, {len(scenes.rows)} images"
     if int(scenes.count.max()) == 1:
         chosen = pick(scenes, 40)
-        images = scenes.images[scenes.first[chosen].to(scenes.images.device)].cpu().numpy()
+        images = scenes.pixels(scenes.first[chosen]).cpu().numpy()
         sample_sheet(path, images, [scenes.label_text(i) for i in chosen.tolist()], f"{title}; class above each")
         return path
     chosen = pick(scenes, 10).tolist()
-    spans = [(int(scenes.first[i]), min(int(scenes.count[i]), MOST_VARIANTS)) for i in chosen]
-    images = [scenes.images[first : first + count].cpu().numpy() for first, count in spans]
+    spans = [(int(scenes.first[i]), int(scenes.count[i])) for i in chosen]
+    # Spread over all, as those of several roots stand one after the other.
+    images = [scenes.pixels(torch.linspace(first, first + count - 1, min(count, MOST_VARIANTS)).round().long())
+              .cpu().numpy() for first, count in spans]
     contact_sheet(path, images, [scenes.label_text(i) for i in chosen], title)
     return path

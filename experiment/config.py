@@ -1,26 +1,18 @@
 """The typed, strict config: one TOML file, four sections. Here is what all systems share; each has its own class."""
 
-import json
 import re
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-import toml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from errors import UserError, choice_error, shortened
-from experiment import published_config
+from experiment import published_config, toml_text
 from experiment.systems import BY_TYPE
-from files import read_text
 
 # Keys that say where an experiment runs, not what it is.
 PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "dataset.cache")
-
-DEEPEST = 10
-# The parser takes hours for long ones.
-LONG_KEY = re.compile(r"""(?<![\w-])(["']?[\w-]+["']?[ \t]*\.[ \t]*){30}""")
 
 
 def lower(value: Any) -> Any:
@@ -48,6 +40,17 @@ def _as_list(value: Any) -> Any:
     return [part for part in (value,) if part] if isinstance(value, str) else value
 
 
+def _roots(value: Any) -> Any:
+    """Accept a list of one root for that root."""
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
+        raise ValueError(f"allowed: a folder, or a list of folders (found {shortened(repr(value))})")
+    if len(set(value)) < len(value):
+        raise ValueError(f"allowed: each folder once (found {shortened(repr(value))})")
+    return value if len(value) > 1 else value[0]
+
+
 def pair(value: Any) -> Any:
     """Accept one number for both of a pair, and a list for the tuple that it is."""
     if isinstance(value, list):
@@ -64,6 +67,8 @@ Switch = Annotated[bool, BeforeValidator(_zero_one)]
 DatasetName = Annotated[str, spelled({"seats_and_people_nocar": "sviro_nocar"}), Field(min_length=1)]
 Factor = Annotated[list[str], BeforeValidator(_as_list)]
 Split = Annotated[Literal["train", "test", "all"], BeforeValidator(lower)]
+SplitWithVal = Annotated[Literal["train", "val", "test", "all"], BeforeValidator(lower)]
+Roots = Annotated[str | list[str], BeforeValidator(_roots)]
 
 
 class Section(BaseModel):
@@ -86,16 +91,41 @@ class EvaluationDataset(Section):
     skip_bad: Switch = False
 
 
-class Dataset(EvaluationDataset):
+class MappedDataset(EvaluationDataset):
+    """A dataset to evaluate on, with label maps or not, in images of any shape.
+
+    class_map: what the ids in label maps mean, see `readers.class_maps`, by default the reader's own; image_size: width
+    and height; this and `root` fall back to those of `[dataset]`.
+    """
+
+    split: SplitWithVal | None = None
+    class_map: str | None = None
+    image_size: tuple[int, int] | None = None
+
+
+class Places(Section):
+    """Where the dataset to train on is: a part of `[dataset]`.
+
+    root: folder of the downloaded datasets, or several, whose images of the dataset are trained on together, see
+    `readers.joined`; cache: folder for prepared images and frozen features.
+    """
+
+    root: Roots = "data"
+    cache: str = "cache"
+
+    @property
+    def roots(self) -> list[str]:
+        """All roots; evaluation datasets without a root of their own take the first."""
+        return [self.root] if isinstance(self.root, str) else self.root
+
+
+class Dataset(Places, EvaluationDataset):
     """The dataset to train on: `[dataset]`.
 
     name: reader; factor: part of the dataset (a car, or several); split: train, test, all, or the reader's default;
-    limit: use at most so many sceneries, drawn at random with a fixed seed; image_size: pixels;
-    root: folder of the downloaded datasets; cache: folder for prepared images and frozen features.
+    limit: use at most so many sceneries of each root, drawn at random with a fixed seed; image_size: pixels.
     """
 
-    root: str = "data"
-    cache: str = "cache"
     image_size: Annotated[int, Field(ge=16, multiple_of=16)] = 128
 
 
@@ -186,9 +216,22 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
 
     def evaluation_datasets(self) -> list[EvaluationDataset]:
-        """Return the evaluation datasets with `root` filled in."""
-        return [section if section.root else section.model_copy(update={"root": self.dataset.root})
+        """Return the evaluation datasets with `root` filled in, and with `image_size` where they have one."""
+        own = {"root": self.dataset.roots[0], "image_size": self.dataset.image_size}
+        return [section.model_copy(update={key: own[key] for key in own if not getattr(section, key, own[key])})
                 for section in self.evaluation.datasets]
+
+    @property
+    def chosen_on_source(self) -> bool:
+        """Whether the first evaluation dataset, which chooses the best weights, is of what is trained on.
+
+        Of another split, say. Then no label of a target has a part in the choice.
+        """
+        if not self.evaluation.datasets:
+            return False
+        first, own = self.evaluation_datasets()[0], self.dataset
+        within = not own.factor or (bool(first.factor) and set(first.factor) <= set(own.factor))
+        return first.name == own.name and first.root in own.roots and within
 
 
 class _Typed(Section, extra="allow"):
@@ -215,14 +258,14 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     Raises UserError in one line: file and key, what was found, what is allowed, the nearest match.
     """
     path = Path(path)
-    raw = read_toml(path)
+    raw = toml_text.read(path)
     if kept:
         _drop_retired(raw)
     # By the file alone: an override makes no config of this project a published one.
     published = published_config.is_published(_move_gpu(raw))
     changes = [*overrides, *([f"training.seed={seed}"] if seed is not None else [])]
     changed = [_apply(raw, change) for change in changes]
-    _check_values(raw, str(path))
+    toml_text.check(raw, str(path))
     raw = _move_gpu(raw)
     if published:
         raw = published_config.translate(raw, str(path))
@@ -247,57 +290,20 @@ def _drop_retired(raw: dict[str, Any]) -> None:
         model["batchnorm"] = "frozen"
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Return what a TOML file holds; UserError where it is none."""
-    try:
-        return _parse(read_text(path))
-    except FileNotFoundError:
-        raise choice_error("config file", path, sorted(path.parent.glob("*.toml"))) from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as TOML: {getattr(error, 'strerror', error)}") from None
-
-
-def _parse(text: str) -> dict[str, Any]:
-    """Return what a TOML text holds; ValueError where it is none, also for one that the parser chokes on."""
-    if LONG_KEY.search(text):
-        raise ValueError("a key of more than 30 parts")
-    try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _check_values(value: Any, path: str, key: str = "", depth: int = 0) -> None:
-    """Refuse what no key takes and other code trips over: deep nesting, numbers beyond 64 bits, NUL in a text."""
-    if depth > DEEPEST:
-        raise UserError(f"{path}: {shortened(key)}: nested more than {DEEPEST} deep")
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        raise UserError(f"{path}: {key}: found an integer of {value.bit_length()} bits; allowed: up to 64")
-    if isinstance(value, str) and "\0" in value:
-        raise UserError(f"{path}: {key}: found a NUL character in {shortened(repr(value))}")
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for name, item in items:
-        _check_values(item, path, f"{key}.{name}" if key else str(name), depth + 1)
-
-
 def dump_config(config: Config) -> str:
     """Return the resolved config as TOML that `load_config` reads back to an equal config."""
-    encoder = toml.TomlEncoder()
-    encoder.dump_funcs[str] = _toml_string
-    return toml.dumps(config.model_dump(exclude_none=True), encoder)
-
-
-def _toml_string(text: str) -> str:
-    """Quote a text for TOML; the toml package's own quoting damages backslashes and control characters."""
-    # JSON escapes all that TOML wants escaped, but for one character.
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return toml_text.dump(config.model_dump(exclude_none=True))
 
 
 def differences(first: Config, second: Config, ignore: tuple[str, ...] = ()) -> list[str]:
-    """Return the dotted keys in which two configs differ, less those that are or lie below a name in `ignore`."""
+    """Return the dotted keys in which two configs differ, less those that are or lie below a name in `ignore`.
+
+    Several roots are no mere place: which they are is what is trained on.
+    """
     a, b = flatten(first.model_dump()), flatten(second.model_dump())
     keys = sorted(key for key in a.keys() | b.keys() if a.get(key) != b.get(key))
-    return [key for key in keys if not _is_below(key, ignore)]
+    return [key for key in keys if not is_below(key, ignore) or (
+        key == "dataset.root" and list in (type(a.get(key)), type(b.get(key))))]
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -325,16 +331,12 @@ def _apply(raw: dict[str, Any], override: str) -> str:
     parts = key.strip().split(".")
     if not equals or not all(parts):
         raise UserError(f"--set {override}: expected section.key=value")
-    try:
-        value = _parse(f"value = {text.strip()}")["value"]
-    except ValueError:
-        value = text.strip()
     table = raw
     for part in parts[:-1]:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise UserError(f"--set {override}: '{part}' is not a section")
-    table[parts[-1]] = value
+    table[parts[-1]] = toml_text.value_of(text)
     return ".".join(parts)
 
 
@@ -343,7 +345,7 @@ def _one_line(error: ValidationError, path: str, changed: list[str], kind: type[
     # An unknown key is the likely reason for a missing one, so it goes first.
     first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     key = ".".join(str(part) for part in first["loc"])
-    source = f"{path} (--set)" if _is_below(key, changed) else path
+    source = f"{path} (--set)" if is_below(key, changed) else path
     message, found = first["msg"], f" (found {shortened(repr(first['input']))})"
     if first["type"] == "extra_forbidden":
         told = choice_error(f"{source}: key", key, _keys_beside(first["loc"], kind))
@@ -362,7 +364,8 @@ def _one_line(error: ValidationError, path: str, changed: list[str], kind: type[
     return UserError(f"{told} (and {error.error_count() - 1} more)" if error.error_count() > 1 else str(told))
 
 
-def _is_below(key: str, names: Iterable[str]) -> bool:
+def is_below(key: str, names: Iterable[str]) -> bool:
+    """Say whether a dotted key is one of some names, or lies below one."""
     return any(f"{key}.".startswith(f"{name}.") for name in names)
 
 

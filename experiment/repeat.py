@@ -7,15 +7,18 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from errors import UserError
-from experiment import slurm
+from experiment import slurm, sweep
 from experiment.config import PLACES, Config, differences, dump_config, load_config
 from experiment.run import Run, experiment_name, find_runs, stamp
 from experiment.systems import BY_TYPE, System
 
 PROJECT = Path(__file__).parent.parent
+# What file systems allow, less what the names of a run's files may add.
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ def repeat_command(description: str, system: System | None = None) -> None:
     seeds = parse_seeds(arguments.seeds)
     options = slurm.parse_options(arguments.slurm) if arguments.launcher == "slurm" else []
     experiments = _experiments(arguments, system)
+    if arguments.sweep:
+        print(f"{len(experiments)} experiments of {len(seeds)} seeds")
     tasks = _unfinished(experiments, seeds, told=True)
     slots = _slots(arguments.jobs, tasks) if arguments.launcher == "local" else []
     for experiment in experiments:
@@ -122,9 +127,13 @@ def _parse(description: str) -> argparse.Namespace:
                         "starts)")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
                         help="override config keys for all runs")
+    parser.add_argument("--sweep", nargs="+", default=[], action="extend", metavar="SECTION.KEY=V1,V2",
+                        help="train every combination of these values, each an experiment of its own, <name>_<key>="
+                             "<value>; lists as in 'training.crop=[64,64],[96,64]'")
     parser.add_argument("--name", help="name of the experiment; default: the config file's name")
     parser.add_argument("--out", metavar="DIR",
-                        help="folder for the runs; default: results/<experiment>; of several configs: DIR/<experiment>")
+                        help="folder for the runs; default: results/<experiment>; of several experiments: "
+                             "DIR/<experiment>")
     parser.add_argument("--launcher", choices=("local", "slurm"), default="local",
                         help="what starts the runs: this process (default), or SLURM as one job array")
     parser.add_argument("--slurm", default="", metavar="OPTIONS",
@@ -139,20 +148,36 @@ def _parse(description: str) -> argparse.Namespace:
 
 
 def _experiments(arguments: argparse.Namespace, system: System | None) -> list[Experiment]:
-    several = len(arguments.configs) > 1
-    if several and arguments.name:
+    """Return the experiments of a command line, each config with each combination of swept values, all checked."""
+    if len(arguments.configs) > 1 and arguments.name:
         raise UserError(f"--name {arguments.name}: names one experiment; found {len(arguments.configs)} configs")
+    combinations = sweep.combinations(arguments.sweep, arguments.set)
+    several = len(arguments.configs) > 1 or bool(arguments.sweep)
     found: dict[str, Experiment] = {}
-    for path in arguments.configs:
-        config, name = load_config(path, arguments.set), experiment_name(arguments.name, path)
+    for path, changes in product(arguments.configs, combinations):
+        source = [path, *arguments.set, *changes]
+        config = _load(source, changes)
         if system:
             system.check(config.model.type, path)
+        name = experiment_name(arguments.name, path) + sweep.name_of(changes, config)
         if name in found:
-            raise UserError(f"{path}: its experiment is called '{name}', as that of {found[name].source[0]}; allowed: "
-                            "configs with different file names")
+            raise UserError(f"{' '.join((path, *changes))}: its experiment is called '{name}', as that of "
+                            f"{' '.join(found[name].source)}; allowed: configs with different file names, values that "
+                            "differ")
+        if len(name.encode()) > LONGEST_NAME:
+            raise UserError(f"{name}: is too long for the name of a folder; allowed: up to {LONGEST_NAME} bytes, so "
+                            "fewer or shorter values of --sweep, or configs of their own")
         folder = Path(arguments.out or "results", *([name] if several or not arguments.out else []))
-        found[name] = Experiment(name, config, [path, *arguments.set], folder)
+        found[name] = Experiment(name, config, source, folder)
     return list(found.values())
+
+
+def _load(source: list[str], changes: tuple[str, ...]) -> Config:
+    """Return the config of a source, a file and its overrides; UserError says which combination of a sweep is wrong."""
+    try:
+        return load_config(source[0], source[1:])
+    except UserError as error:
+        raise UserError(f"--sweep {' '.join(changes)}: {error}" if changes else str(error)) from None
 
 
 def _unfinished(experiments: list[Experiment], seeds: list[int], told: bool = False) -> list[Task]:

@@ -23,6 +23,7 @@ from errors import UserError
 from files import write_text
 from model import FrozenExtractor
 from pretrained_model import fingerprint
+from readers.opened import Part
 from readers.prepare import build_once, lock_of, new_array
 
 CHUNK = 64
@@ -54,17 +55,23 @@ class About:
 ABOUTS = TypeAdapter(About)
 
 
-def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> tuple[np.memmap, float]:
+def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> list[tuple[np.memmap, float]]:
     """Return features float16 (views, c, h, w), memory-mapped, and their scale, computing them where they are missing.
 
+    As many as the dataset has parts, which have folders of their own, each with its views in the order of its images.
     An image's mirror image follows it, where labels mirror. live: computes them from image index and flip.
     The folder is named after all that determines them: the frozen weights and statistics, the image scaling, the data.
     Raises UserError when the cache cannot be written, has too little room or is damaged.
     """
-    folder = _folder_of(model, scenes, cache)
-    build_once(folder, lambda temporary: _compute(model, scenes, live, temporary), resumable=True)
+    return [_open_part(model, scenes, part, cache, live) for part in scenes.parts]
+
+
+def _open_part(model: FrozenExtractor, scenes: Scenes, part: Part, cache: Path,
+               live: Inputs) -> tuple[np.memmap, float]:
+    folder = _folder_of(model, scenes, part, cache)
+    build_once(folder, lambda temporary: _compute(model, scenes, part, live, temporary), resumable=True)
     try:
-        features, about = _open(folder, len(scenes.images) * scenes.flips)
+        features, about = _open(folder, len(part.images) * scenes.flips)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}: cached features are damaged ({error}); delete the folder") from None
     # When it was last used, for whoever clears the cache. In somebody else's cache that cannot be noted.
@@ -76,15 +83,16 @@ def open_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inp
 @torch.no_grad()
 def announce_features(model: FrozenExtractor, scenes: Scenes, cache: Path, live: Inputs) -> None:
     """Say, for a dry run, what `open_features` would take where they are missing; UserError for too little room."""
-    if not _folder_of(model, scenes, cache).is_dir():
-        _foresee(model, scenes, live, cache)
+    for part in scenes.parts:
+        if not _folder_of(model, scenes, part, cache).is_dir():
+            _foresee(model, scenes, part, live, cache)
 
 
-def _folder_of(model: FrozenExtractor, scenes: Scenes, cache: Path) -> Path:
+def _folder_of(model: FrozenExtractor, scenes: Scenes, part: Part, cache: Path) -> Path:
     identity = (f"views {fingerprint(model.extractor)} {model.extractor} {model.input_size} {model.normalize} "
-                f"{scenes.key} {scenes.flips}")
+                f"{part.key} {scenes.flips}")
     key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return cache / "features" / f"{scenes.name}-{key}"
+    return cache / "features" / f"{part.name}-{key}"
 
 
 def _open(folder: Path, views: int) -> tuple[np.memmap, About]:
@@ -160,15 +168,15 @@ def _views_done(folder: Path, views: int) -> int:
 
 
 @torch.no_grad()
-def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path) -> None:
+def _compute(model: FrozenExtractor, scenes: Scenes, part: Part, live: Inputs, folder: Path) -> None:
     """Fill a folder with features, from where an earlier process was stopped."""
-    total = len(scenes.images) * scenes.flips
+    total = len(part.images) * scenes.flips
     try:
         features, about = _open(folder, total)
     except (OSError, ValueError):
         # Nothing yet, or not what a computation leaves that was stopped.
         (folder / PROGRESS).unlink(missing_ok=True)
-        about = _foresee(model, scenes, live, folder.parent.parent)
+        about = _foresee(model, scenes, part, live, folder.parent.parent)
         try:
             new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
             write_text(folder / ABOUT, json.dumps(asdict(about)))
@@ -184,7 +192,7 @@ def _compute(model: FrozenExtractor, scenes: Scenes, live: Inputs, folder: Path)
         file.seek(features.offset + done * (about.bytes // total))
         try:
             for chunk in left.split(CHUNK) if len(left) else ():
-                file.write(_scaled(live(chunk // scenes.flips, chunk % scenes.flips == 1), about))
+                file.write(_scaled(live(part.images[chunk // scenes.flips], chunk % scenes.flips == 1), about))
                 done += len(chunk)
                 bar.update(len(chunk))
                 if time.monotonic() - noted > NOTE_EVERY:
@@ -203,13 +211,14 @@ def _scaled(features: Tensor, about: About) -> np.ndarray:
     return scaled.contiguous().cpu().numpy()
 
 
-def _foresee(model: FrozenExtractor, scenes: Scenes, live: Inputs, cache: Path) -> About:
+def _foresee(model: FrozenExtractor, scenes: Scenes, part: Part, live: Inputs, cache: Path) -> About:
     """Say from a first chunk how much room and time the features will take; UserError when there is too little room."""
-    views = len(scenes.images) * scenes.flips
+    views = len(part.images) * scenes.flips
     index = torch.arange(min(CHUNK, views), device=scenes.device)
-    first = live(index // scenes.flips, index < 0)
+    images = part.images[index // scenes.flips]
+    first = live(images, index < 0)
     since = time.monotonic()
-    live(index // scenes.flips, index < 0).sum().item()
+    live(images, index < 0).sum().item()
     seconds = (time.monotonic() - since) * views / len(index)
     scale = _scale(float(first.abs().max()))
     about = About(scenes.title, model.frozen_part, views, tuple(first.shape[1:]), scale)

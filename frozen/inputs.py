@@ -32,16 +32,16 @@ class CachedInputs:
     """Pooled frozen features of every image and its mirror image, 16 bit, on the device or read from the disk.
 
     rows: float16 (views, c, h, w), an image's mirror image after it; flips: views of an image, 1 or 2; scale: what the
-    features were multiplied with, a power of two.
+    features were multiplied with, a power of two, or those of each image (images, 1, 1, 1).
     """
 
-    def __init__(self, rows: Rows, flips: int, scale: float):
+    def __init__(self, rows: Rows, flips: int, scale: float | Tensor):
         self.rows, self.flips, self.scale = rows, flips, scale
 
     def __call__(self, index: Tensor, flip: Tensor) -> Tensor:
         """Return features float32 (n, c, h, w) for image index (n,) and flip (n,)."""
         where = index * 2 + flip if self.flips == 2 else index
-        return self.rows.take(where).float() / self.scale
+        return self.rows.take(where).float() / (self.scale[index] if isinstance(self.scale, Tensor) else self.scale)
 
 
 def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment: bool = False, once: bool = False,
@@ -57,8 +57,15 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     if dry:
         announce_features(model, scenes, Path(cache), LiveInputs(model, scenes))
         return LiveInputs(model, scenes)
-    features, scale = open_features(model, scenes, Path(cache), LiveInputs(model, scenes))
-    return CachedInputs(Rows(features, scenes.device), scenes.flips, scale)
+    found = open_features(model, scenes, Path(cache), LiveInputs(model, scenes))
+    arrays, scales = zip(*found, strict=True)
+    if len(arrays) == 1:
+        return CachedInputs(Rows(arrays, scenes.device), scenes.flips, scales[0])
+    order = scenes.rows.order[:, None] * scenes.flips + torch.arange(scenes.flips, device=scenes.device)
+    scale = torch.empty(len(scenes.rows), 1, 1, 1, device=scenes.device)
+    for part, each in zip(scenes.parts, scales, strict=True):
+        scale[part.images] = each
+    return CachedInputs(Rows(arrays, scenes.device, order.flatten()), scenes.flips, scale)
 
 
 def is_cached(model: nn.Module, augment: bool = False, once: bool = False) -> bool:

@@ -103,11 +103,13 @@ def departures(config: Config) -> list[str]:
     Table S7 names no extractor; VGG-11 is that of the tables of the network (S3, S4). ImageNet weights may come from a
     file.
     """
+    roots = config.dataset.roots
+    joined = [f"dataset.root = {' + '.join(roots)} (one root)"] if len(roots) > 1 else []
     if of_shapes(config):
-        return _differing(config, OF_SHAPES)
+        return joined + _differing(config, OF_SHAPES)
     (table, _), model = paper_row(config), config.model
     if table == "4.3":
-        return _differing(config, OF_SWAPPING)
+        return joined + _differing(config, OF_SWAPPING)
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
     if model.type == "extractor" and table != "s6":
         expected["model.extractor"] = "vgg11"
@@ -118,7 +120,7 @@ def departures(config: Config) -> list[str]:
             expected["model.batchnorm"] = "reference"
     if model.variation == "features":
         expected = {key: value for key, value in expected.items() if key in OF_FEATURES}
-    found = _differing(config, expected)
+    found = joined + _differing(config, expected)
     if config.dataset.split not in SPLITS[table]:
         found.append(f"dataset.split = {config.dataset.split} ({SPLITS[table][1]})")
     # Other weights are a file, which has a suffix, or the run of a classifier.

@@ -145,7 +145,8 @@ def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
     found = None if shapes else paper_row(config)
     departs = tuple(departures(config)) if (found or shapes) and not run.published else ()
     if shapes:
-        trained, name = look_of(Path(config.dataset.root).name), config.dataset.name
+        looks = dict.fromkeys(look_of(Path(root).name) for root in config.dataset.roots)
+        trained, name = " + ".join(looks), config.dataset.name
         tested = {row["dataset"] for row in records if row["dataset"].startswith(f"{name} ")}
         return [Entry(run.experiment, config.training.seed, "6.2", (trained, look_of(title)), departs,
                       [row for row in records if row["dataset"] == title]) for title in sorted(tested)]

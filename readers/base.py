@@ -56,6 +56,8 @@ class Reader(ABC):
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
+        # Scenery -> split, of all that there are, where that does not follow from the folder that they are in.
+        self.split_of: dict[str, str] = {}
 
     def listing(self) -> Listing:
         """List all sceneries; UserError where there are none, or bad sources that `skip_bad` does not leave out."""

@@ -44,6 +44,7 @@ class Carla(Streets):
             frames = sorted(group, key=lambda i: _by_number(whole.sceneries[i]))
             for place, i in enumerate(frames):
                 split = "train" if place < TRAIN_SHARE * len(frames) else "test"
+                self.split_of[whole.sceneries[i]] = split
                 if self.split in (split, "all"):
                     listing.add(whole.sceneries[i], whole.labels[i], whole.sources[i], [whole.stamps[i]], split)
 

@@ -26,7 +26,7 @@ class CutOuts(AlphaImages):
     def fill(self, listing: Listing) -> None:
         self.check_split()
         found = list(self._photos(listing) if (self.root / "photos").is_dir() else self._images(listing))
-        splits = permuted_splits([name for name, *_ in found])
+        splits = self.split_of = permuted_splits([name for name, *_ in found])
         for name, entry, stamps in found:
             if self.wants(splits[name]):
                 listing.add(name, (), [entry.path], [stamps], splits[name])

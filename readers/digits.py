@@ -87,8 +87,10 @@ class DigitPhotos(Halves):
         folder = find_folder(self, [self.root / "digit_photos", *([self.root] if (self.root / "0").is_dir() else [])])
         for digit in DIGITS:
             for place, entry in enumerate(scan(find_folder(self, [folder / digit]), listing)):
-                if self.in_split(place % 2 == 1):
-                    listing.add(f"{digit}/{entry.name}", (int(digit),), [entry.path], [stamp(entry)])
+                name, held_out = f"{digit}/{entry.name}", place % 2 == 1
+                self.split_of[name] = "test" if held_out else "train"
+                if self.in_split(held_out):
+                    listing.add(name, (int(digit),), [entry.path], [stamp(entry)])
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         return to_array(open_grey(source), size)

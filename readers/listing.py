@@ -21,7 +21,8 @@ def stamp(file: Path | os.DirEntry[str]) -> str:
 class Listing:
     """The sceneries of a dataset in a fixed order.
 
-    sceneries: their names; labels: one tuple per scenery, an integer per seat (or the single class);
+    sceneries: their names, no two alike in a split; labels: one tuple per scenery, an integer per seat (or the single
+    class);
     sources: per scenery the sources of its variants, each understood by the reader's `prepare`;
     stamps: what changes when a source changes (size and time of files), one per source, in their order;
     splits: per scenery the split it comes from, empty where the dataset has none;

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +15,60 @@ from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
 from readers.base import Size, width_height
+from readers.joined import join
 from readers.labels import label_text
 from readers.prepare import CHUNK, prepare
 from readers.rows import Rows
 
 
+@dataclass(frozen=True)
+class Part:
+    """What is prepared of one root. name: of its dataset; key: changes with the content; images: int64 (n,), where its
+    images are among all, in the order in which they are prepared."""
+
+    name: str
+    key: str
+    images: Tensor
+
+
 class Opened:
-    """The images of a dataset, on the device where they fit there, else memory-mapped.
+    """The images of a dataset, of one root or of several (see `readers.joined`), on the device where they fit there.
 
     rows: uint8 (images, layers, height, width), an image's channels and behind them a channel per map; reader: whose
-    channels, maps and classes these are; name, factor, split: for records and pictures; others: see `Prepared`.
+    channels, maps and classes these are, the first of `readers`, one per root, as are `parts`; name, factor, split: for
+    records and pictures; others: see `Prepared`.
     """
 
     def __init__(self, section: Any, size: Size, cache: str, device: torch.device, **options: Any):
         """Prepare and open the dataset that a config section names; options: what its reader takes beside."""
-        reader = create_reader(section.name, section.root, section.factor, section.split, section.skip_bad, **options)
+        self.roots = [section.root] if isinstance(section.root, str) else section.root
+        self.readers = [create_reader(section.name, root, section.factor, section.split, section.skip_bad, **options)
+                        for root in self.roots]
+        self.reader = reader = self.readers[0]
         check_memory(CHUNK * reader.layers * math.prod(width_height(size)),
                      f"dataset.image_size = {size}: {CHUNK} images, prepared at a time,")
-        prepared = prepare(reader, size, Path(cache), section.limit)
-        self.reader, self.device = reader, device
-        self.rows = Rows(prepared.images, device)
-        self.first = torch.from_numpy(prepared.first).to(device)
-        self.count = torch.from_numpy(prepared.count).to(device)
-        self.labels, self.names, self.key = prepared.labels, prepared.names, prepared.key
-        self.dropped, self.sources, self.splits = prepared.dropped, prepared.sources, prepared.splits
-        self.name, self.split, self.factor = reader.title, reader.split, ", ".join(section.factor)
+        prepared = [prepare(each, size, Path(cache), section.limit) for each in self.readers]
+        whole, order, place = prepared[0], None, torch.arange(len(prepared[0].images), device=device)
+        if len(prepared) > 1:
+            whole = join(self.readers, prepared)
+            order = torch.from_numpy(whole.order).to(device)
+            place = order.argsort()
+        self.device, self.rows = device, Rows([each.images for each in prepared], device, order)
+        self.first, self.count = (torch.from_numpy(array).to(device) for array in (whole.first, whole.count))
+        self.parts = [Part(each.title, one.key, images) for each, one, images in zip(
+            self.readers, prepared, place.split([len(each.images) for each in prepared]), strict=True)]
+        self.labels, self.names, self.splits = whole.labels, whole.names, whole.splits
+        self.dropped, self.sources = whole.dropped, whole.sources
+        self.name = " + ".join(dict.fromkeys(part.name for part in self.parts))
+        self.split, self.factor = reader.split, ", ".join(section.factor)
         self.channels, self.maps, self.classes = reader.channels, reader.maps, reader.classes
 
     def __len__(self) -> int:
         return len(self.names)
 
-    @property
-    def images(self) -> Tensor:
-        """All images, uint8 (images, channels, height, width)."""
-        return self.rows.tensor[:, : self.channels]
+    def pixels(self, index: Tensor) -> Tensor:
+        """Return images by index (n,), uint8 (n, channels, height, width)."""
+        return self.rows.take(index)[:, : self.channels]
 
     @property
     def title(self) -> str:
@@ -65,9 +86,10 @@ class Opened:
         return dataset_file_name(self.name, self.factor, self.split)
 
     @property
-    def left_out(self) -> list[str]:
-        """Return a text per reason why sources are left out."""
-        return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
+    def remarks(self) -> list[str]:
+        """Return texts on what it is put together of, and how many sources are left out, and why."""
+        joined = [f"of {len(self.roots)} roots: {', '.join(self.roots)}"] if len(self.roots) > 1 else []
+        return joined + [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
 
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people, see `label_text`."""

@@ -43,7 +43,7 @@ class Sviro(Seats):
                     path = Path(entry.path)
                     label = seat_label(path.stem, path, listing)
                     if label is not None:
-                        listing.add(path.stem, label, [entry.path], [stamp(entry)], split)
+                        listing.add(f"{car}/{path.stem}", label, [entry.path], [stamp(entry)], split)
 
 
 class SviroIllumination(Seats):
@@ -55,7 +55,7 @@ class SviroIllumination(Seats):
         base = find_dataset(self, "SVIRO-Illumination")
         for car in choose_parts(self, base, "car"):
             for split in self.splits():
-                add_sceneries(listing, find_folder(self, [base / car / split]), split)
+                add_sceneries(listing, find_folder(self, [base / car / split]), split, f"{car}/")
 
 
 class SviroNoCar(Seats):
@@ -102,8 +102,11 @@ def seat_label(name: str, path: Path, listing: Listing) -> tuple[int, int, int] 
     return left, middle, right
 
 
-def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
-    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants."""
+def add_sceneries(listing: Listing, folder: Path, split: str, part: str = "") -> None:
+    """Add every scenery folder below `folder`, labelled by its name, with all images in it as variants.
+
+    part: what names begin with that are told apart by the part of the dataset that they are in.
+    """
     for scenery in subfolders(folder, "scenery, its name ending with _GT_<left>_<middle>_<right>"):
         label = seat_label(scenery.name, scenery, listing)
         if label is None:
@@ -112,4 +115,5 @@ def add_sceneries(listing: Listing, folder: Path, split: str) -> None:
         if not images:
             listing.reject(scenery, "no images in this scenery folder")
             continue
-        listing.add(scenery.name, label, [image.path for image in images], [stamp(image) for image in images], split)
+        listing.add(f"{part}{scenery.name}", label, [image.path for image in images],
+                    [stamp(image) for image in images], split)

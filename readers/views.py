@@ -50,7 +50,7 @@ class Views(PosedViews):
         self.check_split()
         models = [path.name for path in subfolders(find_folder(self, [self.root / "views"]), "model")]
         table = self.root / "splits.csv"
-        splits = read_splits(table) if table.exists() else permuted_splits(models)
+        splits = self.split_of = read_splits(table) if table.exists() else permuted_splits(models)
         for absent in sorted(splits.keys() - set(models)):
             listing.reject(self.root / "views" / absent, f"no such folder, but {table} names the model")
         kinds = sorted({_kind(model) for model in models})
@@ -121,6 +121,7 @@ class ShapeNetViews(PosedViews):
         for synset in self.factor or synsets:
             models = [path.name for path in subfolders(renders / synset, "model")]
             splits = self._splits(synset, models)
+            self.split_of |= {f"{synset}/{model}": split for model, split in splits.items()}
             for model in models:
                 if self.wants(splits.get(model)):
                     self._add(listing, f"{synset}/{model}", splits[model])

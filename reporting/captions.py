@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-WEIGHTS = {"last": "weights of the last epoch", "best": "weights of the best epoch (an oracle)"}
+WEIGHTS = {"last": "weights of the last epoch", "best": "weights of the best epoch"}
 METHODS = {"tsne": "t-SNE", "pca": "principal components"}
 # In the order in which a report shows them. `{data}`: dataset and split; `{weights}`: of which epoch.
 KINDS = {

@@ -10,7 +10,7 @@ from scipy import stats
 from errors import UserError
 from reporting.formats import FORMATS
 from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
-from reporting.tables import WEIGHTS, Records, group, of_weights, seed_values, title, units
+from reporting.tables import Records, group, of_weights, seed_values, title, units, weights_title
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
@@ -109,10 +109,11 @@ def render(records: Records, a: str, b: str, pool: bool, style: str,
     """Render the comparison of two experiments in one of the formats; `csv` in full precision."""
     names = ("dataset", "classifier", "checkpoint", *Comparison.__dataclass_fields__, "in_words", "metric")
     exact, lines, pairs = [], [], comparisons(records, a, b, pool, wanted)
+    chosen = [row["selection"] for row in records if row["experiment"] in (a, b) and row["checkpoint"] == "best"]
     for data, what, checkpoint, name, found in pairs:
         said = in_words(found, a, b, metric_of(name))
         exact.append((data, what, checkpoint, *vars(found).values(), said, name))
-        lines.append((data, what, WEIGHTS[checkpoint], said, *_cells(found, metric_of(name))))
+        lines.append((data, what, weights_title(checkpoint, chosen), said, *_cells(found, metric_of(name))))
     if style == "csv":
         return FORMATS[style](names, exact)
     tests = sum(math.isfinite(found.p_t) for *_, found in pairs)

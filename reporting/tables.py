@@ -16,6 +16,7 @@ Records = list[dict[str, Any]]
 Seeds = dict[int, dict[str, dict[str, Any]]]
 
 WEIGHTS = {"last": "last epoch", "best": "oracle"}
+ON_SOURCE = "best on source"
 
 
 class Key(NamedTuple):
@@ -149,6 +150,14 @@ def span(values: Iterable[int]) -> str:
     return "-".join(map(str, found[:: max(1, len(found) - 1)]))
 
 
+def weights_title(checkpoint: str, selections: Iterable[str]) -> str:
+    """Return what tables call weights by how they were chosen: an oracle's, unless no target had a part in it."""
+    chosen = [part for each in selections for part in each.split("; ")]
+    if checkpoint == "best" and chosen and all(part.startswith("source: ") for part in chosen):
+        return ON_SOURCE
+    return WEIGHTS[checkpoint]
+
+
 def oracles(rows: Iterable[Any]) -> str:
     """Say in brackets what the best weights among rows were chosen by; an empty text where there are none."""
     chosen = {part.removeprefix("oracle: ") for row in rows if row.checkpoint == "best"
@@ -166,7 +175,12 @@ def units(names: Iterable[str]) -> str:
 def header(rows: list[Row]) -> tuple[str, ...]:
     best = "/".join(dict.fromkeys(metric_of(row.metric).best for row in rows)) or "max"
     return ("dataset", "classifier" if any(row.classifier for row in rows) else "metric", "experiment",
-            *(part for name in WEIGHTS.values() for part in (f"{name}: mean ± std", best)), "seeds", "test images")
+            *(part for name in WEIGHTS for part in (f"{_title_of(name, rows)}: mean ± std", best)), "seeds",
+            "test images")
+
+
+def _title_of(checkpoint: str, rows: list[Row]) -> str:
+    return weights_title(checkpoint, [row.selection for row in rows if row.checkpoint == checkpoint])
 
 
 def grid(rows: list[Row]) -> list[tuple[str, ...]]:
@@ -183,20 +197,24 @@ def grid(rows: list[Row]) -> list[tuple[str, ...]]:
 
 
 def footnote(rows: list[Row]) -> str:
-    """Explain the columns, with the data that the oracle looked at."""
+    """Explain the columns, with the data that the best weights were chosen on."""
     names = dict.fromkeys(row.metric for row in rows)
     shown = units(names)
     # With other metrics the data may be a validation set, which its name says.
     best = "test accuracy, chosen on the test data itself" if set(names) <= {"accuracy"} else "value"
+    chosen = f"Oracle: weights of the epoch with the best {best}{oracles(rows)}."
+    if _title_of("best", rows) == ON_SOURCE:
+        chosen = (f"Best on source: weights of the epoch with the best value on data of the kind that was trained on"
+                  f"{oracles(rows).replace('source: ', '')}, without labels of a target; there itself an oracle.")
     return (f"{shown[:1].upper()}{shown[1:]}. ± is the sample standard deviation over seeds (n - 1). Last epoch: "
-            f"weights after the last epoch. Oracle: weights of the epoch with the best {best}{oracles(rows)}.")
+            f"weights after the last epoch. {chosen}")
 
 
-def render(rows: list[Row], style: str) -> str:
+def render(rows: list[Row], style: str, note: str = "") -> str:
     """Render as `terminal`, `markdown` or `latex`, last epoch and oracle side by side, or as `csv`.
 
-    CSV is for other programs: one line per row, in full precision.
+    CSV is for other programs: one line per row, in full precision. note: what else is to be said below the table.
     """
     if style == "csv":
         return FORMATS[style](Row._fields, rows)
-    return FORMATS[style](header(rows), grid(rows), 3, footnote(rows))
+    return FORMATS[style](header(rows), grid(rows), 3, " ".join(filter(None, (footnote(rows), note))))

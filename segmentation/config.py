@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiment import config as shared
-from experiment.config import Section, Switch, lower, pair
+from experiment.config import MappedDataset, Places, Section, Switch, lower, pair
 
 BACKBONES = ("mobilenet_v2", "resnet50", "efficientnet_lite0")
 LEAST = 32
@@ -16,23 +16,15 @@ WidthHeight = Annotated[tuple[Pixels, Pixels], BeforeValidator(pair)]
 Factors = Annotated[tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]], BeforeValidator(pair)]
 
 
-class EvaluationDataset(shared.EvaluationDataset):
-    """A dataset with label maps to evaluate on: `[[evaluation.datasets]]`.
+class EvaluationDataset(MappedDataset):
+    """A dataset with label maps to evaluate on: `[[evaluation.datasets]]`."""
 
-    class_map: what the ids in label maps mean, see `readers.class_maps`, by default the reader's own; image_size: width
-    and height; this and `root` fall back to those of `[dataset]`.
-    """
-
-    split: Annotated[Literal["train", "val", "test", "all"], BeforeValidator(lower)] | None = None
-    class_map: str | None = None
     image_size: WidthHeight | None = None
 
 
-class Dataset(EvaluationDataset):
+class Dataset(Places, EvaluationDataset):
     """The dataset to train on: `[dataset]`. classes: the set of classes, see `readers.class_maps`."""
 
-    root: str = "data"
-    cache: str = "cache"
     image_size: WidthHeight = (512, 256)
     classes: str = "street16"
 
@@ -90,9 +82,3 @@ class SegmentationConfig(shared.Config):
     model: Model
     training: Training
     evaluation: Evaluation = Evaluation()
-
-    def evaluation_datasets(self) -> list[EvaluationDataset]:
-        """Return the evaluation datasets with root and image_size filled in."""
-        size = self.dataset.image_size
-        return [section.model_copy(update={"image_size": section.image_size or size})
-                for section in super().evaluation_datasets()]

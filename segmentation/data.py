@@ -28,6 +28,9 @@ class Frames(Opened):
         super().__init__(section, section.image_size, cache, device, class_map=section.class_map, classes=classes)
         self.colours = self.reader.class_map.colours
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return whole images float32 (n, 3, H, W) in [0, 1] and class numbers int64 (n, H, W) by index (n,)."""
         return _parts(self.rows.take(index))
@@ -72,7 +75,7 @@ class Crops:
 
     def __init__(self, frames: Frames, training: Training):
         self.frames, self.training = frames, training
-        height, width = frames.rows.tensor.shape[-2:]
+        height, width = frames.rows.shape[-2:]
         self.width, self.height = training.crop or (width, height)
         if (self.width > width or self.height > height) and training.scale == (1.0, 1.0):
             raise UserError(f"training.crop: found {self.width}x{self.height}; allowed: up to {width}x{height}, the "
@@ -91,9 +94,9 @@ class Crops:
     def about(self) -> tuple[str, ...]:
         """Return what people want to know of the data."""
         frames = self.frames
-        height, width = frames.rows.tensor.shape[-2:]
+        height, width = frames.rows.shape[-2:]
         crops = f"crops of {self.width}x{self.height}"
-        found = "; ".join([crops, f"{len(frames.classes)} classes", *frames.left_out])
+        found = "; ".join([crops, f"{len(frames.classes)} classes", *frames.remarks])
         return (f"{frames.title}: {len(frames)} images of {width}x{height}, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:

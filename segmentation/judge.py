@@ -1,5 +1,6 @@
 """How well a segmentation network finds the classes of whole images, and pictures of what it finds."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def confusion_of(model: nn.Module, frames: Frames, most: int | None = None) -> T
     """
     count, model = len(frames.classes), folded(model)
     counts = torch.zeros(count, count, dtype=torch.int64, device=frames.device)
-    chunk = max(1, PIXELS // frames.rows.tensor[0, 0].numel())
+    chunk = max(1, PIXELS // math.prod(frames.rows.shape[-2:]))
     chunks = torch.arange(len(frames), device=frames.device)[:most].split(chunk)
     for index in tqdm(chunks, desc=f"segmenting {frames.title}", unit="batch", delay=3, leave=False, disable=None):
         images, labels = frames.take(index)

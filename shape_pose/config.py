@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from experiment import config as shared
-from experiment.config import Section, lower
+from experiment.config import Places, Section, SplitWithVal, lower
 from readers.cameras import DISTANCE, FOCAL
 
 
@@ -31,14 +31,12 @@ class EvaluationDataset(shared.EvaluationDataset):
     `views` and the like for shapes, poses and masks, `cut_outs` for masks alone.
     """
 
-    split: Annotated[Literal["train", "val", "test", "all"], BeforeValidator(lower)] | None = None
+    split: SplitWithVal | None = None
 
 
-class Dataset(EvaluationDataset):
+class Dataset(Places, EvaluationDataset):
     """The views to train on: `[dataset]`. image_size: a power of 2."""
 
-    root: str = "data"
-    cache: str = "cache"
     image_size: Annotated[int, Field(ge=16), AfterValidator(_power_of_two)] = 128
 
 

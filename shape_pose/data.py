@@ -49,16 +49,18 @@ class Shapes(Opened):
 
     def cloud(self, model: int) -> np.ndarray | None:
         """Return the points float64 (n, 3) of a model by number, None where there is no file of them."""
-        return self.reader.cloud(self.names[model])
+        clouds = (reader.cloud(self.names[model]) for reader in self.readers)
+        return next((cloud for cloud in clouds if cloud is not None), None)
 
     def check_camera(self, section: Model) -> None:
         """Raise UserError where views were made with another camera than what they are compared with."""
-        camera = self.reader.camera(self.sources[0])
-        for key, found, wanted in (("focal_length", camera.focal, section.focal_length),
-                                   ("camera_distance", camera.distance, section.camera_distance)):
-            if abs(found / wanted - 1) > 0.005:
-                raise UserError(f"model.{key}: found {wanted:g}; allowed: {found:.4g}, that of {self.title} "
-                                f"({self.sources[0]})")
+        for source in (self.sources[int(part.images[0])] for part in self.parts):
+            camera = self.reader.camera(source)
+            for key, found, wanted in (("focal_length", camera.focal, section.focal_length),
+                                       ("camera_distance", camera.distance, section.camera_distance)):
+                if abs(found / wanted - 1) > 0.005:
+                    raise UserError(f"model.{key}: found {wanted:g}; allowed: {found:.4g}, that of {self.title} "
+                                    f"({source})")
 
 
 def on_white(layers: Tensor) -> tuple[Tensor, Tensor]:
@@ -70,8 +72,9 @@ def on_white(layers: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def open_training(section: Dataset, model: Model, device: torch.device, split: str | None = None) -> Shapes:
-    """Open the views that a config trains on, or another split of them. Raises UserError."""
-    changed = section if split is None else section.model_copy(update={"split": split, "limit": None})
+    """Open the views that a config trains on, or another split of those of its first root. Raises UserError."""
+    changed = section if split is None else section.model_copy(update={"split": split, "limit": None,
+                                                                       "root": section.roots[0]})
     shapes = Shapes(changed, section.image_size, section.cache, device)
     if not shapes.posed:
         raise UserError(f"dataset.name: {section.name} has one image of each thing and no poses; allowed: views, "
@@ -127,8 +130,8 @@ class ViewBatches:
     @property
     def about(self) -> tuple[str, ...]:
         """Return what people want to know of the data."""
-        shapes, side = self.shapes, self.shapes.rows.tensor.shape[-1]
-        found = "; ".join([f"{len(shapes.rows)} views of {side}x{side}", *shapes.left_out])
+        shapes, side = self.shapes, self.shapes.rows.shape[-1]
+        found = "; ".join([f"{len(shapes.rows)} views of {side}x{side}", *shapes.remarks])
         return (f"{shapes.title}, {shapes.split}: {len(shapes)} models, {found}",)
 
     def epoch(self, number: int) -> Iterator[Batch]:

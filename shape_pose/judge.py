@@ -159,7 +159,7 @@ class ShapePoseJudge:
         for shapes in self.datasets:
             first = torch.zeros(1, dtype=torch.int64, device=shapes.device)
             for _, _, points, poses in predictions(self.predictor, shapes, first):
-                disc_masks(points, poses, shapes.rows.tensor.shape[-1], self.section)
+                disc_masks(points, poses, shapes.rows.shape[-1], self.section)
             if shapes.posed and len(shapes.poses) and all(shapes.cloud(i) is None for i in range(len(shapes))):
                 raise UserError(f"evaluation.datasets: {shapes.title}, {shapes.split} has no clouds of its models, "
                                 "such as points/<model>.npy")
@@ -200,7 +200,7 @@ class ShapePoseJudge:
 
     def judge(self, shapes: Shapes, alignment: Rotation | None) -> Judged:
         """Return what is found of a dataset, all of its images; alignment: None where there is no truth of poses."""
-        count, size = len(shapes.rows), shapes.rows.tensor.shape[-1]
+        count, size = len(shapes.rows), shapes.rows.shape[-1]
         names = (*(("precision", "coverage", "angle", "angle_half_turn") if alignment else ()), "xor", "iou")
         values = {name: np.full(count, np.nan) for name in names}
         shown, sights = set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist()), []

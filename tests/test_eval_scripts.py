@@ -76,7 +76,7 @@ def test_a_classifiers_accuracy_equals_a_count_over_single_images(succeed, train
     state = torch.load(trained / "checkpoints" / "last_model.pth", weights_only=True)
     network.load_state_dict({name.removeprefix("pre_trained_model."): value for name, value in state.items()})
     right = 0
-    for image, pixels in enumerate(scenes.images):
+    for image, pixels in enumerate(scenes.pixels(torch.arange(len(scenes.rows)))):
         scenery = int(np.searchsorted(scenes.first.numpy(), image, side="right")) - 1
         with torch.no_grad():
             output = int(network(pixels.float()[None].repeat(1, 3, 1, 1) / 255).argmax())
@@ -91,6 +91,11 @@ def test_each_script_refuses_the_runs_of_the_other(fail, finished, trained):
                                      ("eval_ae.py", trained, "classifier", "train_classifier.py"),
                                      ("train_ae.py --resume", trained, "classifier", "train_classifier.py")):
         assert f"{run}: model.type: found '{kind}', which {trainer} trains; allowed: " in fail(*name.split(), run)
+
+
+def test_a_run_is_evaluated_on_as_many_roots_as_it_was_trained_on(fail, trained):
+    message = fail("eval_classifier.py", trained, "--set", 'dataset.root=["a", "b"]')
+    assert f"--set dataset.root: found 2 root(s), {trained} was trained on 1; allowed: as many" in message
 
 
 def test_weights_that_do_not_fit_are_one_line(fail, trained):

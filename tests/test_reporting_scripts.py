@@ -96,7 +96,9 @@ def test_all_metrics_that_are_recorded_are_tabulated_or_those_asked_for(succeed,
 @pytest.mark.parametrize(("options", "said"), [
     (["--compare", "mine", "mime"], "did you mean 'mine'"), (["--metric", "acuracy"], "did you mean 'accuracy'"),
     (["--table", "s7", "--pool"], "--pool: the paper's tables"), (["--table", "s6"], "no run belongs to s6"),
-    (["--table", "s7", "--metric", "accuracy"], "--metric: the paper's tables")])
+    (["--table", "s7", "--metric", "accuracy"], "--metric: the paper's tables"),
+    (["--table", "s7", "--rank-by", "x"], "--rank-by: orders the table of all results"),
+    (["--rank-by", "x, test"], "--rank-by: test set: 'x, test' is not known")])
 def test_what_cannot_be_tabulated_is_one_line(script, write, options, said):
     code, out, err = script("calculate_mean_and_var_accuracy.py", write("mine", 1, [{}]), *options)
     assert (code, out, len(err.strip().splitlines())) == (2, "", 1)

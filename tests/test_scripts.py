@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from inverted import write_inverted
 from runs import same, until, weights
 from test_features_scripts import FEATURES
 
@@ -68,7 +69,8 @@ def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoin
     assert scores["last", 3]["n"] == 60
 
 
-KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "training.augment=true"]),
+KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "training.augment=true",
+                                               "dataset.root=['nowhere', '{copy}']", "dataset.limit=16"]),
          ("train_classifier.py", "classifier", "scratch", ["training.augment=true"]),
          ("train_ae.py", "extractor", "tae", ["model.batchnorm=reference"]),
          ("train_classifier.py", "classifier", "pretrained", ["model.batchnorm=reference", "model.weights={weights}"])]
@@ -80,7 +82,9 @@ def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_d
         succeed, script, config_file, tmp_path, monkeypatch, name, kind, variation, changes):
     config, whole, broken, save = config_file(kind, variation), tmp_path / "whole", tmp_path / "broken", Loop._save
     torch.save(build_network("small_cnn", 10).state_dict(), tmp_path / "weights.pth")
-    options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth") for change in changes)]
+    copy = write_inverted("glyphs", "nowhere", tmp_path / "copy", limit=16) if kind == "conv" else ""
+    options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth", copy=copy)
+                                            for change in changes)]
     succeed(name, config, "--out", whole, *options)
 
     def stop(self, progress, *arguments):
@@ -233,6 +237,9 @@ MISTAKES = [
     pytest.param(["dataset.name=glyph"], ["dataset.name", "did you mean 'glyphs'"], id="unknown dataset"),
     pytest.param(["dataset.name=sviro", "dataset.root=/nowhere"], ["/nowhere", "/nowhere/SVIRO", "does not exist"],
                  id="absent dataset"),
+    pytest.param(["dataset.root=['x', 'x']"], ["dataset.root", "allowed: each folder once"], id="a root twice"),
+    pytest.param(["dataset.name=sviro", "dataset.root=['{standins}', '/nowhere']"], ["no sviro at /nowhere"],
+                 id="absent second root"),
     pytest.param(["model.extractor=small_cmm"], ["model.extractor", "did you mean 'small_cnn'"], id="extractor"),
     pytest.param(["model.layer=-40"], ["model.layer", "-40", "allowed: "], id="layer"),
     pytest.param(["model.weights=/nowhere/w.pth"], ["model.weights", "/nowhere/w.pth"], id="absent weights"),
@@ -251,8 +258,9 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("overrides", "pieces"), MISTAKES)
 def test_a_mistake_is_one_line_with_exit_code_2_and_leaves_nothing(
-        script, config_file, tmp_path, monkeypatch, overrides, pieces):
+        script, config_file, standins, tmp_path, monkeypatch, overrides, pieces):
     monkeypatch.chdir(tmp_path)
+    overrides = [override.replace("{standins}", str(standins)) for override in overrides]
     code, out, err = script("train_ae.py", config_file(), "--set", *overrides)
     lines = [line for line in err.splitlines() if line.strip()]
     assert code == 2

@@ -155,6 +155,8 @@ def test_a_translated_copy_has_names_labels_and_what_the_network_makes(trained, 
     expected = (generator(images).detach().clamp(-1, 1) + 1) * 127.5
     assert np.abs(copy.images - expected.numpy()).max() <= 0.51
     assert "exists" in fail("translate_dataset.py", trained, "--out", tmp_path / "copy")
+    assert "dataset.root: found 2 roots; a copy is made of one, for example --set dataset.root=a" in fail(
+        "translate_dataset.py", trained, "--out", tmp_path / "third", "--set", 'dataset.root=["a", "b"]')
     torch.save(generator.state_dict() | {"model.2.num_batches_tracked": torch.tensor(3)}, tmp_path / "net_G_A.pth")
     succeed("translate_dataset.py", config, "--generator", tmp_path / "net_G_A.pth", "--out", tmp_path / "other")
     one, other = (sorted((tmp_path / name).rglob("*.png")) for name in ("copy", "other"))

@@ -46,10 +46,16 @@ class Journal:
         """Write the results of the last and of the best weights, known from their epochs, as rows of their own."""
         rows = [row for row in records.read(self.run.folder)
                 if row["checkpoint"] == "epoch" and is_judged(row["metric"])]
-        for checkpoint, epoch, chosen in (("last", last_epoch, LAST), ("best", best_epoch, rows and _oracle(rows[0]))):
+        best = rows and self._choice(rows[0])
+        for checkpoint, epoch, chosen in (("last", last_epoch, LAST), ("best", best_epoch, best)):
             self._append([{**row, "checkpoint": checkpoint, "selection": chosen} for row in rows
                           if row["epoch"] == epoch])
         self.board.close()
+
+    def _choice(self, row: dict[str, Any]) -> str:
+        """Say how the best weights were chosen, by the metric of a row: by an oracle, or on the source's own data."""
+        metric, who = metric_of(row["metric"]), "source" if self.run.config.chosen_on_source else "oracle"
+        return f"{who}: {'highest' if metric.higher_is_better else 'lowest'} {metric.title} on {_title(row)}"
 
     def _append(self, rows: list[dict[str, Any]]) -> None:
         who = {"experiment": self.run.experiment, "seed": self.run.config.training.seed}
@@ -69,11 +75,6 @@ def selection(run: Run, checkpoint: str) -> str:
         return PUBLISHED_ORACLE
     chosen = (row["selection"] for row in records.read(run.folder) if row["checkpoint"] == "best")
     return next(chosen, UNKNOWN_ORACLE)
-
-
-def _oracle(row: dict[str, Any]) -> str:
-    metric = metric_of(row["metric"])
-    return f"oracle: {'highest' if metric.higher_is_better else 'lowest'} {metric.title} on {_title(row)}"
 
 
 def _title(row: dict[str, Any]) -> str:

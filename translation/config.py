@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from experiment import config as shared
-from experiment.config import Section, Switch, lower, pair
+from experiment.config import MappedDataset, Places, Section, Switch, lower, pair
 
 # Both halvings of the generators come out even.
 Pixels = Annotated[int, Field(ge=8, multiple_of=4)]
@@ -14,23 +14,15 @@ Weight = Annotated[float, Field(ge=0)]
 Text = Annotated[str, Field(min_length=1)]
 
 
-class EvaluationDataset(shared.EvaluationDataset):
-    """A rendered dataset whose translation is judged: `[[evaluation.datasets]]`.
+class EvaluationDataset(MappedDataset):
+    """A rendered dataset whose translation is judged: `[[evaluation.datasets]]`."""
 
-    class_map: what the ids in label maps mean, see `readers.class_maps`; image_size: width and height; this and `root`
-    fall back to those of `[dataset]`.
-    """
-
-    split: Annotated[Literal["train", "val", "test", "all"], BeforeValidator(lower)] | None = None
-    class_map: str | None = None
     image_size: WidthHeight | None = None
 
 
-class Dataset(EvaluationDataset):
+class Dataset(Places, EvaluationDataset):
     """The rendered dataset, whose annotations its translation keeps: `[dataset]`. classes: of label maps."""
 
-    root: str = "data"
-    cache: str = "cache"
     image_size: WidthHeight
     classes: str = "street11"
 
@@ -146,18 +138,17 @@ class TranslationConfig(shared.Config):
             raise ValueError("evaluation.second_judge: there is no first; allowed: with evaluation.judge")
         return self
 
+    @property
+    def chosen_on_source(self) -> bool:
+        """Never: real images, or what was trained on them, have a part in every metric of a translation."""
+        return False
+
     def targets(self) -> tuple[Target, Target]:
         """Return the real images of training and of evaluation, with root and image_size filled in."""
         size = {"image_size": self.dataset.image_size}
-        train = self.target.model_copy(update=size | {"root": self.target.root or self.dataset.root})
+        train = self.target.model_copy(update=size | {"root": self.target.root or self.dataset.roots[0]})
         other = self.evaluation.target or train
         return train, other.model_copy(update=size | {"root": other.root or train.root})
-
-    def evaluation_datasets(self) -> list[EvaluationDataset]:
-        """Return the evaluation datasets with root and image_size filled in."""
-        size = self.dataset.image_size
-        return [section.model_copy(update={"image_size": section.image_size or size})
-                for section in super().evaluation_datasets()]
 
 
 class CycleGanConfig(TranslationConfig):

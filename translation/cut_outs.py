@@ -6,6 +6,7 @@ After "Annotation Invariant Style Transfer", chapter 3 and section 4.1.1.1, with
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -149,16 +150,15 @@ def finish(image: np.ndarray, size: int) -> np.ndarray:
     Colours are averaged (bilinear, antialiased) over the object alone, so that no black leaks in over the outline.
     """
     # Pillow multiplies colours by alpha before it resizes and divides them by it afterwards.
-    image = np.array(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    image = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
     inside = image[..., 3:] >= 128
-    image[..., 3:] = 255
-    return correct_colours(image * inside)
+    return np.concatenate([correct_colours(image[..., :3] * inside, inside, -1), np.uint8(255) * inside], axis=-1)
 
 
-def correct_colours(image: np.ndarray) -> np.ndarray:
-    """Return images, uint8 (..., 4), in which nothing but background is black: (0, 0, 0) with alpha becomes (1, 1, 1).
+def correct_colours(images: Any, inside: Any, axis: int) -> Any:
+    """Return images, uint8, in which nothing but background is black: (0, 0, 0) inside becomes (1, 1, 1).
 
     So the outline can be read from the colours alone. To be applied after resizing, which makes new black pixels.
+    images: arrays or tensors with the channels along an axis; inside: bool, with one channel.
     """
-    black = (image[..., 3:] > 0) & ~image[..., :3].any(-1, keepdims=True)
-    return np.concatenate([np.where(black, np.uint8(1), image[..., :3]), image[..., 3:]], axis=-1)
+    return images + (inside & (images == 0).all(axis=axis, keepdims=True))

@@ -15,11 +15,10 @@ from readers.crop import crop
 from readers.opened import Opened, check_apart
 from training.passes import Passes
 from translation.config import EvaluationDataset, Target, Training, TranslationConfig
+from translation.cut_outs import correct_colours
 from utils import mix_seed
 
 LABELS, ALPHA = "labels", "alpha"
-# Black inside a mask is lifted by a grey value, as black is what lies outside.
-LIFTED = 1
 
 
 class Domain(Opened):
@@ -62,8 +61,7 @@ class Domain(Opened):
         images = layers[:, : self.channels]
         if self.has_masks:
             mask = self.mask_of(layers)
-            black = mask & (images == 0).all(dim=1, keepdim=True)
-            images = (images * mask).masked_fill(black, LIFTED)
+            images = correct_colours(images * mask, mask, 1)
         return images / 127.5 - 1
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -186,7 +184,7 @@ class Pairs:
         self.source, self.target, self.training = source, target, training
         self.truth, self.target_truth = truth, target_truth
         self.part = (0, 1)
-        height, width = source.rows.tensor.shape[-2:]
+        height, width = source.rows.shape[-2:]
         self.size = training.crop or (width, height)
         if self.size[0] > width or self.size[1] > height:
             raise UserError(f"training.crop: found {self.size[0]}x{self.size[1]}; allowed: up to {width}x{height}, "
@@ -216,7 +214,7 @@ class Pairs:
         """Return what people want to know of the data."""
         width, height = self.size
         return tuple(f"{name}: {domain.title}, {domain.split}: {len(domain)} images, windows of {width}x{height}"
-                     f"{', with masks' if domain.has_masks else ''}{''.join(f'; {each}' for each in domain.left_out)}"
+                     f"{', with masks' if domain.has_masks else ''}{''.join(f'; {each}' for each in domain.remarks)}"
                      for name, domain in (("source", self.source), ("target", self.target)))
 
     def epoch(self, number: int) -> Iterator[Batch]:

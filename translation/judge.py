@@ -1,5 +1,6 @@
 """What a translation is worth: labels that are still found, distance to real images, outlines, pictures."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -112,7 +113,7 @@ def distances(first: Tensor, second: Tensor) -> dict[str, float]:
 
 def chunks(domain: Domain, index: Tensor) -> Iterator[Tensor]:
     """Yield images by index (n,) in parts that networks take at a time, with a bar where it takes long."""
-    count = max(1, PIXELS // domain.rows.tensor[0, 0].numel())
+    count = max(1, PIXELS // math.prod(domain.rows.shape[-2:]))
     yield from tqdm(index.split(count), desc=domain.title, unit="batch", delay=3, leave=False, disable=None)
 
 

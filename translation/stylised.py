@@ -1,6 +1,7 @@
 """Translated copies of datasets: in the layout and with the names of the original, and with its annotations."""
 
 import json
+import math
 import os
 import shutil
 from collections import deque
@@ -66,7 +67,7 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
 @torch.inference_mode()
 def translated(domain: Domain, translate: Translate, wanted: Tensor) -> Iterator[tuple[int, np.ndarray]]:
     """Yield images by index (n,), translated: their places and uint8 (c, h, w)."""
-    count = max(1, PIXELS // domain.rows.tensor[0, 0].numel())
+    count = max(1, PIXELS // math.prod(domain.rows.shape[-2:]))
     with tqdm(total=len(domain), initial=len(domain) - len(wanted), desc="translating", unit="image",
               disable=None) as bar:
         for index in wanted.split(count):

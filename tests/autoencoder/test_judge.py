@@ -67,14 +67,14 @@ def test_accuracies_equal_the_evaluation_written_out(cabins):
     latents, codes = [], []
     index, _, _ = train.views(mirrored=False, seed=5)
     for scenery, image in enumerate(index.tolist()):
-        pixels = train.images[image, 0].numpy() / np.float32(255)
+        pixels = train.pixels(torch.tensor([image]))[0, 0].numpy() / np.float32(255)
         for view, label in ((pixels, train.labels[scenery]), (pixels[:, ::-1], train.labels[scenery][::-1])):
             latents.append([view[:, :8].mean(), view[:, 8:].mean()])
             codes.append(int(label_codes(label[None])[0]))
     knn = KNeighborsClassifier(3).fit(np.array(latents), codes)
     right = 0
     for image in range(48):
-        pixels = test.images[image, 0].numpy() / np.float32(255)
+        pixels = test.pixels(torch.tensor([image]))[0, 0].numpy() / np.float32(255)
         predicted = knn.predict([[pixels[:, :8].mean(), pixels[:, 8:].mean()]])[0]
         right += predicted == label_codes(test.labels[image // 2][None])[0]
     assert [row["classifier"] for row in rows] == ["knn", "forest", "svm"]

@@ -104,10 +104,10 @@ def test_scores_equal_a_loop_over_single_images(domain, random_alexnet):
     expected = {key: [] for key in scores}
     with torch.no_grad():
         for i in range(REAL):
-            image = real.images[i][None].float() / 255
+            image = real.pixels(torch.tensor([i])).float() / 255
             output = model(image)[0]
             twin = next(k for k, label in enumerate(synthetic.labels) if (label == real.labels[i]).all())
-            other = synthetic.images[twin][None].float() / 255
+            other = synthetic.pixels(torch.tensor([twin])).float() / 255
             for against, target in (("synthetic", other), ("real", image)):
                 expected[f"ssim/{against}"].append(float(pytorch_msssim.ssim(output, target, data_range=1)))
                 expected[f"l1/{against}"].append(float(np.abs(output.numpy() - target.numpy()).mean()))
@@ -122,7 +122,7 @@ def test_scores_equal_a_loop_over_single_images(domain, random_alexnet):
 def test_a_model_that_returns_the_image_compared_with_is_perfect(domain, random_alexnet, against):
     real, synthetic = domain("real", limit=REAL), domain("toy")
     partner = partners(real, synthetic)
-    model = Returns(synthetic.images[partner] if against == "synthetic" else real.images)
+    model = Returns(synthetic.pixels(partner) if against == "synthetic" else real.pixels(torch.arange(len(real))))
     scores = similarity(model, by_index, real, synthetic, partner, create_metrics(("ssim", "l1", "lpips")))
     other = "real" if against == "synthetic" else "synthetic"
     assert scores[f"ssim/{against}"] == pytest.approx(1, abs=1e-6)

@@ -6,7 +6,7 @@ import pytest
 from refusals import refused
 
 from autoencoder.config import AutoencoderConfig
-from experiment.config import differences, dump_config, load_config
+from experiment.config import PLACES, differences, dump_config, load_config
 from readers import READERS
 
 PROJECT = Path(__file__).parents[2]
@@ -315,6 +315,33 @@ def test_targets_take_the_root_of_the_training_data_where_they_name_none(tmp_pat
     assert [target.root for target in config.evaluation_datasets()] == ["some/data", "elsewhere"]
     assert [target.name for target in config.evaluation_datasets()] == ["sviro", "handwritten"]
     assert config.evaluation.datasets[0].root is None
+
+
+@pytest.mark.parametrize(("trained", "tested", "own"), [
+    ([], "name='sviro', factor='x5', split='test'", True), ([], "name='sviro', factor=['x5', 'tucson']", False),
+    (["dataset.factor=[]"], "name='sviro', factor='tucson'", True), ([], "name='sviro'", False),
+    ([], "name='sviro', factor='x5', root='real'", False), ([], "name='ticam'", False),
+    (["dataset.root=['a', 'b']"], "name='sviro', factor='x5'", True),
+    (["dataset.root=['a', 'b']"], "name='sviro', factor='x5', root='b'", True)])
+def test_what_chooses_the_best_weights_is_of_the_source_or_an_oracle(tmp_path, trained, tested, own):
+    config = load(tmp_path, FULL, *trained, f"evaluation.datasets=[{{{tested}}}, {{name='sviro', factor='x5'}}]")
+    assert config.chosen_on_source is own
+
+
+def test_several_roots_are_what_is_trained_on_and_evaluation_takes_the_first(tmp_path):
+    one, other, both = (load(tmp_path, FULL, f"dataset.root={roots}") for roots in ('"a"', '["b"]', '["a", "b"]'))
+    assert (one.dataset.root, other.dataset.root, both.dataset.root) == ("a", "b", ["a", "b"])
+    assert [each.dataset.roots for each in (one, other, both)] == [["a"], ["b"], ["a", "b"]]
+    assert [target.root for target in both.evaluation_datasets()] == ["a", "elsewhere"]
+    assert load_config(write(tmp_path, dump_config(both), "again.toml")) == both
+    assert differences(one, other, PLACES) == []
+    turned = load(tmp_path, FULL, 'dataset.root=["b", "a"]')
+    assert [differences(both, each, PLACES) for each in (one, other, turned)] == [["dataset.root"]] * 3
+    for roots, told in [("[]", "allowed: a folder, or a list of folders (found [])"), ("3", "(found 3)"),
+                        ('["a", 3]', "a list of folders"), ('["a", "b", "a"]', "allowed: each folder once")]:
+        assert told in refusal(tmp_path, FULL, f"dataset.root={roots}")
+    message = refusal(tmp_path, FULL, 'evaluation.datasets=[{name="sviro", root=["a", "b"]}]')
+    assert "evaluation.datasets.0.root: Input should be a valid string (found ['a', 'b'])" in message
 
 
 @pytest.mark.parametrize(("changes", "key"), [

@@ -14,6 +14,8 @@ import torch
 from runs import same, until, weights
 
 from errors import UserError
+from experiment import sweep
+from experiment.config import load_config
 from experiment.repeat import visible_gpus
 from experiment.run import find_runs, open_run
 
@@ -65,6 +67,20 @@ def test_repeat_starts_a_missing_seed_and_ends_its_children_with_itself(config_f
     ("repeat_train.py", ["{ae}", "{ae}"], "is called 'tiny_extractor_tae'"),
     ("repeat_train.py", ["{ae}", "--wait"], "--launcher slurm"),
     ("repeat_train_ae.py", ["{ae}", "--out", "{ae}/runs"], "cannot be made"),
+    *(("repeat_train.py", ["{ae}", "--out", "{folder}/runs", *given.split(" ")], told) for given, told in (
+        ("--sweep epochs", "--sweep epochs: expected section.key=value,value"),
+        ("--sweep training.epochs=", "a value is empty"), ("--sweep training.epochs=1,,2", "a value is empty"),
+        ("--sweep training.x=[1,[2]", "brackets do not close"),
+        ("--sweep training.epoch=1,2", "did you mean 'training.epochs'"),
+        ("--sweep training.epochs=2,0", "--sweep training.epochs=0: "),
+        ("--sweep model.layer=-3 --sweep training.loss=mse,msee", "--sweep model.layer=-3 training.loss=msee: "),
+        ("--sweep training.epochs=1 training.epochs=2", "is swept twice"),
+        ("--sweep training.epochs=1,2 --set training.epochs=3", "--set gives training.epochs, too"),
+        ("--sweep evaluation.datasets=[] --set evaluation={{}}", "--set gives evaluation, too"),
+        ("--sweep training.learning_rate=0.1,2,1e-1", "is called 'tiny_extractor_tae_learning_rate=0.1', as that of "),
+        ("--sweep training.seed=1,2", "allowed: --seeds"), ("--sweep training.gpu=0,1", "allowed: --set training.gpu"),
+        (f"--sweep dataset.cache={'x' * 300}", "says where runs are trained"),
+        (f"--sweep dataset.root={'x' * 300}", "is too long for the name of a folder"))),
     *(("repeat_train.py", ["{ae}", "--seeds", seeds, "--out", "{folder}/runs"], "--seeds") for seeds in (
         "one", "3-1", "1,1", ""))])
 def test_what_cannot_be_repeated_is_refused(fail, config_file, tmp_path, name, arguments, message):
@@ -78,7 +94,7 @@ import json, os, sys, time
 start = time.monotonic()
 time.sleep(0.2)
 with open({report!r}, "a") as file:
-    said = [*sys.argv[1:4], os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.monotonic()]
+    said = [*sys.argv[1:4], sys.argv[4:], os.environ.get("CUDA_VISIBLE_DEVICES"), start, time.monotonic()]
     file.write(json.dumps([os.path.basename(sys.argv[0]), *said]) + "\\n")
 """
 
@@ -87,7 +103,7 @@ with open({report!r}, "a") as file:
 def repeated(succeed, config_file, tmp_path, monkeypatch):
     """Repeat two experiments with trainers that only report themselves; GPUs are names, so that none is needed.
 
-    Returns a list of script, config, option, seed, CUDA_VISIBLE_DEVICES, start, end.
+    Returns a list of script, config, option, seed, further arguments, CUDA_VISIBLE_DEVICES, start, end.
     """
 
     def run(*arguments, gpus=()):
@@ -131,6 +147,40 @@ def test_fewer_gpus_than_a_run_asks_for_are_refused(script, config_file, tmp_pat
                           "training.device=auto")
     assert (code, err) == (2, "error: training.devices: found 3, but only 2 GPU(s) for each run to have as many\n")
     assert not (tmp_path / "runs").exists()
+
+
+def test_every_combination_of_swept_values_is_an_experiment_of_its_own_and_goes_on(repeated, finished, tmp_path):
+    done = tmp_path / "runs" / "tiny_extractor_tae_epochs=3_batch_size=16"
+    finished(copy=done / "1")
+    found = repeated("--seeds", "1", "--jobs", "4", "--set", "training.frequency=1", "--sweep", "training.epochs=3,0x4",
+                     "--sweep", "training.batch_size=8,16")
+    started = {}
+    for script, _, _, seed, (_, name, _, out, _, *changes), *_ in found:
+        assert (seed, Path(out).parent) == ("1", tmp_path / "runs" / name)
+        started[script, name] = changes
+    assert started == {
+        (f"train_{kind}.py", f"tiny_{model}_epochs={epochs}_batch_size={size}"):
+        ["training.frequency=1", f"training.epochs={text}", f"training.batch_size={size}"]
+        for kind, model in (("ae", "extractor_tae"), ("classifier", "classifier_scratch"))
+        for epochs, text in ((3, "3"), (4, "0x4")) for size in (8, 16) if (kind, epochs, size) != ("ae", 3, 16)}
+
+
+@pytest.mark.parametrize(("config", "sweeps", "names"), [
+    ("camvid_efficientnet", ["training.crop=[64,64],[96, 64]", "training.jitter=0,0.5"], [
+        "_crop=64,64_jitter=0.0", "_crop=64,64_jitter=0.5", "_crop=96,64_jitter=0.0", "_crop=96,64_jitter=0.5"]),
+    ("demo_digits", ['dataset.root="data",["data", "data/copy 2"]', "dataset.split=train,ALL"], [
+        "_root=data_split=train", "_root=data_split=all", "_root=data,data-copy-2_split=train",
+        "_root=data,data-copy-2_split=all"]),
+    ("demo_digits", ["dataset.factor='','a,b',['a','b']"], ["_factor=none", "_factor=a,b", "_factor=a,b"]),
+    ("camvid_efficientnet", ["training.mirror=0,true", "evaluation.datasets=[{name='camvid', split='val'}]"], [
+        "_mirror=false_datasets=name-camvid,split-val", "_mirror=true_datasets=name-camvid,split-val"]),
+    ("nocar_vgg11_e_ae", ["model.layer=-3,-5", 'model.weights="none","/weights/a b.pth"'], [
+        "_layer=-3_weights=none", "_layer=-3_weights=weights-a-b.pth", "_layer=-5_weights=none",
+        "_layer=-5_weights=weights-a-b.pth"]),
+    ("cars_cyclegan", ["dataset.split=train", "target.split=all"], ["_dataset.split=train_target.split=all"])])
+def test_names_tell_the_values_however_they_are_written(config, sweeps, names):
+    path = PROJECT / "cfg" / f"{config}.toml"
+    assert [sweep.name_of(each, load_config(path, each)) for each in sweep.combinations(sweeps, [])] == names
 
 
 def test_runs_on_a_cpu_are_given_no_gpu_and_queue(repeated):

@@ -91,20 +91,22 @@ def test_the_kept_script_runs_each_pair_with_the_config_as_it_was(
     monkeypatch.setattr("experiment.repeat.PROJECT", elsewhere)
     monkeypatch.delenv("OMP_NUM_THREADS")
     text = succeed("repeat_train.py", *configs, "--seeds", "4,8", "--launcher", "slurm", "--jobs", "2",
-                   "--slurm", "partition=gpu time=04:00:00", "--set", "training.epochs=9")
+                   "--slurm", "partition=gpu time=04:00:00", "--set", "training.epochs=9", "--sweep",
+                   "training.batch_size=4,8")
     assert "job 7: submitted" in text
-    before = load_config(configs[1], ["training.epochs=9"])
+    before = load_config(configs[1], ["training.epochs=9", "training.batch_size=8"])
     configs[1].write_text("damaged")
-    kept = [next(Path("results", path.stem, "repeat_logs").glob("slurm-*.sh")) for path in configs]
+    names = [f"{path.stem}_batch_size={size}" for path in configs for size in (4, 8)]
+    kept = [next(Path("results", name, "repeat_logs").glob("slurm-*.sh")) for name in names]
     assert said.read_text().splitlines() == ["--parsable", str(kept[0])]
-    assert kept[0].read_text() == kept[1].read_text()
-    for line in ("--partition=gpu", "--time=04:00:00", "--array=1-4%2", "--requeue", "--open-mode=append"):
+    assert {path.read_text() for path in kept} == {kept[0].read_text()}
+    for line in ("--partition=gpu", "--time=04:00:00", "--array=1-8%2", "--requeue", "--open-mode=append"):
         assert f"#SBATCH {line}\n" in kept[0].read_text()
-    task = os.environ | {"SLURM_ARRAY_TASK_ID": "3", "SLURM_CPUS_ON_NODE": "5"}
+    task = os.environ | {"SLURM_ARRAY_TASK_ID": "7", "SLURM_CPUS_ON_NODE": "5"}
     subprocess.run(["bash", kept[0]], env=task, check=True)
     folder, threads, config, *rest = report.read_text().split("\0")
     assert (folder, threads) == (str(elsewhere), "5")
-    assert rest == ["--seeds", "4", "--name", "tiny_conv_ae", "--out", "results/tiny_conv_ae"]
+    assert rest == ["--seeds", "4", "--name", names[3], "--out", f"results/{names[3]}"]
     assert load_config(config) == before
 
 

@@ -10,15 +10,16 @@ import torch
 from errors import UserError
 from frozen import cache as feature_cache
 from frozen.cache import entries, open_features
+from readers.opened import Part
 
 
 class Rendered:
     """As much of a dataset as features are computed from: images by number, each with its mirror image."""
 
-    name, title, key, flips, device = "rendered", "rendered (a)", "k", 2, torch.device("cpu")
+    title, flips, device = "rendered (a)", 2, torch.device("cpu")
 
     def __init__(self, count=5):
-        self.images = range(count)
+        self.parts = [Part("rendered", "k", torch.arange(count))]
 
 
 class Network:
@@ -50,7 +51,7 @@ def _small_chunks(monkeypatch):
 def check(cache, live=None, views=None):
     """Check that features are those of every view in order, for which so many views had to be computed."""
     live = live or Live()
-    features, scale = open_features(Network(), Rendered(), cache, live)
+    [(features, scale)] = open_features(Network(), Rendered(), cache, live)
     np.testing.assert_array_equal(features / scale, np.broadcast_to(np.arange(10)[:, None, None, None] / 2,
                                                                     (10, 3, 2, 2)))
     assert views in (None, live.views)

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
+from inverted import write_inverted
+from PIL import Image
 
 from autoencoder.config import Model
 from dataset import Scenes
 from errors import UserError
-from experiment.config import EvaluationDataset
+from experiment.config import Dataset, EvaluationDataset
 from frozen.inputs import CachedInputs, LiveInputs, create_inputs, photometric, uncached_because
 from model import create_autoencoder
 from readers import READERS
@@ -33,8 +35,8 @@ def make(type="extractor", layer=-3, extractor="small_cnn", **options):
 
 
 def views(scenes):
-    index = torch.arange(len(scenes.images)).repeat(2)
-    return index, torch.arange(len(index)) >= len(scenes.images)
+    index = torch.arange(len(scenes.rows)).repeat(2)
+    return index, torch.arange(len(index)) >= len(scenes.rows)
 
 
 def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
@@ -46,6 +48,28 @@ def test_cached_features_equal_live_ones_to_16_bit_precision(scenes, tmp_path):
     live = LiveInputs(model, scenes)(index[order], flip[order])
     torch.testing.assert_close(cached(index[order], flip[order]), live, rtol=1e-3, atol=1e-3)
     assert not torch.equal(cached(index, flip)[flip], cached(index, flip)[~flip])
+
+
+def test_features_of_a_root_serve_again_where_it_is_joined_by_another(scenes, tmp_path):
+    model, cache = make(), tmp_path / "features"
+    for path in write_inverted("mirrored", "x", tmp_path / "copy", limit=7).rglob("*.png"):
+        # Features as faint as these images are kept at another scale.
+        Image.fromarray(np.asarray(Image.open(path)) // 32).save(path)
+    for name, parameter in model.extractor.named_parameters():
+        parameter.data.mul_(not name.endswith("bias"))
+    create_inputs(model, scenes, tmp_path)
+    [first] = cache.glob("mirrored-*")
+    written = (first / "features.npy").stat().st_mtime_ns
+    section = Dataset(name="mirrored", root=["x", str(tmp_path / "copy")], limit=7)
+    both = Scenes(section, 32, str(tmp_path), torch.device("cpu"))
+    assert isinstance(create_inputs(model, both, tmp_path, dry=True), LiveInputs)
+    cached = create_inputs(model, both, tmp_path)
+    assert len(list(cache.glob("mirrored-*"))) == len(cached.scale.unique()) == 2
+    assert (first / "features.npy").stat().st_mtime_ns == written
+    index, flip = views(both)
+    order = torch.randperm(len(index))
+    live = LiveInputs(model, both)(index[order], flip[order])
+    torch.testing.assert_close(cached(index[order], flip[order]), live, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1e9])
@@ -111,7 +135,7 @@ def test_a_dry_run_says_how_long_features_will_take_unless_they_are_there(scenes
     monkeypatch.setattr("frozen.cache.WORTH_SAYING", -1)
     model = make()
     assert isinstance(create_inputs(model, scenes, tmp_path, dry=True), LiveInputs)
-    assert f"features of {scenes.title}: {len(scenes.images) * scenes.flips} views" in capsys.readouterr().err
+    assert f"features of {scenes.title}: {len(scenes.rows) * scenes.flips} views" in capsys.readouterr().err
     assert not (tmp_path / "features").exists()
     create_inputs(model, scenes, tmp_path)
     capsys.readouterr()

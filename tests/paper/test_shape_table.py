@@ -48,6 +48,10 @@ def test_every_test_set_of_a_run_is_a_row_and_floors_are_none():
     assert "Stylized 2" in text
     assert "training.keep" not in text
     assert unplaced(table, entries)
+    joined, rows = run_of('["data/cars", "data/cars_stylised_2"]', 1, [("cars", "chamfer", "network", 0.03)])
+    [entry] = place(joined, rows)
+    assert entry.row == ("Original + Stylized 2", "Original")
+    assert "dataset.root = data/cars + data/cars_stylised_2 (one root)" in entry.departures
 
 
 def test_distances_add_up_but_for_rounding_and_the_published_config_departs_in_nothing():

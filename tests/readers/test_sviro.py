@@ -49,7 +49,7 @@ def test_images_with_an_empty_child_or_infant_seat_are_dropped_and_counted(tmp_p
     assert found.labels == [(1, 0, 0)]
     assert [len(sources) for sources in found.dropped.values()] == [2]
     path = place(tmp_path) / "x5_train_imageID_1_GT_1_0_0.png"
-    assert (found.sources, found.sceneries, len(found.stamps)) == ([[str(path)]], [path.stem], 1)
+    assert (found.sources, found.sceneries, len(found.stamps)) == ([[str(path)]], [f"x5/{path.stem}"], 1)
 
 
 def test_the_named_cars_are_read_once_each_and_all_where_none_is_named(tmp_path):

@@ -11,7 +11,7 @@ DATASETS = {"sviro_x5_all": "sviro (x5), all", "latent_last": "latent, last"}
     ("reconstruction_sviro_x5_all", "Reconstructions of sviro (x5), all, weights of the last epoch"),
     ("data_sviro_x5_all", "Images of sviro (x5), all, as trained or tested on"),
     ("latent_sviro_x5_all_best", "Targets, reconstructions and nearest training images of sviro (x5), all, weights of "
-                                 "the best epoch (an oracle)"),
+                                 "the best epoch"),
     ("latents_tsne_last", "Latent space of training and evaluation data, t-SNE, weights of the last epoch"),
     ("latents_umap_last", "Latent space of training and evaluation data, umap, weights of the last epoch"),
     ("mpi3d_score_last", "Reconstructions of real MPI3D images, weights of the last epoch"),

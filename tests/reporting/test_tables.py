@@ -119,6 +119,17 @@ def test_the_footnote_says_which_deviation_and_what_the_oracle_saw():
     assert "sviro" not in footnote(summarise([row()]))
 
 
+def test_weights_that_no_target_chose_are_called_no_oracle():
+    own = "source: highest accuracy on glyphs"
+    rows = summarise([row(), row(checkpoint="best", selection=own)])
+    assert header(rows)[5] == "best on source: mean ± std"
+    assert "Best on source: weights of the epoch with the best value on data" in footnote(rows)
+    assert "(highest accuracy on glyphs), without labels of a target" in footnote(rows)
+    mixed = summarise([row(checkpoint="best"), row(checkpoint="best", selection=own, experiment="other")])
+    assert header(mixed)[5] == "oracle: mean ± std"
+    assert "(highest accuracy on sviro (x5); source: highest accuracy on glyphs)" in footnote(mixed)
+
+
 TABLE = [
     *seeds([0.5, 0.7], experiment="e_tae"), row(checkpoint="best", value=0.8),
     *seeds([0.25], experiment="50%_a|b", classifier="svm", factor="", dataset="hand,written"),

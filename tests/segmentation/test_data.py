@@ -208,4 +208,4 @@ def test_two_evaluation_datasets_of_one_name_are_refused(frames):
         open_evaluation_frames(config, CPU)
     config.evaluation.datasets.pop(0)
     [opened] = open_evaluation_frames(config, CPU)
-    assert opened.images.shape == (COUNT, 3, 32, 32)
+    assert opened.pixels(torch.arange(COUNT)).shape == (COUNT, 3, 32, 32)

@@ -10,13 +10,15 @@ from training.journal import Journal, score, selection
 SOURCE = {"dataset": "cabins", "factor": "", "split": "train", "n": 8}
 
 
-@pytest.mark.parametrize(("metric", "values", "text", "oracle"), [
-    ("miou", (0.5, 0.25), "mIoU on photos (x5) 50.0 %", "oracle: highest mIoU on photos (x5)"),
-    ("fid", (20.0, 30.0), "FID on photos (x5) 20.0", "oracle: lowest FID on photos (x5)")])
-def test_the_first_metric_chooses_in_its_own_direction_and_all_are_kept(tmp_path, metric, values, text, oracle):
+@pytest.mark.parametrize(("metric", "values", "text", "on_source", "oracle"), [
+    ("miou", (0.5, 0.25), "mIoU on photos (x5) 50.0 %", False, "oracle: highest mIoU on photos (x5)"),
+    ("miou", (0.5, 0.25), "mIoU on photos (x5) 50.0 %", True, "source: highest mIoU on photos (x5)"),
+    ("fid", (20.0, 30.0), "FID on photos (x5) 20.0", False, "oracle: lowest FID on photos (x5)")])
+def test_the_first_metric_chooses_in_its_own_direction_and_all_are_kept(tmp_path, metric, values, text, on_source,
+                                                                        oracle):
     training = SimpleNamespace(seed=1, epochs=2)
     run = SimpleNamespace(folder=tmp_path, logs=tmp_path / "logs", experiment="e", published=False,
-                          config=SimpleNamespace(training=training))
+                          config=SimpleNamespace(training=training, chosen_on_source=on_source))
     run.logs.mkdir()
     journal, scores = Journal(run, SOURCE, 0), []
     for epoch, value in enumerate(values, 1):

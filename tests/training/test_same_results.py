@@ -82,7 +82,7 @@ def test_nothing_within_an_epoch_waits_for_the_device(type, variation, tmp_path)
     step, batches = create_training(model, variation, scenes, inputs)
     # As on a device that holds everything.
     for rows in (scenes.rows, getattr(inputs, "rows", scenes.rows)):
-        rows.mapping = None
+        rows.tensor = rows.take(torch.arange(len(rows)))
     model.train()
     epoch = batches.epoch(1)
     step.update(next(epoch))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from scipy import stats
 
@@ -187,13 +188,16 @@ def test_a_cut_shows_the_photo_inside_the_mask_and_nothing_outside():
     assert (image[..., 3] > 0).sum() == mask.sum() == 89
 
 
-def test_black_inside_becomes_one_and_background_stays_black_for_any_number_of_images():
-    images = np.zeros((2, 1, 4, 4), np.uint8)
-    images[:, :, 1] = (0, 0, 0, 255)
-    images[:, :, 2] = (0, 0, 7, 255)
-    images[:, :, 3] = (0, 0, 0, 1)
-    assert correct_colours(images)[1, 0].tolist() == [[0, 0, 0, 0], [1, 1, 1, 255], [0, 0, 7, 255], [1, 1, 1, 1]]
-    assert images.max(initial=0, where=images < 200) == 7
+def test_black_inside_becomes_one_and_background_stays_black_in_arrays_and_in_tensors():
+    images, inside = np.zeros((2, 1, 4, 3), np.uint8), np.zeros((2, 1, 4, 1), bool)
+    images[:, :, 2] = (0, 0, 7)
+    images[:, :, 3] = (0, 200, 255)
+    inside[:, :, 1:] = True
+    found = correct_colours(images, inside, -1)
+    assert found[1, 0].tolist() == [[0, 0, 0], [1, 1, 1], [0, 0, 7], [0, 200, 255]]
+    same = correct_colours(*(torch.from_numpy(each).permute(0, 3, 1, 2) for each in (images, inside)), 1)
+    assert same.dtype == torch.uint8
+    assert np.array_equal(same.permute(0, 2, 3, 1), found)
 
 
 def disc(side, colour):
