@@ -23,6 +23,11 @@ class System:
     evaluate: str
     recogniser: str = ""
 
+    @property
+    def title(self) -> str:
+        """What people call it: its room's name."""
+        return next(iter(self.types.values())).partition(".")[0].replace("_", " and ")
+
     def config(self, kind: str) -> "type[Config]":
         """Return the class of the configs of a `model.type`."""
         return imported(self.types[kind])
