@@ -183,9 +183,9 @@ def what_fed_what(chain: Chain) -> Markup:
               for source, target, role in chain.links]
     lines = []
     for key, node in chain.nodes.items():
-        fed_by = [f"{role}: {chain.nodes[source].name}" if role else chain.nodes[source].name
+        fed_by = [f"{role}: {chain.nodes[source].title}" if role else chain.nodes[source].title
                   for source, target, role in chain.links if target == key]
-        lines.append((node.head, node.name, "\n".join(fed_by) or "-", "\n".join(node.folders) or "-"))
+        lines.append((node.head, node.title, "\n".join(fed_by) or "-", "\n".join(node.folders) or "-"))
     return REPORT.what_fed_what(draw_graph("What fed what, from left to right", boxes, arrows), list(chain.remarks),
                                 FORMATS["html"](("what", "name", "fed by", "lies in"), lines, 4))
 
@@ -359,8 +359,7 @@ def reproduction(runs: list[Run], facts: list[RunFacts], chain: Chain, arguments
     for node in (nodes[each] for each in order):
         said = [*node.commands, *(run.environment.get("command") for run in node.runs)]
         if said:
-            name = f"translated {node.name}" if node.commands else node.name
-            made.append((name, inventory.commands(said)))
+            made.append((node.title, inventory.commands(said)))
     return REPORT.reproduction(alike, apart, made, [shlex.join(["python", *line]) for line in lines])
 
 

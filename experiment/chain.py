@@ -61,6 +61,11 @@ class Node:
                 "dataset": looks[0] if len(looks) == 1 else "dataset"}[self.kind]
 
     @property
+    def title(self) -> str:
+        """What it is called where it is spoken of."""
+        return f"translated {self.name}" if self.kind == "copy" else self.name
+
+    @property
     def about(self) -> list[str]:
         """What there is to say of it, a line each."""
         places = [Path(folder) for folder in self.folders]
