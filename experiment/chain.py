@@ -213,12 +213,12 @@ class Chain:
 def _seeds(runs: list[Run]) -> str:
     """Say of which seeds runs are, in a few words; an empty text for none."""
     seeds = sorted({run.config.training.seed for run in runs if not run.published})
-    published, stopped = (sum(each) for each in zip(*((run.published, not (run.done or run.published)) for run in runs),
-                                                    strict=True)) if runs else (0, 0)
-    listed = f": {', '.join(map(str, seeds))}" if 1 < len(seeds) < 6 else ""
+    published = sum(run.published for run in runs)
+    stopped = sum(not run.published and not run.done for run in runs)
+    listed = f": {', '.join(map(str, seeds))}" if len(seeds) < 6 else ""
     texts = [f"seed {seeds[0]}" if len(seeds) == 1 else f"{len(seeds)} seeds{listed}"] if seeds else []
-    return ", ".join([*texts, *([f"{published} published"] if published else []),
-                      *([f"{stopped} unfinished"] if stopped else [])])
+    texts += [f"{published} published"] if published else []
+    return ", ".join([*texts, *(["unfinished" if len(runs) == 1 else f"{stopped} unfinished"] if stopped else [])])
 
 
 def _place(section: dict[str, Any]) -> tuple[str, str, list[str]]:

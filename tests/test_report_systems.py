@@ -79,6 +79,9 @@ def test_runs_of_all_systems_share_a_page_that_says_what_fed_what(page_of, tmp_p
         "carla, all": ("tested on", "streets"), "views cars, all": ("tested on", "shapes"),
         "sviro (x5), all": ("tested on", "latents")}
     assert graph.count("<rect") == len(table_lines(graph)) - 1
+    # What was tested leads to the tables.
+    [part] = re.findall(r'<section id="(part-\d+)">\s*<h2>Results', text)
+    assert set(re.findall('<a href="#(.*?)"><title>', graph)) == {part}
     found = section(text, "Results")
     assert re.findall("<h3>(.*?)</h3>", found)[:5] == ["Autoencoder", "Classifier", "Segmentation", "Translation",
                                                        "Shape and pose"]

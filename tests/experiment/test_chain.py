@@ -148,6 +148,17 @@ def test_a_copy_of_other_data_than_a_run_was_trained_on_is_fed_by_both(place):
     assert named(chain) == {("glyphs", "rendered", "glyphs"), ("glyphs", "", "more")}
 
 
+def test_an_experiment_says_of_which_seeds_it_is_and_how_many_are_unfinished(place):
+    def said(*seeds):
+        [node] = [node for node in chain_of(*(runs[seed] for seed in seeds)).nodes.values() if node.kind == "run"]
+        return node.about
+
+    runs = {seed: classifier(place, "many", seed) for seed in range(1, 8)}
+    (place / runs[2] / "done").unlink()
+    assert [said(2), said(1, 2), said(*runs)] == [
+        ["seed 2, unfinished"], ["2 seeds: 1, 2, 1 unfinished"], ["7 seeds, 1 unfinished"]]
+
+
 def test_another_dataset_below_the_root_of_a_copy_is_none(place):
     run = classifier(place, "used", name="handwritten", factor="", root=copy(place, "copy", note("gone/1")))
     chain = chain_of(run)
