@@ -113,7 +113,7 @@ def score(run: Run, checkpoints: list[str] | None, metrics: dict[str, Metric],
     device = choose_device(config.training.device, config.training.gpu)
     real, synthetic = open_domains(config, limit, device)
     partner = partners(real, synthetic)
-    model = rebuild_autoencoder(config, real)
+    model = rebuild_autoencoder(config, real.channels, device)
     identity = real.identity
     if limit:
         # A score of some images stands beside that of all, and does not take its place.

@@ -2,13 +2,12 @@
 
 import torch
 
-from classifier.judge import NetworkEvaluation
+from classifier.judge import NetworkEvaluation, rebuild_classifier
 from dataset import Scenes, open_evaluation_datasets
 from errors import run_script
 from evaluation.command import Evaluation, create_parser, eval_command
 from experiment.run import Run
 from experiment.systems import CLASSIFIER
-from pretrained_model import build_classifier
 
 
 def main() -> None:
@@ -19,8 +18,8 @@ def build(run: Run, device: torch.device) -> Evaluation:
     """Build data and model from a run's config; the model waits for its weights."""
     config = run.config
     train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
-    section, classes = config.model.model_copy(update={"weights": "none"}), train.class_labels
-    model = build_classifier(section, len(classes)).to(device)
+    classes = train.class_labels
+    model = rebuild_classifier(config, len(classes), device)
     return Evaluation(model, NetworkEvaluation(model, classes, open_evaluation_datasets(config, train)).outcomes)
 
 

@@ -5,6 +5,7 @@ bytes unpack to more than there is memory.
 """
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -51,6 +52,12 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_text(path: Path, most: int = MOST_TEXT, errors: str = "strict") -> str:
     """Return a regular file's UTF-8 text, lines ending with a line feed; OSError, UnicodeDecodeError."""
     return read_bytes(path, most).decode("utf-8-sig", errors).replace("\r\n", "\n")
+
+
+def fingerprint_file(path: Path) -> str:
+    """Return the SHA-256 of a regular file, which tells weights files apart; OSError."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def parse_json(text: str) -> Any:

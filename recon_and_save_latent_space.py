@@ -11,23 +11,20 @@ them. plot_extracted_and_saved_latent_space.py draws them.
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
-from autoencoder.judge import TrainedAutoencoder
+from autoencoder.judge import TrainedAutoencoder, describe
 from autoencoder.latent_classifiers import fit
 from autoencoder.nearest import Shown, show
-from autoencoder.saved_latents import VERSION, fingerprint_file, path_of, save
+from autoencoder.saved_latents import path_of, save
 from dataset import Scenes
 from errors import UserError, run_script
 from evaluation.command import create_parser, open_trained
 from evaluation.sheets import pick
 from evaluation.trained import restore
-from experiment.run import describe_environment
 from experiment.systems import AUTOENCODER
 from reporting.pictures import verdict_sheet
-from training.journal import selection
 from utils import choose_device
 
 TARGETS = {"none": "target:\ninput", "scene": "target:\nother\nvariant", "instance": "target:\nsame class"}
@@ -57,7 +54,7 @@ def parse() -> argparse.Namespace:
 def process(trained: TrainedAutoencoder, checkpoint: str, count: int) -> None:
     """Save the latents of all datasets of a run under one checkpoint, and draw a sheet of each."""
     run, training, model = trained.run, trained.config.training, trained.model
-    about = describe(trained, checkpoint, epoch=restore(model, run, checkpoint))
+    about = describe(run, checkpoint, restore(model, run, checkpoint), trained.train.device)
     model.eval()
     evaluation = trained.evaluation()
     train = evaluation.train
@@ -72,15 +69,6 @@ def process(trained: TrainedAutoencoder, checkpoint: str, count: int) -> None:
                      training.seed)
         for picture in draw(trained, samples.scenes, shown, checkpoint, about["epoch"]):
             tqdm.write(f"picture: {picture}")
-
-
-def describe(trained: TrainedAutoencoder, checkpoint: str, epoch: int | None) -> dict[str, Any]:
-    """Return what the saved latents of all datasets say of their making."""
-    run, device = trained.run, str(trained.train.device)
-    return {"version": VERSION, "experiment": run.experiment, "seed": trained.config.training.seed,
-            "checkpoint": checkpoint, "epoch": epoch, "selection": selection(run, checkpoint),
-            "weights": fingerprint_file(run.checkpoints / f"{checkpoint}_model.pth"),
-            "environment": describe_environment(run.experiment, device)}
 
 
 def draw(trained: TrainedAutoencoder, scenes: Scenes, shown: Shown, checkpoint: str, epoch: int | None) -> list[Path]:

@@ -17,12 +17,13 @@ from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
 from experiment.run import describe_environment, open_run
 from experiment.systems import TRANSLATION
+from files import fingerprint_file
 from readers import READERS
 from translation.data import Domain, open_domains
 from translation.hybrids import Hybrids
 from translation.judge import Translate
 from translation.models import create_model, translations
-from translation.stylised import weights_of, write_stylised
+from translation.stylised import write_stylised
 from translation.swapping import SwappingAutoencoder
 from utils import choose_device
 
@@ -45,7 +46,7 @@ def main() -> None:
         run = open_run(Path(arguments.run), arguments.set)
         config = run.config
         check_run(run, [arguments.checkpoint], TRANSLATION, writes=False)
-        weights = run.checkpoints / f"{arguments.checkpoint}_model.pth"
+        weights = run.weights(arguments.checkpoint)
         about = {"run": str(run.folder), "experiment": run.experiment, "seed": config.training.seed,
                  "checkpoint": arguments.checkpoint}
     if READERS[config.dataset.name].splits_by_place:
@@ -59,7 +60,7 @@ def main() -> None:
         load_generator(model, weights)
     else:
         about["epoch"] = restore(model, run, arguments.checkpoint)
-    about |= {"weights": weights_of(weights), "dataset": config.dataset.model_dump(mode="json"),
+    about |= {"weights": fingerprint_file(weights), "dataset": config.dataset.model_dump(mode="json"),
               "images": len(source)} | describe_environment(about.get("experiment", ""), str(device))
     for folder, translate, texture in copies(arguments, model, target, out):
         if arguments.textures and folder.exists():

@@ -9,14 +9,16 @@ from torch import Tensor
 
 from autoencoder.config import AutoencoderConfig
 from autoencoder.latent_classifiers import check, fit
-from autoencoder.saved_latents import LARGEST, SavedLatents
+from autoencoder.saved_latents import LARGEST, VERSION, SavedLatents
 from dataset import Inputs, Scenes, open_evaluation_datasets
 from errors import UserError
 from evaluation.command import Outcome
 from evaluation.embedding import embed
-from experiment.run import Run
+from experiment.run import Run, describe_environment
+from files import fingerprint_file
 from frozen.inputs import create_inputs
 from model import Autoencoder, check_fits, create_autoencoder
+from training.journal import selection
 
 
 @dataclass
@@ -99,7 +101,7 @@ class TrainedAutoencoder:
         check_fits(config.model, config.dataset.image_size)
         self.train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
         self.tests = open_evaluation_datasets(config, self.train)
-        self.model = rebuild_autoencoder(config, self.train)
+        self.model = rebuild_autoencoder(config, self.train.channels, device)
 
     def evaluation(self) -> LatentEvaluation:
         """Return the evaluation of the model with the weights that it now has."""
@@ -109,12 +111,20 @@ class TrainedAutoencoder:
         return LatentEvaluation(train, tests, self.config.model.knn, self.config.training.seed)
 
 
-def rebuild_autoencoder(config: AutoencoderConfig, train: Scenes) -> Autoencoder:
-    """Return the autoencoder of a run that was trained on `train`, on its device, still without the run's weights."""
+def rebuild_autoencoder(config: AutoencoderConfig, channels: int, device: torch.device) -> Autoencoder:
+    """Return the autoencoder of a run that was trained on images of so many channels, still without its weights."""
     section = config.model.model_copy(update={"weights": "none"})
-    return create_autoencoder(section, config.dataset.image_size, train.channels).to(train.device)
+    return create_autoencoder(section, config.dataset.image_size, channels).to(device)
 
 
 def has_own_statistics(run: Run, model: Autoencoder) -> bool:
     """Say whether a run's extractor has BatchNorm statistics that no other run has, as published ones do."""
     return run.published and model.frozen is not None and bool(model.frozen.norms)
+
+
+def describe(run: Run, checkpoint: str, epoch: int | None, device: torch.device) -> dict[str, Any]:
+    """Return what saved latents of any dataset say of their making, see `SavedLatents.about`."""
+    return {"version": VERSION, "experiment": run.experiment, "seed": run.config.training.seed,
+            "checkpoint": checkpoint, "epoch": epoch, "selection": selection(run, checkpoint),
+            "weights": fingerprint_file(run.weights(checkpoint)),
+            "environment": describe_environment(run.experiment, str(device))}

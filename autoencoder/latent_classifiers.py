@@ -1,7 +1,7 @@
 """Classifiers in the latent space, fitted on the training latents (Tables S6 and S7)."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +32,13 @@ class Rescaled(NamedTuple):
     def predict(self, latents: np.ndarray) -> np.ndarray:
         return self.classifier.predict(self.rescale(latents))
 
+    def predict_proba(self, latents: np.ndarray) -> np.ndarray:
+        return self.classifier.predict_proba(self.rescale(latents))
+
+    @property
+    def classes_(self) -> np.ndarray:
+        return self.classifier.classes_
+
 
 class NearestNeighbours:
     """Majority among the k nearest training latents (Euclidean), on a GPU, in double precision.
@@ -42,7 +49,7 @@ class NearestNeighbours:
 
     def __init__(self, latents: np.ndarray, codes: np.ndarray, k: int, device: torch.device):
         """Keep training latents float32 (n, d) with their label codes (n,), n >= k."""
-        self.classes, numbers = np.unique(codes, return_inverse=True)
+        self.classes_, numbers = np.unique(codes, return_inverse=True)
         self.numbers = torch.from_numpy(numbers).to(device)
         self.latents = torch.from_numpy(latents).to(device).double()
         self.square_norms = self.latents.square().sum(dim=1)
@@ -51,28 +58,46 @@ class NearestNeighbours:
     @torch.inference_mode()
     def predict(self, latents: np.ndarray) -> np.ndarray:
         """Return the label codes (m,) of latents float32 (m, d)."""
-        rows = max(1, CHUNK_BYTES // self.square_norms.nbytes)
-        chunks = torch.from_numpy(latents).to(self.latents.device).split(rows)
-        return self.classes[torch.cat([self._vote(chunk.double()) for chunk in chunks]).cpu().numpy()]
+        # Of equal counts, argmax takes the first.
+        return self.classes_[torch.cat([votes.argmax(dim=1) for votes in self._votes_of(latents)]).cpu().numpy()]
 
-    def _vote(self, latents: Tensor) -> Tensor:
-        """Return the number (m,) of the class that most neighbours have; classes are in the order of their codes."""
+    @torch.inference_mode()
+    def predict_proba(self, latents: np.ndarray) -> np.ndarray:
+        """Return the share of the neighbours that each class has, float64 (m, classes), of latents float32 (m, d)."""
+        return torch.cat(list(self._votes_of(latents))).cpu().numpy() / self.k
+
+    def _votes_of(self, latents: np.ndarray) -> Iterator[Tensor]:
+        """Yield `_votes` of as many latents at a time as there is room for distances of."""
+        rows = max(1, CHUNK_BYTES // self.square_norms.nbytes)
+        for chunk in torch.from_numpy(latents).to(self.latents.device).split(rows):
+            yield self._votes(chunk.double())
+
+    def _votes(self, latents: Tensor) -> Tensor:
+        """Return how many neighbours each class has, (m, classes); classes are in the order of their codes."""
         # Less the square norm of the latent itself, which changes no order.
         distances = torch.addmm(self.square_norms, latents, self.latents.T, alpha=-2)
         numbers = self.numbers[distances.topk(self.k, largest=False).indices]
-        counts = numbers.new_zeros(len(numbers), len(self.classes))
-        # Of equal counts, argmax takes the first.
-        return counts.scatter_add_(1, numbers, torch.ones_like(numbers)).argmax(dim=1)
+        counts = numbers.new_zeros(len(numbers), len(self.classes_))
+        return counts.scatter_add_(1, numbers, torch.ones_like(numbers))
 
 
-def common_scale(latents: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+class Scale(NamedTuple):
+    """Moves latents (n, d) by a center (d,) and divides them by a number."""
+
+    center: np.ndarray
+    deviation: float
+
+    def __call__(self, latents: np.ndarray) -> np.ndarray:
+        return (latents - self.center) / self.deviation
+
+
+def common_scale(latents: np.ndarray) -> Scale:
     """Return what moves latents (n, d) to mean 0 and divides all dimensions by one number, to a mean variance of 1.
 
     So the latents' scale does not matter. One scale per dimension would: dimensions in which training latents hardly
     differ, and others do, would outweigh all others.
     """
-    center, deviation = latents.mean(axis=0), float(np.sqrt(latents.var(axis=0).mean())) or 1.0
-    return lambda others: (others - center) / deviation
+    return Scale(latents.mean(axis=0), float(np.sqrt(latents.var(axis=0).mean())) or 1.0)
 
 
 def check(name: str, codes: np.ndarray, neighbours: int) -> None:

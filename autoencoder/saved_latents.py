@@ -1,6 +1,5 @@
 """Latents in a run folder: plain arrays in `latents/<dataset>_<checkpoint>.npz`, which need no torch to be read."""
 
-import hashlib
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from errors import UserError, choice_error
-from files import open_regular, parse_json, read_arrays, write_arrays
+from files import parse_json, read_arrays, write_arrays
 from reporting.tables import title_of
 
 FOLDER, VERSION = "latents", 1
@@ -53,12 +52,6 @@ class SavedLatents:
         """Return latents (sceneries, d): of each scenery one image drawn at random, none of them mirrored."""
         rows = np.random.default_rng(seed).permutation(np.flatnonzero(~self.flip))
         return self.latents[rows[np.unique(self.scenery[rows], return_index=True)[1]]]
-
-
-def fingerprint_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def path_of(run: Path, dataset: str, checkpoint: str) -> Path:

@@ -3,10 +3,12 @@
 Data are drawn stand-ins of SVIRO-NoCar at 128x128, and of Cityscapes at 256x128, of which 128x128 are cut out; weights
 are random: neither changes what the work costs. Ours is what the training scripts do within an epoch, frozen features
 cached where the model can use that; plain is `benchmarks/plain.py`. Of segmentation, evaluation has rows too, on whole
-images. Each side has a process of its own, they take turns, figures are medians.
+images. Each side has a process of its own, they take turns, speeds are medians; memory is the process's peak. With
+`--precision bf16` the plain CycleGAN stays in 32 bits.
 """
 
 import argparse
+import resource
 import statistics
 import tempfile
 from collections.abc import Callable, Iterator
@@ -242,17 +244,17 @@ def main() -> None:
         if not any(fnmatchcase(name, wish) for name in known):
             raise choice_error("ROW", wish, known)
     device, figures = torch.device(arguments.device), []
-    tune(device)
-    print_row("model", "ours, 1/s", "plain, 1/s", "ratio")
-    print_row("---", "---:", "---:", "---:")
+    print_row("model", "ours, 1/s", "plain, 1/s", "ratio", "ours, GiB", "plain, GiB")
+    print_row("---", *["---:"] * 5)
     with tempfile.TemporaryDirectory() as folder:
         write_standin("sviro_nocar", folder, sceneries=arguments.sceneries, variants=VARIANTS)
         setting = Setting(Path(folder), arguments.batch, device, arguments.precision)
         for name in (name for name in known if any(fnmatchcase(name, wish) for wish in arguments.rows)):
-            fast, plain = measure(name, known[name], setting, arguments.rounds)
-            print_row(name, f"{fast:.1f}", f"{plain:.2f}", f"{fast / plain:.1f}")
-            figures.append({"row": name, "ours_per_s": fast, "plain_per_s": plain, "ratio": fast / plain})
-    print(f"{describe(device)}, {arguments.precision} bit, batches of {arguments.batch}")
+            (fast, plain), peaks = measure(name, known[name], setting, arguments.rounds)
+            print_row(name, f"{fast:.1f}", f"{plain:.2f}", f"{fast / plain:.2f}", *(f"{peak:.2f}" for peak in peaks))
+            figures.append({"row": name, "ours_per_s": fast, "plain_per_s": plain, "ratio": fast / plain,
+                            "ours_gib": peaks[0], "plain_gib": peaks[1]})
+    print(f"{describe(device)}, precision {arguments.precision}, batches of {arguments.batch}")
     write_json(arguments.out, {"device": describe(device), "precision": arguments.precision, "rows": figures})
 
 
@@ -272,43 +274,58 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def measure(name: str, row: Row, setting: Setting, rounds: int) -> list[float]:
-    """Return the sceneries per second of our side and of the plain one."""
-    side, _, samples = row(setting)
-    ours, times = side(), []
-    with plain_process(row, setting) as plain:
+def measure(name: str, row: Row, setting: Setting, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the samples per second of our side and of the plain one, and their peak memory in GiB."""
+    times = []
+    with side_process(row, setting, "ours") as ours, side_process(row, setting, "plain") as plain:
         for _ in tqdm(range(rounds + 1), desc=name, disable=None):
-            times.append([seconds(side, setting.device) for side in (partial(next, ours), plain)])
+            times.append([side("step") for side in (ours, plain)])
+        samples, peaks = ours("samples"), [side("peak") for side in (ours, plain)]
     # The first round warms up.
-    return [samples / statistics.median(spent) for spent in zip(*times[1:], strict=True)]
+    return [samples / statistics.median(spent) for spent in zip(*times[1:], strict=True)], peaks
 
 
 @contextmanager
-def plain_process(row: Row, setting: Setting) -> Iterator[Callable[[], object]]:
-    """Start the plain side in a process and yield what has it take one step; it ends with the context."""
+def side_process(row: Row, setting: Setting, which: str) -> Iterator[Callable[[str], float]]:
+    """Start a side in a process and yield what asks it for something, see `serve`; it ends with the context."""
     context = get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=serve_plain, args=(there, row, setting), daemon=True)
+    process = context.Process(target=serve, args=(there, row, setting, which), daemon=True)
     process.start()
     there.close()
 
-    def step() -> object:
-        here.send("step")
+    def ask(what: str) -> float:
+        here.send(what)
         return here.recv()
 
     try:
-        yield step
+        yield ask
     finally:
         process.terminate()
         process.join()
 
 
-def serve_plain(connection: Connection, row: Row, setting: Setting) -> None:
-    """Take a step of the plain side whenever the connection asks for one."""
-    steps = row(setting)[1]()
-    while connection.recv():
-        seconds(partial(next, steps), setting.device)
-        connection.send("done")
+def serve(connection: Connection, row: Row, setting: Setting, which: str) -> None:
+    """Answer a connection: take a step and say its seconds, say how many samples that is, or the peak memory in GiB."""
+    if which == "ours":
+        tune(setting.device)
+    ours, plain, samples = row(setting)
+    steps = (ours if which == "ours" else plain)()
+    while True:
+        match connection.recv():
+            case "step":
+                connection.send(seconds(partial(next, steps), setting.device))
+            case "samples":
+                connection.send(samples)
+            case "peak":
+                connection.send(peak_memory(setting.device))
+
+
+def peak_memory(device: torch.device) -> float:
+    """Return the most memory that this process has had, in GiB: on a GPU what tensors take, else all libraries too."""
+    peak = (torch.cuda.max_memory_allocated(device) if device.type == "cuda" else
+            1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    return peak / 2**30
 
 
 def opened(name: str, overrides: list[str], setting: Setting) -> tuple[Config, Scenes, Fabric]:

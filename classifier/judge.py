@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from classifier.config import ClassifierConfig
 from dataset import Scenes
 from errors import UserError
 from evaluation.command import Outcome
@@ -17,12 +18,16 @@ from pretrained_model import Classifier, build_classifier, stages
 from readers.labels import label_codes
 
 
+def rebuild_classifier(config: ClassifierConfig, classes: int, device: torch.device) -> Classifier:
+    """Return the classifier of a run with so many classes, still without the run's weights."""
+    return build_classifier(config.model.model_copy(update={"weights": "none"}), classes).to(device)
+
+
 def recogniser(run: Run, device: torch.device) -> Recogniser:
     """Return a run's classifier, which waits for its weights; its classes are those of its training data."""
-    config = run.config
-    train = Scenes(config.dataset, config.dataset.image_size, config.dataset.cache, device)
+    train = Scenes(run.config.dataset, run.config.dataset.image_size, run.config.dataset.cache, device)
     labels = train.class_labels
-    model = build_classifier(config.model.model_copy(update={"weights": "none"}), len(labels)).to(device)
+    model = rebuild_classifier(run.config, len(labels), device)
 
     def features(images: Tensor) -> Tensor:
         seen = model.scale(images)

@@ -28,3 +28,9 @@ def reconstruct(model: nn.Module, inputs: Inputs, index: Tensor) -> np.ndarray:
     """Return reconstructions float32 (n, C, H, W) in (0, 1) of images by index (n,), not mirrored."""
     flip = torch.zeros_like(index, dtype=torch.bool)
     return model.decode(model.encode(inputs(index, flip))).float().cpu().numpy()
+
+
+@torch.inference_mode()
+def in_chunks(function: Callable[[Tensor], Tensor], inputs: Tensor, count: int = CHUNK) -> np.ndarray:
+    """Return what a function, that keeps the first dimension, makes of inputs (n, ...), `count` of them at a time."""
+    return torch.cat([function(chunk).cpu() for chunk in inputs.split(count)]).numpy()

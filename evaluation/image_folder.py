@@ -1,13 +1,11 @@
 """Folders of images, as a network sees them: found, decoded and resized in threads, turned into features by batches."""
 
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import joblib
 import numpy as np
 import torch
 from PIL import Image
@@ -17,6 +15,7 @@ from tqdm import tqdm
 from errors import UserError
 from readers.base import is_image
 from readers.images import open_colour
+from readers.parallel import in_threads
 
 BATCH = 32
 
@@ -53,6 +52,19 @@ def find(folder: Path, limit: int | None, seed: int) -> list[Path]:
     return [files[i] for i in np.sort(np.random.default_rng(seed).permutation(len(files))[:limit])]
 
 
+def find_all(places: Iterable[str | Path]) -> list[Path]:
+    """Return image files by place: files as they are named, of folders what `find` finds; each once.
+
+    Raises UserError for a place that is neither, and for a folder without images.
+    """
+    found: dict[Path, None] = {}
+    for place in map(Path, places):
+        if not place.is_file() and not place.is_dir():
+            raise UserError(f"{place}: no such image file or folder")
+        found |= dict.fromkeys([place] if place.is_file() else find(place, None, 0))
+    return list(found)
+
+
 def prepare(file: Path, size: tuple[int, int] | None, sides: Sequence[int]) -> tuple[str, list[np.ndarray]]:
     """Decode an image and resize it, first to `size` (width, height), then to each side; bicubic, antialiased.
 
@@ -67,27 +79,13 @@ def prepare(file: Path, size: tuple[int, int] | None, sides: Sequence[int]) -> t
 
 def batches(files: list[Path], size: tuple[int, int] | None,
             sides: Sequence[int]) -> Iterator[tuple[list[str], list[Tensor]]]:
-    """Yield what the images of a batch are, and for each side uint8 (n, 3, side, side), in the files' order.
-
-    Threads decode ahead of what is asked for, by a few batches.
-    """
+    """Yield what the images of a batch are, and for each side uint8 (n, 3, side, side), in the files' order."""
     def load(part: list[Path]) -> tuple[list[str], list[Tensor]]:
         loaded = [prepare(file, size, sides) for file in part]
         stacks = [torch.from_numpy(np.stack(images)) for images in zip(*(each[1] for each in loaded), strict=True)]
         return [each[0] for each in loaded], [stack.permute(0, 3, 1, 2) for stack in stacks]
 
-    workers, pending = joblib.cpu_count(), deque()
-    # Decoding and resizing leave Python's lock alone.
-    with ThreadPoolExecutor(workers) as pool:
-        try:
-            for start in range(0, len(files), BATCH):
-                pending.append(pool.submit(load, files[start:start + BATCH]))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    return in_threads(load, files, BATCH)
 
 
 @torch.inference_mode()

@@ -57,7 +57,7 @@ def restore(model: nn.Module, run: Run, checkpoint: str) -> int | None:
 
     Raises UserError when they cannot be read or are not those of such a model, but for a prefix of parallel training.
     """
-    path = run.checkpoints / f"{checkpoint}_model.pth"
+    path = run.weights(checkpoint)
     state, own = load_state_dict(path), model.state_dict()
     if all(name.startswith(DATA_PARALLEL) for name in state):
         state = {name.removeprefix(DATA_PARALLEL): value for name, value in state.items()}

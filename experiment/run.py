@@ -38,7 +38,11 @@ class Run:
     @property
     def saved(self) -> list[str]:
         """Return which weights there are: `last`, `best`, or both."""
-        return [name for name in ("last", "best") if (self.checkpoints / f"{name}_model.pth").exists()]
+        return [name for name in ("last", "best") if self.weights(name).exists()]
+
+    def weights(self, checkpoint: str) -> Path:
+        """Return where the `last` or `best` weights are."""
+        return self.checkpoints / f"{checkpoint}_model.pth"
 
     @property
     def published(self) -> bool:

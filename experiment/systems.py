@@ -15,13 +15,15 @@ class System:
     """One system: `train` makes a run of a config, `evaluate` makes records of runs.
 
     types: `model.type` -> where the config class of such models is, `module:class`, imported when it is asked for;
-    recogniser: where the function is that rebuilds a run as what others are judged by, see `evaluation.recogniser`.
+    recogniser: where the function is that rebuilds a run as what others are judged by, see `evaluation.recogniser`;
+    predictor: where the class is that applies a run to new images, see `evaluation.predictor`.
     """
 
     types: dict[str, str]
     train: str
     evaluate: str
     recogniser: str = ""
+    predictor: str = ""
 
     @property
     def title(self) -> str:
@@ -46,14 +48,16 @@ def imported(name: str) -> Any:
 
 
 AUTOENCODER = System(dict.fromkeys(("conv", "extractor"), "autoencoder.config:AutoencoderConfig"), "train_ae.py",
-                     "eval_ae.py")
+                     "eval_ae.py", predictor="autoencoder.predictor:AutoencoderPredictor")
 CLASSIFIER = System({"classifier": "classifier.config:ClassifierConfig"}, "train_classifier.py", "eval_classifier.py",
-                    "classifier.judge:recogniser")
+                    "classifier.judge:recogniser", "classifier.predictor:ClassifierPredictor")
 SEGMENTATION = System({"deeplab": "segmentation.config:SegmentationConfig"}, "train_segmentation.py",
-                      "eval_segmentation.py", "segmentation.judge:recogniser")
+                      "eval_segmentation.py", "segmentation.judge:recogniser",
+                      "segmentation.predictor:SegmentationPredictor")
 TRANSLATION = System({"cyclegan": "translation.config:CycleGanConfig",
                       "swapping": "translation.swapping_config:SwappingConfig"}, "train_translation.py",
                      "eval_translation.py")
-SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py")
+SHAPE_POSE = System({"point_cloud": "shape_pose.config:ShapePoseConfig"}, "train_shape_pose.py", "eval_shape_pose.py",
+                    predictor="shape_pose.predictor:ShapePosePredictor")
 BY_TYPE = {kind: system for system in (AUTOENCODER, CLASSIFIER, SEGMENTATION, TRANSLATION, SHAPE_POSE)
            for kind in system.types}

@@ -232,6 +232,12 @@ def _note(folder: Path, file, done: int) -> None:
     write_text(folder / PROGRESS, json.dumps(done))
 
 
+def rounded(features: Tensor) -> Tensor:
+    """Return features as they are read after they were kept: rounded to 16 bit, at a scale of their own."""
+    scale = _scale(float(features.abs().max()))
+    return (features * scale).half().float() / scale
+
+
 def _scale(largest: float) -> float:
     """Return the power of two that brings the largest feature of a first chunk to about 256.
 

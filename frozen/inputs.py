@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dataset import Scenes
-from frozen.cache import announce_features, open_features
+from frozen.cache import announce_features, open_features, rounded
 from model import Autoencoder, FrozenExtractor
 from readers.rows import Rows
 
@@ -52,13 +52,28 @@ def create_inputs(model: Autoencoder, scenes: Scenes, cache: str | Path, augment
     what all of them would take.
     Raises UserError when the cache cannot be written or has too little room.
     """
-    if not isinstance(model, FrozenExtractor) or augment or once or model.frozen.drifts:
+    if not is_cached(model, augment, once):
         return LiveInputs(model, scenes, augment)
     if dry:
         announce_features(model, scenes, Path(cache), LiveInputs(model, scenes))
         return LiveInputs(model, scenes)
     features, scale = open_features(model, scenes, Path(cache), LiveInputs(model, scenes))
     return CachedInputs(Rows(features, scenes.device), scenes.flips, scale)
+
+
+def is_cached(model: nn.Module, augment: bool = False, once: bool = False) -> bool:
+    """Say whether a model is fed features from the cache; see `create_inputs`."""
+    return isinstance(model, FrozenExtractor) and not (augment or once or model.frozen.drifts)
+
+
+def features_of(model: Autoencoder, images: Tensor, once: bool = False) -> Tensor:
+    """Return what a model encodes of images float32 (n, C, H, W) in [0, 1] that are in no dataset.
+
+    Where `create_inputs` would read features from the cache, they are rounded as those are: so an image has the same
+    latent, whether it is in a dataset or not.
+    """
+    features = model.extract(images)
+    return rounded(features) if is_cached(model, once=once) else features
 
 
 def uncached_because(model: Autoencoder, augment: bool = False) -> tuple[str, ...]:

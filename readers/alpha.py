@@ -7,6 +7,7 @@ from PIL import Image
 
 from errors import choice_error, printable
 from readers.base import BadImage, Reader, Size, width_height
+from readers.images import open_rgba
 from readers.splits import SPLITS
 
 
@@ -23,6 +24,15 @@ class AlphaImages(Reader):
     @property
     def title(self) -> str:
         return f"{self.name} {printable(self.root.name)}"
+
+    def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
+        """Return an image file and its alpha; what is not square is put into the middle of one.
+
+        One without alpha is opaque everywhere, on white where it is not square.
+        """
+        image = open_rgba(path, opaque=True)
+        opaque = image.getextrema()[3][0] == 255
+        return layers_of(squared(image, "white" if opaque else (0, 0, 0, 0)), size, path)
 
     def check_split(self) -> None:
         """Refuse a split that there is not."""
@@ -51,9 +61,9 @@ def layers_of(image: Image.Image, size: Size, source: str | Path) -> np.ndarray:
     return layers
 
 
-def squared(image: Image.Image) -> Image.Image:
-    """Return an image RGBA in the middle of a square, nothing around it."""
+def squared(image: Image.Image, around: str | tuple[int, ...] = (0, 0, 0, 0)) -> Image.Image:
+    """Return an image RGBA in the middle of a square, by default with nothing around it."""
     side = max(image.size)
-    square = Image.new("RGBA", (side, side))
+    square = Image.new("RGBA", (side, side), around)
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square

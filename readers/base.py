@@ -77,6 +77,13 @@ class Reader(ABC):
     def prepare(self, source: str, size: Size) -> np.ndarray:
         """Return one image, its maps behind it, as uint8 (layers, height, width); BadImage when it cannot be used."""
 
+    def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
+        """Return an image file from anywhere as `prepare` would, but without maps: uint8 (channels, height, width).
+
+        Alpha, where the dataset has it, is behind the channels all the same. Raises BadImage.
+        """
+        return self.prepare(str(Path(path).resolve()), size)
+
     def stream(self, sources: list[str], size: Size) -> Iterator[np.ndarray] | None:
         """Yield the images of all sources in their order, in blocks uint8 (n, layers, height, width).
 

@@ -98,3 +98,14 @@ def look_at(position: np.ndarray) -> np.ndarray:
     (cp, sp), (cy, sy) = ((np.cos(angle / 2), np.sin(angle / 2)) for angle in (pitch, yaw))
     # The product of the turn by `pitch` about the third axis and that by `yaw` about the second.
     return np.stack([cp * cy, -sp * sy, cp * sy, sp * cy], axis=1)
+
+
+def azimuth_elevation(quaternions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return from where cameras (n, 4), of any length but zero, look: azimuths and elevations (n,) in degrees.
+
+    Azimuths are in [-180, 180], elevations in [-90, 90]; the inverse of `look_at`, whatever the roll.
+    """
+    w, x, y, z = (quaternions / np.linalg.norm(quaternions, axis=1, keepdims=True)).T
+    # What the camera looks along, in the axes of the model.
+    front, up, side = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
+    return np.degrees(np.arctan2(side, -front)), np.degrees(np.arcsin(np.clip(-up, -1, 1)))

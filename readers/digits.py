@@ -48,6 +48,9 @@ class Mnist(Reader):
         path, _, index = source.rpartition("#")
         return to_array(Image.fromarray(read_idx(Path(path))[int(index)]), size)
 
+    def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
+        return to_array(open_grey(path), size)
+
     def write(self, root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
         """Write the files of a split in a copy of the dataset: images uint8 (n, height, width), labels (n,)."""
         folder = root / "MNIST" / "raw"
@@ -109,8 +112,14 @@ class Handwritten(Halves):
     def prepare(self, source: str, size: int) -> np.ndarray:
         # The scans count 0..16 ink cells per block and are cropped to the digit; a margin of one block sets it free.
         blocks = np.pad(_scans().images[int(source)], 1)
-        image = Image.fromarray((blocks * (255 / 16)).round().astype(np.uint8))
-        return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)[None]
+        return _enlarged(Image.fromarray((blocks * (255 / 16)).round().astype(np.uint8)), size)
+
+    def prepare_file(self, path: str | Path, size: int) -> np.ndarray:
+        return _enlarged(open_grey(path), size)
+
+
+def _enlarged(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC), dtype=np.uint8)[None]
 
 
 @lru_cache(maxsize=1)

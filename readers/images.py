@@ -59,8 +59,7 @@ def open_grey(path: str | Path) -> Image.Image:
 def open_colour(path: str | Path) -> Image.Image:
     """Decode an image file to 8-bit colour (Pillow mode RGB). Raises BadImage for one that cannot be decoded."""
     image = _decode(path)
-    if image.mode in (*_DEEP_MODES, "F"):
-        raise BadImage(path, f"image of mode {image.mode}; allowed: 8 bits per channel")
+    _check_depth(image, path)
     return _on_black(image).convert("RGB")
 
 
@@ -76,11 +75,16 @@ def open_labels(path: str | Path) -> np.ndarray:
     return np.asarray(image)[..., :3] if image.mode != "L" else np.asarray(image)
 
 
-def open_rgba(path: str | Path) -> Image.Image:
-    """Decode an image file with alpha to 8-bit colour and alpha (Pillow mode RGBA). Raises BadImage without alpha."""
+def open_rgba(path: str | Path, opaque: bool = False) -> Image.Image:
+    """Decode an image file to 8-bit colour and alpha (Pillow mode RGBA). Raises BadImage.
+
+    opaque: take one without alpha, too, which is opaque everywhere.
+    """
     image = _decode(path)
     if "A" not in image.getbands() and "transparency" not in image.info:
-        raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
+        if not opaque:
+            raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
+        _check_depth(image, path)
     return image.convert("RGBA")
 
 
@@ -155,6 +159,11 @@ def _decode(path: str | Path) -> Image.Image:
             # Gone, forbidden or out of reach at the moment, which says nothing about the image.
             raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
         raise BadImage(path, f"image cannot be read: {_reason(error)}") from None
+
+
+def _check_depth(image: Image.Image, path: str | Path) -> None:
+    if image.mode in (*_DEEP_MODES, "F"):
+        raise BadImage(path, f"image of mode {image.mode}; allowed: 8 bits per channel")
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,6 @@
-"""Labels of several seats packed into one number each."""
+"""Labels of several seats: packed into one number each, and as text."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -19,6 +21,11 @@ def label_codes(labels: np.ndarray) -> np.ndarray:
 def labels_of(codes: np.ndarray, seats: int) -> np.ndarray:
     """Unpack what `label_codes` packed: codes (n,) -> uint8 (n, seats)."""
     return (codes[:, None] // _weights(seats) % LABEL_BASE).astype(np.uint8)
+
+
+def label_text(label: np.ndarray, classes: Sequence[str]) -> str:
+    """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
+    return str(classes[label[0]]) if len(label) == 1 else "_".join(str(seat) for seat in label)
 
 
 def _weights(seats: int) -> np.ndarray:

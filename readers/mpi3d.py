@@ -13,6 +13,7 @@ from PIL import Image
 from errors import UserError, choice_error, shortened
 from files import array_header, open_regular
 from readers.base import Reader, find_dataset
+from readers.images import open_colour
 from readers.listing import Listing, stamp
 
 FACTORS = ("colour", "shape", "size", "camera height", "background", "first axis", "second axis")
@@ -65,10 +66,12 @@ class Mpi3d(Reader):
                 inside = wanted[(wanted >= start) & (wanted < start + BLOCK)] - start
                 found = block[inside]
                 if len(found) and size != SIDE:
-                    found = np.stack([np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
-                                      for image in found])
+                    found = np.stack([_resized(Image.fromarray(image), size) for image in found])
                 if len(found):
                     yield found.transpose(0, 3, 1, 2)
+
+    def prepare_file(self, path: str | Path, size: int) -> np.ndarray:
+        return _resized(open_colour(path), size).transpose(2, 0, 1)
 
     def _path(self) -> Path:
         """Return the file that the factor names."""
@@ -81,6 +84,10 @@ class Mpi3d(Reader):
         if not path.is_file():
             raise UserError(f"dataset.root: no mpi3d file {path}")
         return path
+
+
+def _resized(image: Image.Image, size: int) -> np.ndarray:
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 class ImageStream(NamedTuple):

@@ -14,6 +14,7 @@ from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
 from readers.base import Size, width_height
+from readers.labels import label_text
 from readers.prepare import CHUNK, prepare
 from readers.rows import Rows
 
@@ -69,8 +70,8 @@ class Opened:
         return [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
 
     def class_text(self, label: np.ndarray) -> str:
-        """Return a label (seats,) for people: the class name, or the seats as in `3_0_2`."""
-        return self.classes[label[0]] if len(label) == 1 else "_".join(str(seat) for seat in label)
+        """Return a label (seats,) for people, see `label_text`."""
+        return label_text(label, self.classes)
 
 
 def check_apart(opened: Opened, others: Sequence[Opened]) -> None:

@@ -77,9 +77,11 @@ class Streets(Reader):
         if image.size != labels.size:
             raise BadImage(self.labels[source], f"label map of {labels.width}x{labels.height} pixels for an image of "
                                                 f"{image.width}x{image.height} ({source})")
-        image = image.resize(width_height(size), Image.Resampling.LANCZOS)
         labels = labels.resize(width_height(size), Image.Resampling.NEAREST)
-        return np.concatenate([np.asarray(image).transpose(2, 0, 1), np.asarray(labels)[None]])
+        return np.concatenate([_resized(image, size), np.asarray(labels)[None]])
+
+    def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
+        return _resized(open_colour(path), size)
 
     def read_labels(self, path: str) -> Image.Image:
         """Return the class numbers of a label map, as an image of mode L. Raises BadImage."""
@@ -96,3 +98,7 @@ class Streets(Reader):
         """Refuse a split that the dataset has not."""
         if self.split not in (*self.allowed_splits, "all"):
             raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
+
+
+def _resized(image: Image.Image, size: Size) -> np.ndarray:
+    return np.asarray(image.resize(width_height(size), Image.Resampling.LANCZOS)).transpose(2, 0, 1)

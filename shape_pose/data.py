@@ -34,10 +34,7 @@ class Shapes(Opened):
 
     def take(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Return images float32 (n, 3, H, W) in [0, 1], on white, and masks (n, H, W) in [0, 1], by index (n,)."""
-        layers = self.rows.take(index) / 255
-        masks = layers[:, 3:]
-        # Channels last, as convolutions like it.
-        return (layers[:, :3] * masks + (1 - masks)).contiguous(memory_format=torch.channels_last), masks[:, 0]
+        return on_white(self.rows.take(index) / 255)
 
     @cached_property
     def poses(self) -> np.ndarray:
@@ -62,6 +59,14 @@ class Shapes(Opened):
             if abs(found / wanted - 1) > 0.005:
                 raise UserError(f"model.{key}: found {wanted:g}; allowed: {found:.4g}, that of {self.title} "
                                 f"({self.sources[0]})")
+
+
+def on_white(layers: Tensor) -> tuple[Tensor, Tensor]:
+    """Return images float32 (n, 3, H, W) in [0, 1], on white, and masks (n, H, W), of colours and alpha (n, 4, H, W).
+    """
+    masks = layers[:, 3:]
+    # Channels last, as convolutions like it.
+    return (layers[:, :3] * masks + (1 - masks)).contiguous(memory_format=torch.channels_last), masks[:, 0]
 
 
 def open_training(section: Dataset, model: Model, device: torch.device, split: str | None = None) -> Shapes:

@@ -114,7 +114,7 @@ def opened(data, cache):
     def open_folder(folder):
         run = open_run(folder, [*LESS, f"dataset.root={data}", f"dataset.cache={cache}"])
         scenes = Scenes(run.config.dataset, SIZE, str(cache), torch.device("cpu"))
-        model = rebuild_autoencoder(run.config, scenes)
+        model = rebuild_autoencoder(run.config, scenes.channels, scenes.device)
         restore(model, run, "last")
         return model.eval(), scenes.images.float() / 255
 

@@ -1,6 +1,5 @@
 """Translated copies of datasets: in the layout and with the names of the original, and with its annotations."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,7 +18,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from experiment.chain import NOTE
-from files import open_regular, parse_json, read_text, replacing, write_text
+from files import parse_json, read_text, replacing, write_text
 from readers.base import is_image
 from readers.digits import Mnist
 from translation.data import Domain
@@ -121,9 +120,3 @@ def _write_archives(domain: Domain, translate: Translate, folder: Path) -> None:
     for split in dict.fromkeys(domain.splits):
         chosen = np.array([each == split for each in domain.splits])
         domain.reader.write(folder, split, images[chosen], domain.labels[chosen, 0])
-
-
-def weights_of(path: Path) -> str:
-    """Return what tells weights files apart: a checksum."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

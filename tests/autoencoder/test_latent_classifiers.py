@@ -13,8 +13,10 @@ CODES = np.array([2**56, 7, 2**40 + 3, 0, 5 * 2**32])
 def both(latents, codes, queries, k):
     """Return the predictions on the device and scikit-learn's."""
     latents, queries = np.float32(latents), np.float32(queries)
-    return (NearestNeighbours(latents, codes, k, DEVICE).predict(queries),
-            KNeighborsClassifier(k).fit(latents, codes).predict(queries))
+    ours, theirs = NearestNeighbours(latents, codes, k, DEVICE), KNeighborsClassifier(k).fit(latents, codes)
+    assert np.allclose(ours.predict_proba(queries), theirs.predict_proba(queries))
+    assert np.array_equal(ours.classes_, theirs.classes_)
+    return ours.predict(queries), theirs.predict(queries)
 
 
 def clusters(rng, count, d):

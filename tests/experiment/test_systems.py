@@ -11,7 +11,7 @@ from test_config import MINIMAL, load, refusal, write
 
 from errors import UserError
 from experiment.config import dump_config, load_config
-from experiment.systems import BY_TYPE
+from experiment.systems import BY_TYPE, imported
 
 PROJECT = Path(__file__).parents[2]
 
@@ -21,6 +21,7 @@ def test_every_type_of_model_has_its_scripts():
         assert kind in get_args(system.config(kind).model_fields["model"].annotation.model_fields["type"].annotation)
         assert (PROJECT / system.train).is_file()
         assert (PROJECT / system.evaluate).is_file()
+        assert all(callable(imported(name)) for name in (system.recogniser, system.predictor) if name)
 
 
 @pytest.mark.parametrize("epochs", ["epochs = 20", ""])

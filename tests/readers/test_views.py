@@ -10,7 +10,7 @@ from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
 from readers import create_reader
-from readers.cameras import look_at, quaternion_of
+from readers.cameras import azimuth_elevation, look_at, quaternion_of
 from readers.prepare import prepare
 from readers.splits import permuted_splits
 
@@ -257,3 +257,16 @@ def test_a_published_view_without_camera_or_with_a_damaged_one_is_named(tmp_path
     (folder / "camera_2.mat").unlink()
     assert f"{folder / 'render_2.png'}: a view without a pose; looked for {folder / 'camera_2.mat'}" in said(
         tmp_path, tmp_path, name="shapenet_views")
+
+
+def test_azimuth_and_elevation_are_where_a_camera_was_put_whatever_its_roll():
+    azimuth, elevation = RNG.uniform(-180, 180, 50), RNG.uniform(-89, 89, 50)
+    a, e = np.radians(azimuth), np.radians(elevation)
+    turns = look_at(2 * np.stack([np.cos(a) * np.cos(e), np.sin(a) * np.cos(e), np.sin(e)], axis=1))
+    roll = Rotation.from_rotvec(RNG.uniform(-3, 3, (50, 1)) * [1, 0, 0])
+    rolled = (roll * Rotation.from_quat(turns, scalar_first=True)).as_quat(scalar_first=True)
+    for quaternions in (turns, -3 * turns, rolled):
+        found = azimuth_elevation(quaternions)
+        assert np.allclose(found[0], azimuth)
+        assert np.allclose(found[1], elevation)
+    assert np.allclose(azimuth_elevation(np.array([look_at(np.array([[0.0, 0, 2]]))[0]]))[1], 90)

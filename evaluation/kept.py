@@ -1,0 +1,50 @@
+"""What predictions need beside a run's weights, computed of these once and kept in its folder, `kept/*.npz`.
+
+Plain arrays, and the fingerprint of the weights that they belong to.
+"""
+
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+
+from errors import UserError
+from files import read_arrays, write_arrays
+
+FOLDER, WEIGHTS = "kept", "weights"
+
+
+def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.ndarray]], names: Iterable[str],
+         fits: Callable[[dict[str, np.ndarray]], bool]) -> dict[str, np.ndarray]:
+    """Return arrays from `kept/<name>.npz` of a run folder, made and written where it is not there or of other weights.
+
+    weights: fingerprint of the weights file; names: of the arrays; fits: whether arrays that were read, of text or
+    finite numbers, are such as `make` makes. Raises UserError for a file that is damaged.
+    """
+    path = run / FOLDER / f"{name}.npz"
+    if path.exists():
+        try:
+            found = read_arrays(path, [*names, WEIGHTS])
+            of = str(found.pop(WEIGHTS))
+            problem = "" if _finite(found) and fits(found) else "its arrays do not fit the run"
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+        if problem:
+            raise UserError(f"{path}: damaged, or not what is kept there ({problem}); delete it, and it is made anew")
+        if of == weights:
+            return found
+        warn_of_other_weights(path)
+    made = make()
+    path.parent.mkdir(exist_ok=True)
+    write_arrays(path, made | {WEIGHTS: weights})
+    return made
+
+
+def warn_of_other_weights(path: Path) -> None:
+    """Say on stderr that what a file holds is made anew."""
+    print(f"warning: {path}: is of other weights than the checkpoint now has, and is made anew", file=sys.stderr)
+
+
+def _finite(arrays: dict[str, np.ndarray]) -> bool:
+    return all(array.dtype.kind == "U" or np.isfinite(array).all() for array in arrays.values())
