@@ -37,7 +37,7 @@ def main() -> None:
         print(f"note: {len(lines)} experiments, and {STYLES} lines that can be told apart; name fewer runs for one "
               "that can be read", file=sys.stderr)
     for metric, panels in drawn.items():
-        for path in draw_curves(Path(arguments.out) / metric, panels, metric):
+        for path in draw_curves(Path(arguments.out) / metric, {metric: panels}):
             print(path)
 
 

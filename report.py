@@ -1,28 +1,30 @@
-"""Write one HTML page about a set of runs: what was run, results, curves, pictures, and the commands to do it again.
+"""Write one HTML page about runs of any systems: what fed what, what was run, results, curves, pictures, and commands.
 
 The page holds all that it shows, works without a network, and can be printed. Tables are sorted by a click on a header.
-Everything comes from what the runs have recorded; runs that are unfinished or lack something are listed as such. Of
-every experiment, the pictures of one run are shown.
+Everything comes from what the runs have recorded and what translated datasets say of themselves; runs that are
+unfinished or lack something are listed as such. Of every experiment, the pictures of one run are shown.
 """
 
 import argparse
 import hashlib
 import shlex
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 from tqdm import tqdm
 
 from errors import UserError, choice_error, run_script
 from experiment import predictions
 from experiment import records as store
-from experiment.config import PLACES, flatten
+from experiment.chain import HELP, Chain
+from experiment.config import PLACES, Config, flatten
 from experiment.run import Run, expand, open_run, warn_of_mixture
-from experiment.systems import BY_TYPE
+from experiment.systems import AUTOENCODER, BY_TYPE, CLASSIFIER, SHAPE_POSE
 from files import dataset_file_name, read_bytes, read_text
 from paper import mpi3d as scores
 from paper import text as paper_text
@@ -33,11 +35,24 @@ from reporting.confusion import draw_classwise
 from reporting.curves import curves, draw_curves
 from reporting.curves import describe as describe_curves
 from reporting.embed import MOST_BYTES, embed
+from reporting.formats import FORMATS
+from reporting.graph import Arrow, Box
+from reporting.graph import draw as draw_graph
 from reporting.inventory import RunFacts, by_experiment
-from reporting.metrics import CLASSIFIERS, families, is_headline, is_judged
+from reporting.layers import in_order
+from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_news, reference_of
 from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
+
+# Those whose evaluation keeps predictions.
+PREDICTING = (AUTOENCODER, CLASSIFIER)
+# What `model.type` stands for, beside autoencoders.
+MODELS = {"classifier": "classifier, {0.variation}, {0.extractor}", "deeplab": "DeepLabV3+, {0.backbone}",
+          "cyclegan": "CycleGAN, alpha {0.alpha}", "swapping": "swapping autoencoder",
+          "point_cloud": "point cloud of {0.points}"}
+# The number of the section of results.
+RESULTS = 3
 
 
 def main() -> None:
@@ -51,17 +66,23 @@ def main() -> None:
     entries = [entry for run, each in zip(runs, facts, strict=True) for entry in place(run, each.records)]
     scored = scores.render(found, "html") if (found := scores.summarise(entries)) else ""
     metrics = {row["metric"] for row in tables.of_weights(rows)}
+    chain = Chain(runs)
+    chain.add_evaluations(tested(facts))
+    predicting = any(each.predictions is not None for each in facts)
     sections = [
-        Section("What was run", what_was_run(facts)),
-        Section("Accuracy" if metrics <= {"accuracy"} else "Results", results(facts, rows, entries, arguments)),
-        Section("Curves over the epochs", drawn_curves(rows)),
-        Section("Classes and seats", classes([each for found in kept.values() for each in found])),
-        Section("Domain gap in the latent space", gaps.render(rows, "html") or page.paragraph(
+        Section("What fed what", what_fed_what(chain)),
+        Section("What was run", what_was_run(runs, facts)),
+        Section("Accuracy" if metrics <= {"accuracy"} else "Results", results(facts, entries, arguments, [
+            row for found in kept.values() for each in found for row in commonest(each)])),
+        Section("Curves over the epochs", drawn_curves(facts)),
+        *([Section("Classes and seats", classes([each for found in kept.values() for each in found]))]
+          if predicting else []),
+        *([Section("Domain gap in the latent space", gaps.render(rows, "html") or page.paragraph(
             "Not recorded. recon_and_save_latent_space.py saves latents; plot_extracted_and_saved_latent_space.py "
-            "measures how far apart their domains are.")),
+            "measures how far apart their domains are."))] if AUTOENCODER.title in systems(facts) else []),
         *([Section("Reconstructions of real MPI3D images", scored)] if scored else []),
         Section("Pictures", pictures(runs, rows)),
-        Section("Environment and commands", reproduction(runs, facts, arguments)),
+        Section("Environment and commands", reproduction(runs, facts, chain, arguments)),
     ]
     names = list(by_experiment(facts))
     finished = sum(each.done for each in facts)
@@ -94,17 +115,40 @@ def check(facts: list[RunFacts], arguments: argparse.Namespace) -> None:
 
 def describe(run: Run, kept: int) -> RunFacts:
     """Gather what a run folder says of itself; kept: number of its predictions."""
-    config, environment = run.config, run.environment
+    config, environment, system = run.config, run.environment, BY_TYPE[run.config.model.type]
     values = {key: in_words(value) for key, value in flatten(config.model_dump()).items()
               if key not in ("training.seed", *PLACES) or isinstance(value, list)}
-    kind = f"classifier, {config.model.variation}" if config.model.type == "classifier" else paper_name(config)[0]
-    network = "" if config.model.type == "conv" else f", {config.model.extractor}"
     marker = run.folder / "done"
     # A link to what is no file is no date.
     finished = read_text(marker, errors="replace").strip() if marker.is_file() else ""
-    return RunFacts(run.experiment, config.training.seed, str(run.folder), kind + network, run.published,
+    return RunFacts(run.experiment, config.training.seed, str(run.folder), model_of(config), run.published,
                     run.done or run.published, str(environment.get("started", "")), finished, config.training.epochs,
-                    values, environment, [*store.read(run.folder), *run.logged()], kept)
+                    values, environment, [*store.read(run.folder), *run.logged()],
+                    kept if system in PREDICTING else None, system.title)
+
+
+def model_of(config: Config) -> str:
+    """Return what a config trains, in words."""
+    model = config.model
+    if model.type in MODELS:
+        return MODELS[model.type].format(model)
+    return paper_name(config)[0] + ("" if model.type == "conv" else f", {model.extractor}")
+
+
+def commonest(kept: predictions.Predictions) -> Records:
+    """Return the accuracy of what says of every test image that it is of the commonest class, as a record."""
+    counts = np.unique(kept.true, axis=0, return_counts=True)[1]
+    return [store.record(experiment=kept.experiment, seed=kept.seed, dataset=kept.dataset, factor=kept.factor,
+                         split=kept.split, classifier="commonest", checkpoint=kept.checkpoint, epoch=None,
+                         metric="accuracy", selection="none", value=float(counts.max() / counts.sum()),
+                         n=int(counts.sum()))] if len(kept.true) else []
+
+
+def systems(facts: Iterable[RunFacts]) -> dict[str, list[RunFacts]]:
+    """Group runs by system, in the order of the registry."""
+    facts = list(facts)
+    names = dict.fromkeys(system.title for system in BY_TYPE.values())
+    return {name: found for name in names if (found := [each for each in facts if each.system == name])}
 
 
 def in_words(value: Any) -> str:
@@ -117,34 +161,63 @@ def in_words(value: Any) -> str:
     return "-" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def what_was_run(facts: list[RunFacts]) -> Markup:
-    configs = {name: [run.config for run in found] for name, found in by_experiment(facts).items()}
-    return REPORT.what_was_run(inventory.overview(facts, "html"), inventory.lacking(facts, "html"),
-                               *inventory.contrast(configs, "key", "html"))
+def tested(facts: list[RunFacts]) -> dict[str, tuple[str, ...]]:
+    """Return what experiments were tested on, as tables call it; more than one factor of a dataset as their number."""
+    found: dict[str, dict[tuple[str, str], dict[str, None]]] = {}
+    for each in facts:
+        for row in tables.of_weights(each.records):
+            parts = found.setdefault(each.experiment, {}).setdefault((row["dataset"], row["split"]), {})
+            parts[row["factor"]] = None
+    return {name: tuple(tables.title_of(data, *factors, split) if len(factors) == 1 else
+                        tables.title_of(data, f"{len(factors)} factors", split)
+                        for (data, split), factors in sorted(each.items())) for name, each in found.items()}
 
 
-def results(facts: list[RunFacts], rows: Records, entries: list[Entry], arguments: argparse.Namespace) -> Markup:
-    """Return the tables of results, those of the paper, and the comparison of two experiments."""
-    if not tables.of_weights(rows):
-        return page.paragraph("No results of last or best weights are recorded: run eval_ae.py or "
-                              "eval_classifier.py on these runs.")
-    several = has_factors(rows)
-    single = [row for row in rows if row["factor"] or not several]
+def what_fed_what(chain: Chain) -> Markup:
+    """Return the chain as a graph and as a table, and what is not known of it."""
+    keys, nodes = list(chain.nodes), list(chain.nodes.values())
+    boxes = [Box(node.head, node.name, tuple(node.about), node.kind if node.asked or not node.runs else "far",
+                 ", ".join(node.folders) or node.name, f"#part-{RESULTS}" if node.kind == "evaluation" else "")
+             for node in nodes]
+    arrows = [Arrow(keys.index(source), keys.index(target), role if role in HELP else "")
+              for source, target, role in chain.links]
+    lines = []
+    for key, node in chain.nodes.items():
+        fed_by = [f"{role}: {chain.nodes[source].title}" if role else chain.nodes[source].title
+                  for source, target, role in chain.links if target == key]
+        lines.append((node.head, node.title, "\n".join(fed_by) or "-", "\n".join(node.folders) or "-"))
+    return REPORT.what_fed_what(draw_graph("What fed what, from left to right", boxes, arrows), list(chain.remarks),
+                                FORMATS["html"](("what", "name", "fed by", "lies in"), lines, 4))
 
-    def summary(rows: Records, pool: bool) -> Markup:
-        return tables.render(tables.summarise(rows, pool), "html")
 
-    try:
-        parts = [summary(rows, True), page.heading("By factor, one by one")] if several else []
-    except UserError as error:
-        parts, single = [page.note(f"Factors are not pooled. {error}")], rows
-    parts.append(summary(single, False))
+def what_was_run(runs: list[Run], facts: list[RunFacts]) -> Markup:
+    # Only configs with the same keys are compared.
+    kinds: dict[type[Config], dict[str, list[dict[str, str]]]] = {}
+    for run, each in zip(runs, facts, strict=True):
+        kinds.setdefault(type(run.config), {}).setdefault(run.experiment, []).append(each.config)
+    contrasts = []
+    for columns in kinds.values():
+        types = dict.fromkeys(each["model.type"] for members in columns.values() for each in members)
+        contrasts.append((", ".join(types) if len(kinds) > 1 else "", *inventory.contrast(columns, "key", "html")))
+    return REPORT.what_was_run(inventory.overview(facts, "html"), inventory.lacking(facts, "html"), contrasts)
+
+
+def results(facts: list[RunFacts], entries: list[Entry], arguments: argparse.Namespace, floors: Records) -> Markup:
+    """Return the tables of results of each system, those of papers, and the comparison of two experiments."""
+    groups, parts = systems(facts), []
+    for name, found in groups.items():
+        own, experiments = tables.of_weights(row for each in found for row in each.records), by_experiment(found)
+        parts += [page.heading(name.capitalize())] if len(groups) > 1 else []
+        evaluate = next(system.evaluate for system in BY_TYPE.values() if system.title == name)
+        parts += tabulated(own, [row for row in floors if row["experiment"] in experiments]) if own else [
+            page.paragraph(f"No results of last or best weights are recorded: run {evaluate} on these runs.")]
     if used := {entry.table for entry in entries}:
-        parts.append(paper_text.render([name for name in TABLES if name in used], entries, "html"))
+        published = paper_text.render([name for name in TABLES if name in used], entries, "html")
+        parts.append(page.details("Beside published figures", published) if len(groups) > 1 else published)
     names = arguments.compare or list(by_experiment(facts))
-    if len(names) == 2:
+    if len(names) == 2 and (arguments.compare or len(groups) == 1):
         try:
-            parts.append(comparison(rows, *names))
+            parts.append(comparison([row for each in facts for row in each.records], *names))
         except UserError as error:
             if arguments.compare:
                 raise
@@ -152,27 +225,58 @@ def results(facts: list[RunFacts], rows: Records, entries: list[Entry], argument
     return page.join(parts)
 
 
+def tabulated(rows: Records, floors: Records) -> list[Markup]:
+    """Return the tables of results of a system; floors: of what always names the commonest class."""
+    several = has_factors(rows)
+
+    def summary(rows: Records, pool: bool) -> Markup:
+        with suppress(UserError):
+            return tables.render(tables.summarise([*rows, *floors], pool), "html")
+        # Predictions need not be kept of all.
+        return tables.render(tables.summarise(rows, pool), "html")
+
+    if not several:
+        return [summary(rows, False)]
+    try:
+        return [summary(rows, True), page.heading("By factor, one by one"),
+                summary([row for row in rows if row["factor"]], False)]
+    except UserError as error:
+        return [page.note(f"Factors are not pooled. {error}"), summary(rows, False)]
+
+
 def comparison(rows: Records, first: str, second: str) -> Markup:
+    own = [row for row in rows if not reference_of(row["metric"], row["classifier"])]
     return (page.heading(f"{first} compared with {second}")
-            + pooled(has_factors(rows), lambda pool: compare.render(rows, first, second, pool, "html")))
+            + pooled(has_factors(own), lambda pool: compare.render(own, first, second, pool, "html")))
 
 
-def drawn_curves(rows: Records) -> Markup:
-    """Return the figures of accuracy, other metrics and losses over the epochs."""
-    names = {row["metric"] for row in rows if row["checkpoint"] == "epoch"}
-    parts = []
-    for metric in [*(families(filter(is_headline, names)) or ["accuracy"]), "loss"]:
-        what = "Losses" if metric == "loss" else metric.capitalize()
-        panels = pooled(has_factors(rows), lambda pool, metric=metric: curves(rows, metric, pool))
-        if not panels:
-            parts.append(page.paragraph(f"{what} over the epochs: none recorded."))
-            continue
-        experiments = sorted({curve.experiment for found in panels.values() for curve in found})
-        caption = "; ".join(part for part in (f"{what} over the epochs", describe_curves(panels)) if part)
-        parts.append(drawn(lambda folder, panels=panels, metric=metric: draw_curves(folder / metric, panels, metric)[1],
-                           f"{what} over the epochs of {', '.join(experiments)}, in panels: "
-                           f"{'; '.join(f'{name} on {data}' for name, data in panels)}", caption))
+def drawn_curves(facts: list[RunFacts]) -> Markup:
+    """Return two figures of each system: of what it is judged by, and of its losses, over the epochs."""
+    groups, parts = systems(facts), []
+    for system, found in tqdm(groups.items(), "curves", unit="system", disable=None):
+        rows = [row for each in found for row in each.records if row["checkpoint"] == "epoch"]
+        named = families(filter(is_news, {row["metric"] for row in rows})) or ["accuracy"]
+        parts += [page.heading(system.capitalize())] if len(groups) > 1 else []
+        for wanted in (named, ["loss"]):
+            what = "Losses" if wanted == ["loss"] else "Metrics" if len(wanted) > 1 else wanted[0].capitalize()
+            panels = {metric: lines for metric in wanted if (lines := pooled(
+                has_factors(rows), lambda pool, metric=metric, rows=rows: curves(
+                    [row for row in rows if metric == "loss" or is_news(row["metric"])], metric, pool)))}
+            longest = max((len(curve.epochs) for each in panels.values() for lines in each.values() for curve in lines),
+                          default=0)
+            parts.append(figure_of(panels, what) if longest > 1 else page.paragraph(
+                f"{what} over the epochs: {'recorded of a single epoch alone' if longest else 'none recorded'}."))
     return page.join(parts)
+
+
+def figure_of(panels: dict[str, Any], what: str) -> Markup:
+    """Return the figure of curves; what: they are of."""
+    lines = [curve for each in panels.values() for found in each.values() for curve in found]
+    experiments = ", ".join(sorted({curve.experiment for curve in lines}))
+    names = "; ".join(f"{name} on {data}" for each in panels.values() for name, data in each)
+    caption = "; ".join(part for part in (f"{what} over the epochs", describe_curves(lines)) if part)
+    return drawn(lambda folder: draw_curves(folder / "curves", panels)[1],
+                 f"{what} over the epochs of {experiments}, in panels: {names}", caption)
 
 
 def classes(kept: list[predictions.Predictions]) -> Markup:
@@ -235,21 +339,28 @@ def picture(path: Path, caption: str, alt: str, whose: str, shown: dict[str, str
     return page.figure(found, alt, f"{caption}; {whose}")
 
 
-def reproduction(runs: list[Run], facts: list[RunFacts], arguments: argparse.Namespace) -> Markup:
+def reproduction(runs: list[Run], facts: list[RunFacts], chain: Chain, arguments: argparse.Namespace) -> Markup:
     """Return with what the runs were made, and the commands that make them, their results and this page again."""
     groups = by_experiment(facts)
     surroundings = {name: [inventory.surroundings(run.environment) for run in found] for name, found in groups.items()}
     apart, alike = inventory.contrast(surroundings, "environment", "html")
-    scripts = [BY_TYPE[run.config.model.type].evaluate for run in runs]
     lines = []
-    for script in sorted(set(scripts)):
-        folders = [str(run.folder) for run, own in zip(runs, scripts, strict=True) if own == script]
-        lines.append([script, *(arguments.runs if len(folders) == len(runs) else folders)])
+    for system in dict.fromkeys(BY_TYPE[run.config.model.type] for run in runs):
+        own = [(run, each) for run, each in zip(runs, facts, strict=True) if each.system == system.title]
+        floors = any(row["classifier"] in IGNORANT for _, each in own for row in each.records)
+        folders = arguments.runs if len(own) == len(runs) else [str(run.folder) for run, _ in own]
+        lines.append([system.evaluate, *folders, *(["--floors"] if floors and system is SHAPE_POSE else [])])
     lines.append(["calculate_mean_and_var_accuracy.py", *arguments.runs])
     compared = ["--compare", *arguments.compare] if arguments.compare else []
     lines.append(["report.py", *arguments.runs, *compared, "--out", arguments.out])
-    trained = [(name, inventory.commands(found)) for name, found in groups.items()]
-    return REPORT.reproduction(alike, apart, trained, [shlex.join(["python", *line]) for line in lines])
+    nodes, keys = list(chain.nodes.values()), list(chain.nodes)
+    order, _ = in_order(len(keys), [(keys.index(source), keys.index(target)) for source, target, _ in chain.links])
+    made = []
+    for node in (nodes[each] for each in order):
+        said = [*node.commands, *(run.environment.get("command") for run in node.runs)]
+        if said:
+            made.append((node.title, inventory.commands(said)))
+    return REPORT.reproduction(alike, apart, made, [shlex.join(["python", *line]) for line in lines])
 
 
 def has_factors(rows: Records) -> bool:

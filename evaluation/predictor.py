@@ -138,7 +138,7 @@ def reader_of(section: EvaluationDataset, prepare_as: str | None = None) -> Read
         raise choice_error(f"--prepare-as (images of {own.channels} channels, as those of {section.name})", name, alike)
     # What readers of label maps take beside.
     options = {key: getattr(section, key) for key in ("class_map", "classes") if hasattr(section, key)}
-    return create_reader(name, section.root, section.factor, section.split, **options)
+    return create_reader(name, section.roots[0], section.factor, section.split, **options)
 
 
 def class_values(label: np.ndarray, classes: Sequence[str]) -> dict[str, str]:

@@ -25,6 +25,11 @@ class System:
     recogniser: str = ""
     predictor: str = ""
 
+    @property
+    def title(self) -> str:
+        """What people call it: its room's name."""
+        return next(iter(self.types.values())).partition(".")[0].replace("_", " and ")
+
     def config(self, kind: str) -> "type[Config]":
         """Return the class of the configs of a `model.type`."""
         return imported(self.types[kind])

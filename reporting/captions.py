@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 WEIGHTS = {"last": "weights of the last epoch", "best": "weights of the best epoch"}
+PREDICTORS = {"network": "the network", "untrained": "the untrained network", "constant": "the same for every image"}
 METHODS = {"tsne": "t-SNE", "pca": "principal components"}
 # In the order in which a report shows them. `{data}`: dataset and split; `{weights}`: of which epoch.
 KINDS = {
@@ -20,6 +21,25 @@ KINDS = {
     r"mpi3d_score_(?P<weights>last|best)": (
         "Reconstructions of real MPI3D images, {weights}",
         "Real images, their reconstructions and the synthetic images with the same factors"),
+    r"translation_(?P<data>.+)_(?P<weights>last|best)": (
+        "Translated images of {data}, {weights}",
+        "Rendered images of {data}, below them what becomes of them, the way back where there is one, and the real "
+        "images nearest to them"),
+    r"hybrids_(?P<data>.+)_(?P<weights>last|best)": (
+        "Structures of images of {data} with textures of real ones, {weights}",
+        "All combinations of rendered images of {data}, at the left, and real ones, at the top"),
+    r"segmentation_(?P<data>.+)_(?P<weights>last|best)": (
+        "Label maps of {data}, {weights}",
+        "Images of {data} beside their label maps, those that the network predicts, and where both differ"),
+    r"classes_(?P<data>.+)_(?P<weights>last|best)": (
+        "Classes of {data} taken for each other, and their IoU, {weights}",
+        "Confusion matrix and IoU of each class on {data}"),
+    r"shapes_(?P<data>.+)_(?P<predictor>network|untrained|constant)_(?P<weights>last|best)": (
+        "Shapes and masks of {data}, {predictor}, {weights}",
+        "Images of {data} beside true and predicted masks, and true and predicted point clouds from three sides"),
+    r"pose_errors_(?P<data>.+)_(?P<predictor>network|untrained|constant)_(?P<weights>last|best)": (
+        "Errors of poses of {data}, {predictor}, {weights}",
+        "Histogram of the errors of poses of {data}, in degrees"),
     r"data_(?P<data>.+)": (
         "Images of {data}, as trained or tested on",
         "A sheet of images of {data} with their classes"),
@@ -36,6 +56,7 @@ def describe(stem: str, datasets: Mapping[str, str]) -> tuple[int, str, str]:
             found = match.groupdict()
             words = {"data": datasets.get(found.get("data", ""), found.get("data")),
                      "weights": WEIGHTS.get(found.get("weights", "")),
+                     "predictor": PREDICTORS.get(found.get("predictor", "")),
                      "method": METHODS.get(found.get("method", ""), found.get("method"))}
             return rank, *(text.format(**words) for text in texts)
     return len(KINDS), stem, f"Picture {stem}"

@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import wrap
@@ -19,6 +20,8 @@ COLUMNS = 3
 PANEL_HEIGHT = 1.85
 # Characters of a title that fit above a panel.
 TITLE = 40
+# And of a label that fit beside one.
+LABEL = 22
 # Losses that span more than this factor within a panel are drawn on a logarithmic axis.
 WIDE = 20
 
@@ -57,34 +60,41 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     return dict(panels)
 
 
-def draw_curves(path: Path, panels: Panels, metric: str) -> list[Path]:
-    """Draw one panel per entry, percentages on one scale, under one legend, as PDF and PNG; return their paths."""
+def draw_curves(path: Path, found: dict[str, Panels]) -> list[Path]:
+    """Draw the panels of metrics, one after the other, under one legend, as PDF and PNG; return their paths.
+
+    Percentages of a metric that is alone share a scale.
+    """
+    panels = [(metric, *panel, lines) for metric, each in found.items() for panel, lines in each.items()]
     rows, columns = -(-len(panels) // COLUMNS), min(COLUMNS, len(panels))
-    names = sorted({curve.experiment for found in panels.values() for curve in found})
-    labels = [f"{name} ({_count(panels, name)})" for name in names]
+    drawn = [curve for *_, lines in panels for curve in lines]
+    names = sorted({curve.experiment for curve in drawn})
+    labels = [f"{name} ({_count(drawn, name)})" for name in names]
     width = PAGE_INCHES * max(columns, 1.5) / COLUMNS
     legend_columns = max(1, min(len(names), int(width // (0.5 + 0.055 * max(map(len, labels))))))
     figure = new_figure(width, PANEL_HEIGHT * rows + 0.17 * -(-len(names) // legend_columns) + 0.42)
     figure.get_layout_engine().set(hspace=0.06, wspace=0.04)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey=metric_of(metric).unit == "%").ravel()
+    shared = len(found) == 1 and metric_of(panels[0][0]).unit == "%"
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=shared).ravel()
     for ax in grid[len(panels):]:
         ax.remove()
-    for number, (ax, ((what, data), found)) in enumerate(zip(grid, panels.items(), strict=False)):
-        _panel(ax, found, names)
+    for number, (ax, (metric, what, data, lines)) in enumerate(zip(grid, panels, strict=False)):
+        _panel(ax, lines, names)
         ax.set_title("\n".join([f"{what} loss" if metric == "loss" else what, *wrap(data, TITLE)]))
         ax.set_xlabel("epoch" if number + columns >= len(panels) else "")
-        ax.set_ylabel(metric_of(metric).label if number % columns == 0 else "")
+        same = number % columns and panels[number - 1][0] == metric
+        ax.set_ylabel("" if same else "\n".join(wrap(metric_of(metric).label, LABEL)))
         if metric == "loss":
-            _scale(ax, found)
+            _scale(ax, lines)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
-    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns, title=describe(panels) or None,
+    figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns, title=describe(drawn) or None,
                   title_fontsize=7)
     return save(figure, path)
 
 
-def describe(panels: Panels) -> str:
+def describe(found: Iterable[Curve]) -> str:
     """Say what lines and bands are; nothing where every line is a single seed."""
-    several = any(curve.seeds.max() > 1 for found in panels.values() for curve in found)
+    several = any(curve.seeds.max() > 1 for curve in found)
     return "mean over seeds; band: standard deviation (n - 1)" if several else ""
 
 
@@ -111,8 +121,7 @@ def _scale(ax: Axes, found: list[Curve]) -> None:
         ax.set_ylim(bottom=values.min() / 1.5)
 
 
-def _count(panels: Panels, name: str) -> str:
+def _count(found: list[Curve], name: str) -> str:
     """Say over how many seeds an experiment's curves go."""
-    text = span(count for found in panels.values() for curve in found if curve.experiment == name
-                for count in curve.seeds)
+    text = span(count for curve in found if curve.experiment == name for count in curve.seeds)
     return f"{text} seed{'' if text == '1' else 's'}"

@@ -63,7 +63,9 @@ def html(header: Sequence[str], lines: Lines, texts: int, note: str = "") -> str
     """
     body = [tuple(line) for line in lines]
     numbers = [i >= texts and all(_NUMBER.match(line[i]) for line in body) for i in range(len(header))]
-    heads = [_html_cell(text, number, len(text)) for text, number in zip(header, numbers, strict=True)]
+    # A plus-minus sign stays with what it stands between.
+    heads = [_html_cell(text.replace(" ± ", "\N{NO-BREAK SPACE}±\N{NO-BREAK SPACE}"), number, len(text))
+             for text, number in zip(header, numbers, strict=True)]
     return page.table(", ".join(header), heads, [list(map(_html_cell, line, numbers)) for line in body], note)
 
 

@@ -16,8 +16,9 @@ class RunFacts:
     """What a report says of a run.
 
     model: in words; config: dotted key -> value as text, without seed and places; started, finished: ISO dates, empty
-    where unknown; done: whether training was finished; epochs: to be trained; predictions: how many are kept;
-    environment: what environment.json holds; records: also the accuracies that a published run has logged.
+    where unknown; done: whether training was finished; epochs: to be trained; predictions: how many are kept, None of
+    systems that keep none; environment: what environment.json holds; records: also the accuracies that a published run
+    has logged; system: which of the systems it is of.
     """
 
     experiment: str
@@ -32,7 +33,8 @@ class RunFacts:
     config: dict[str, str]
     environment: dict[str, Any]
     records: Records
-    predictions: int
+    predictions: int | None
+    system: str = ""
 
 
 def by_experiment(facts: Iterable[RunFacts]) -> dict[str, list[RunFacts]]:
@@ -113,9 +115,8 @@ def surroundings(environment: dict[str, Any]) -> dict[str, str]:
     return {name: str(value) for name, value in known.items()}
 
 
-def commands(runs: Iterable[RunFacts]) -> list[str]:
-    """Return the distinct shell commands that runs say they were trained with; what is none is passed over."""
-    said = [run.environment.get("command") for run in runs]
+def commands(said: Iterable[Any]) -> list[str]:
+    """Return the distinct shell commands among what runs and copies say they were made with; others are passed over."""
     return list(dict.fromkeys(shlex.join(["python", *command]) for command in said if isinstance(command, list)
                               and command and all(isinstance(part, str) for part in command)))
 
@@ -148,7 +149,7 @@ def lacks(run: RunFacts) -> list[str]:
         found.append("no records: in no table and no curve")
     elif not any(row["checkpoint"] in ("last", "best") for row in run.records):
         found.append("not evaluated: in no table")
-    if not run.predictions:
+    if run.predictions == 0:
         found.append("no predictions are kept: not among the class-wise figures")
     strange = sum(not math.isfinite(row["value"]) for row in run.records)
     if strange:

@@ -22,7 +22,7 @@ class Metric:
 
     @property
     def label(self) -> str:
-        return f"{self.title} ({self.unit})" if self.unit else self.title
+        return f"{self.title.rstrip(',')} ({self.unit})" if self.unit else self.title
 
     @property
     def arrow(self) -> str:
@@ -82,8 +82,25 @@ APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
 # One for each class: kept for the last and best weights too, and shown where it is asked for.
 DETAILS = ("iou/",)
-# Floors and ceilings, which do not change while a model trains.
-REFERENCES = ("/untranslated", "/floor", "/real")
+# Floors and ceilings, which do not change while a model trains: what names of metrics end with -> what they are called,
+# and classifiers that have seen nothing.
+FLOORS = {"/untranslated": "untranslated"}
+CEILINGS = {"/real": "real", "/floor": "real halves"}
+REFERENCES = (*FLOORS, *CEILINGS)
+IGNORANT = ("untrained", "constant", "commonest")
+MEANINGS = {"untranslated": "the rendered images as they are", "real": "real images",
+            "real halves": "the distance between two halves of the real images",
+            "untrained": "the network before training", "constant": "the same shape and pose for every image",
+            "commonest": "always the class that most test images have"}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A floor or a ceiling of a metric, and what it is called."""
+
+    metric: str
+    name: str
+    is_floor: bool
 
 
 def metric_of(name: str) -> Metric:
@@ -91,6 +108,15 @@ def metric_of(name: str) -> Metric:
     family, _, part = name.partition("/")
     known = METRICS.get(name) or METRICS.get(family + "/") or Metric(name)
     return replace(known, title=f"{known.title} {part}") if part and family + "/" in METRICS else known
+
+
+def reference_of(metric: str, classifier: str) -> Reference | None:
+    """Return what a record is a floor or a ceiling of, None where it is neither."""
+    if classifier in IGNORANT:
+        return Reference(metric, classifier, True)
+    family, _, part = metric.partition("/")
+    name = (FLOORS | CEILINGS).get(f"/{part}")
+    return Reference(f"{family}/translated", name, f"/{part}" in FLOORS) if name else None
 
 
 def is_judged(name: str) -> bool:

@@ -17,8 +17,8 @@ HERE = Path(__file__).parent
 _TEMPLATES = Environment(loader=FileSystemLoader(HERE), autoescape=True, trim_blocks=True, lstrip_blocks=True,
                          undefined=StrictUndefined)
 _PARTS, REPORT = (_TEMPLATES.get_template(name).module for name in ("page.html", "report.html"))
-heading, paragraph, note, listing, details, commands, figure, table = (getattr(_PARTS, name) for name in (
-    "heading", "paragraph", "note", "listing", "details", "commands", "figure", "table"))
+heading, paragraph, note, listing, details, commands, figure, graph, table = (getattr(_PARTS, name) for name in (
+    "heading", "paragraph", "note", "listing", "details", "commands", "figure", "graph", "table"))
 join = Markup("").join
 
 

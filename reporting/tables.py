@@ -9,7 +9,7 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import METRICS, Metric, is_headline, is_judged, metric_of, subject
+from reporting.metrics import MEANINGS, METRICS, Metric, is_headline, is_judged, metric_of, reference_of, subject
 
 Records = list[dict[str, Any]]
 # Seed -> factor -> record.
@@ -168,13 +168,47 @@ def oracles(rows: Iterable[Any]) -> str:
 def units(names: Iterable[str]) -> str:
     """Say in which units metrics are: `accuracy in %, FID`."""
     shown = [METRICS.get(name) or metric_of(name.partition("/")[0]) for name in names]
-    return ", ".join(dict.fromkeys(f"{metric.title} in {metric.unit}" if metric.unit else metric.title
+    return ", ".join(dict.fromkeys(f"{metric.title.rstrip(',')} in {metric.unit}" if metric.unit else metric.title
                                    for metric in shown))
 
 
+# Experiment, dataset and metric -> whether it is a floor, and its name -> its value as text.
+References = dict[tuple[str, str, str], dict[tuple[bool, str], str]]
+
+
+def with_references(rows: list[Row]) -> tuple[list[Row], References]:
+    """Return the rows less those that are floors or ceilings of others, and these, which stand beside those.
+
+    They are taken from the last weights where both have them, as they do not change while a model trains.
+    """
+    known = {row: reference_of(row.metric, row.classifier) for row in rows}
+    plain = {(row.experiment, row.dataset, row.metric) for row in rows if not known[row]}
+    main, found = [], defaultdict(dict)
+    for row, reference in known.items():
+        of = (row.experiment, row.dataset, reference.metric) if reference else ()
+        if of in plain:
+            text = metric_of(row.metric).text(row.mean, row.std)
+            found[of].setdefault((reference.is_floor, reference.name), text)
+        else:
+            main.append(row)
+    return main, dict(found)
+
+
+def _columns(found: References) -> list[tuple[str, bool, list[str]]]:
+    """Return the columns that floors and ceilings need: title, whether it is of floors, and what stands in it."""
+    marks = dict.fromkeys(each for known in found.values() for each in known)
+    columns = [(title, low, [name for each, name in marks if each == low])
+               for title, low in (("floor", True), ("ceiling", False))]
+    # What is the same in all cells is said above them.
+    return [(f"{title}: {names[0]}" if len(names) == 1 else title, low, names)
+            for title, low, names in columns if names]
+
+
 def header(rows: list[Row]) -> tuple[str, ...]:
+    rows, found = with_references(rows)
     best = "/".join(dict.fromkeys(metric_of(row.metric).best for row in rows)) or "max"
     return ("dataset", "classifier" if any(row.classifier for row in rows) else "metric", "experiment",
+            *(title for title, *_ in _columns(found)),
             *(part for name in WEIGHTS for part in (f"{_title_of(name, rows)}: mean ± std", best)), "seeds",
             "test images")
 
@@ -184,20 +218,25 @@ def _title_of(checkpoint: str, rows: list[Row]) -> str:
 
 
 def grid(rows: list[Row]) -> list[tuple[str, ...]]:
-    """Arrange rows as text cells: last epoch and oracle side by side, `-` where there is none."""
-    lines = []
+    """Arrange rows as text cells: floors and ceilings, last epoch and oracle side by side, `-` where there is none."""
+    lines, (rows, references) = [], with_references(rows)
     for (data, metric, classifier, name), found in beside(
             rows, ("dataset", "metric", "classifier", "experiment"), "checkpoint").items():
-        text = metric_of(metric).text
-        cells = [part for weights in WEIGHTS for part in (
+        text, near = metric_of(metric).text, references.get((name, data, metric), {})
+        what = subject({"metric": metric, "classifier": classifier})
+        cells = ["\n".join(f"{near[low, name]} {name}" if len(names) > 1 else near[low, name] for name in names
+                           if (low, name) in near) or "-" for _, low, names in _columns(references)]
+        cells += [part for weights in WEIGHTS for part in (
             (text(*found[weights][5:7]), text(found[weights].best)) if weights in found else "--")]
-        lines.append((data, subject({"metric": metric, "classifier": classifier}), name, *cells,
+        # Of what else, stands in the other columns.
+        lines.append((data, what.removesuffix(" translated").rstrip(",") if near else what, name, *cells,
                       slashed(row.seeds for row in found.values()), str(next(iter(found.values())).samples)))
     return lines
 
 
 def footnote(rows: list[Row]) -> str:
-    """Explain the columns, with the data that the best weights were chosen on."""
+    """Explain the columns, with the data that the best weights were chosen on, and what floors and ceilings are."""
+    rows, found = with_references(rows)
     names = dict.fromkeys(row.metric for row in rows)
     shown = units(names)
     # With other metrics the data may be a validation set, which its name says.
@@ -206,8 +245,10 @@ def footnote(rows: list[Row]) -> str:
     if _title_of("best", rows) == ON_SOURCE:
         chosen = (f"Best on source: weights of the epoch with the best value on data of the kind that was trained on"
                   f"{oracles(rows).replace('source: ', '')}, without labels of a target; there itself an oracle.")
+    notes = [f" {'Floor' if low else 'Ceiling'}: {'; '.join(f'{name}, {MEANINGS[name]}' for name in names)}."
+             for _, low, names in _columns(found)]
     return (f"{shown[:1].upper()}{shown[1:]}. ± is the sample standard deviation over seeds (n - 1). Last epoch: "
-            f"weights after the last epoch. {chosen}")
+            f"weights after the last epoch. {chosen}" + "".join(notes))
 
 
 def render(rows: list[Row], style: str, note: str = "") -> str:

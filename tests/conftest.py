@@ -179,3 +179,26 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list:
     drawn, written = [], style._make_printable
     monkeypatch.setattr(style, "_make_printable", lambda figure: drawn.append(figure) or written(figure))
     return drawn
+
+
+@pytest.fixture
+def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the drawing of figures, which takes longer than all else of a page; the page of `report` has them."""
+    from report_runs import paint
+
+    def draw(path: Path, *_: object) -> list[Path]:
+        paint(path.with_suffix(".png"), "white", (20, 20))
+        return [path.with_suffix(".pdf"), path.with_suffix(".png")]
+
+    monkeypatch.setattr("reporting.curves.draw_curves", draw)
+    monkeypatch.setattr("reporting.confusion.draw_classwise", lambda folder, _: draw(folder / "classes"))
+
+
+@pytest.fixture
+def page_of(succeed, tmp_path: Path, plain: None):
+    """Make the page about the runs below tmp_path / "results"; returns its text."""
+    def make() -> str:
+        succeed("report.py", tmp_path / "results", "--out", tmp_path / "page.html")
+        return (tmp_path / "page.html").read_text()
+
+    return make

@@ -18,13 +18,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from errors import UserError
+from experiment.chain import NOTE
 from files import parse_json, read_text, replacing, write_text
 from readers.base import is_image
 from readers.digits import Mnist
 from translation.data import Domain
 from translation.judge import PIXELS, Translate, to_bytes
 
-NOTE, PARTIAL = "translation.json", ".partial"
+PARTIAL = ".partial"
 # Images that wait to be written.
 WAITING = 256
 QUALITY = {"quality": 95, "subsampling": 0}

@@ -17,7 +17,7 @@ def record(seed, epoch, value, **changes):
 def drawn(figures, tmp_path):
     """Draw curves; returns the figure."""
     def draw(panels, metric):
-        paths = draw_curves(tmp_path / "new" / metric, panels, metric)
+        paths = draw_curves(tmp_path / "new" / metric, {metric: panels})
         assert [path.name for path in paths] == [f"{metric}.pdf", f"{metric}.png"]
         return figures[-1]
 

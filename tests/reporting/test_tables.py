@@ -112,6 +112,37 @@ def test_other_metrics_stand_below_accuracy_in_their_own_units_with_their_own_be
     assert "with the best value" in footnote(rows)
 
 
+def test_floors_and_ceilings_stand_beside_what_they_are_of():
+    common = {"dataset": "glyphs", "factor": "", "classifier": "", "experiment": "free"}
+    found = [*seeds([0.5, 0.7], metric="agreement/translated", **common), row(metric="fid", value=31.2, **common),
+             row(metric="agreement/translated", checkpoint="best", value=0.8, **common),
+             *seeds([0.4, 0.4], metric="agreement/untranslated", **common),
+             *seeds([0.9, 1.0], metric="agreement/real", **common),
+             row(metric="agreement/untranslated", checkpoint="best", value=0.1, **common),
+             row(metric="kernel/translated", value=0.02, **common), row(metric="kernel/floor", value=0.001, **common),
+             row(metric="kernel/untranslated", value=0.3, **common | {"experiment": "other"})]
+    rows = summarise(found)
+    assert header(rows)[3:6] == ("floor: untranslated", "ceiling", "last epoch: mean ± std")
+    assert [line[1:7] for line in grid(rows)] == [
+        ("label agreement", "free", "40.0 ± 0.0", "95.0 ± 7.1 real", "60.0 ± 14.1", "70.0"),
+        ("FID", "free", "-", "-", "31.2", "31.2"),
+        ("1000 × kernel distance", "free", "-", "1.00 real halves", "20.00", "20.00"),
+        # Beside nothing that it is a floor of.
+        ("1000 × kernel distance untranslated", "other", "-", "-", "300.00", "300.00")]
+    assert footnote(rows).endswith("Floor: untranslated, the rendered images as they are. Ceiling: real, real images; "
+                                   "real halves, the distance between two halves of the real images.")
+
+
+def test_what_has_seen_nothing_is_a_floor_of_what_has():
+    found = [row(classifier=name, metric="chamfer", value=value)
+             for name, value in (("network", 0.05), ("constant", 0.08), ("untrained", 0.2))]
+    rows = summarise([*found, row(classifier="network", metric="chamfer", checkpoint="best", value=0.04)])
+    assert [line[1:8] for line in grid(rows)] == [
+        ("network 100 × Chamfer distance", "e_tae", "8.00 constant\n20.00 untrained", "5.00", "5.00", "4.00", "4.00")]
+    assert [line[1] for line in grid(summarise(found[1:]))] == [
+        "constant 100 × Chamfer distance", "untrained 100 × Chamfer distance"]
+
+
 def test_the_footnote_says_which_deviation_and_what_the_oracle_saw():
     text = footnote(summarise([row(), row(checkpoint="best")]))
     assert "Accuracy in %. ± is the sample standard deviation over seeds (n - 1)" in text
