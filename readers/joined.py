@@ -40,17 +40,27 @@ def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> Joined:
     """
     for reader, each in zip(readers[1:], prepared[1:], strict=True):
         _check_fits(readers[0], prepared[0], reader, each)
-    for place, each in enumerate(prepared):
-        for reader, other in zip(readers[:place], prepared[:place], strict=True):
-            if other.key == each.key:
-                raise UserError(f"dataset.root: {reader.root} and {readers[place].root} hold the same images; allowed: "
-                                "each root once")
+    _check_apart(readers, prepared)
     _check_splits(readers)
     number: dict[tuple[str, str], int] = {}
     own = [np.array([number.setdefault(scenery, len(number)) for scenery in zip(each.splits, each.names, strict=True)])
            for each in prepared]
     splits, names = (list(each) for each in zip(*number, strict=True))
-    labels = np.zeros((len(number), prepared[0].labels.shape[1]), dtype=np.int64)
+    of_image = np.concatenate([np.repeat(numbers, each.count) for numbers, each in zip(own, prepared, strict=True)])
+    order, count = np.argsort(of_image, kind="stable"), np.bincount(of_image)
+    sources = [source for each in prepared for source in each.sources]
+    dropped: dict[str, list[str]] = {}
+    for each in prepared:
+        for reason, left_out in each.dropped.items():
+            dropped.setdefault(reason, []).extend(left_out)
+    return Joined(order, np.cumsum(count) - count, count, _labels(own, readers, prepared), names, splits,
+                  [sources[i] for i in order.tolist()], dropped)
+
+
+def _labels(own: list[np.ndarray], readers: Sequence[Reader], prepared: Sequence[Prepared]) -> np.ndarray:
+    """Return the labels (sceneries, seats) that all roots agree on; own: of each, the numbers of its sceneries."""
+    labels = np.zeros((max(map(np.max, own)) + 1, prepared[0].labels.shape[1]), dtype=np.int64)
+    # So that those of the first root that has a scenery stay.
     for numbers, each in reversed(list(zip(own, prepared, strict=True))):
         labels[numbers] = each.labels
     for numbers, each, reader in zip(own, prepared, readers, strict=True):
@@ -58,16 +68,7 @@ def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> Joined:
             raise UserError(f"dataset.root: {each.names[place]} has label {each.labels[place].tolist()} in "
                             f"{reader.root}, {labels[numbers[place]].tolist()} in another root; allowed: the same "
                             "scenery under the same name")
-    of_image = np.concatenate([np.repeat(numbers, each.count) for numbers, each in zip(own, prepared, strict=True)])
-    order = np.argsort(of_image, kind="stable")
-    count = np.bincount(of_image)
-    sources = [source for each in prepared for source in each.sources]
-    dropped: dict[str, list[str]] = {}
-    for each in prepared:
-        for reason, left_out in each.dropped.items():
-            dropped.setdefault(reason, []).extend(left_out)
-    return Joined(order, np.cumsum(count) - count, count, labels, names, splits, [sources[i] for i in order.tolist()],
-                  dropped)
+    return labels
 
 
 def _check_fits(first: Reader, one: Prepared, second: Reader, other: Prepared) -> None:
@@ -77,6 +78,16 @@ def _check_fits(first: Reader, one: Prepared, second: Reader, other: Prepared) -
         texts = [f"{shortened(', '.join(classes))}; {seats} per image" for classes, _, seats in kinds]
         raise UserError(f"dataset.root: {second.root} has other classes ({texts[1]}) than {first.root} ({texts[0]}); "
                         "allowed: roots of the same classes")
+
+
+def _check_apart(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> None:
+    """Refuse a root that is there twice, however it is spelled."""
+    known: dict[str, Reader] = {}
+    for reader, each in zip(readers, prepared, strict=True):
+        other = known.setdefault(each.key, reader)
+        if other is not reader:
+            raise UserError(f"dataset.root: {other.root} and {reader.root} hold the same images; allowed: each root "
+                            "once")
 
 
 def _check_splits(readers: Sequence[Reader]) -> None:

@@ -165,7 +165,7 @@ def test_unusual_and_very_long_names_are_read_and_shown_in_one_line(tmp_path, na
     paths[0].rename(odd)
     section = EvaluationDataset(name="sviro", factor="i3", root=str(data))
     scenes = Scenes(section, 16, str(tmp_path / "cache"), torch.device("cpu"))
-    assert odd.stem in scenes.names
+    assert f"i3/{odd.stem}" in scenes.names
     odd.write_bytes(b"")
     message = refusal(reader(data, "sviro"), tmp_path / "cache")
     assert message.encode().decode() == message
