@@ -126,7 +126,7 @@ class Chain:
     def _follow(self, run: Run) -> None:
         """Link a run with what its config says that it was fed by."""
         user, content = ("run", run.experiment), run.config.model_dump()
-        for key, section in datasets_in(content, content["dataset"]["root"]):
+        for key, section in datasets_in(content, run.config.dataset.roots[0]):
             if not key.startswith("evaluation."):
                 role = {"target": "real", "dataset": "rendered" if "target" in content else ""}.get(key, key)
                 self._use(user, role, section)
@@ -230,9 +230,14 @@ def _named(section: dict[str, Any]) -> str:
 
 
 def datasets_in(values: dict[str, Any], root: str, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the sections of a config that name a dataset, by dotted key; `root` where they have none of their own."""
+    """Yield the sections of a config that name a dataset, by dotted key; `root` where they have none of their own.
+
+    One with several roots is yielded once for each.
+    """
     if isinstance(values.get("name"), str) and "root" in values:
-        yield key, values | {"root": values["root"] or root}
+        roots = values["root"] or root
+        for each in [roots] if isinstance(roots, str) else roots:
+            yield key, values | {"root": each}
     for name, value in values.items():
         for each in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(each, dict):

@@ -181,6 +181,14 @@ def test_of_a_copy_that_does_not_say_what_made_it_the_dataset_is_alone(place, co
     assert said in remark
 
 
+def test_a_run_on_two_roots_is_fed_by_both(place):
+    write(place, "mix", 1, CLASSIFIER.replace('"{root}"', '["data", "other"]').format(
+        name="glyphs", factor='"bright"', weights="none", seed=1))
+    chain = Chain([open_run(place / "mix" / "1")])
+    assert sorted(folder for node in chain.nodes.values() if node.kind == "dataset" for folder in node.folders) == [
+        "data", "other"]
+
+
 def test_a_note_that_is_a_pipe_is_not_waited_for(place):
     (place / "copy").mkdir()
     os.mkfifo(place / "copy" / "translation.json")
