@@ -19,7 +19,6 @@ from reporting.formats import comma_separated, terminal
 from reporting.pictures import pair_sheet, sample_sheet
 from segmentation.config import SegmentationConfig
 from segmentation.data import Frames, open_evaluation_frames
-from segmentation.judge import draw_frames
 from translation.config import TranslationConfig
 from translation.data import Domain
 from translation.judge import to_bytes
@@ -43,6 +42,9 @@ def main() -> None:
 
 def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     """Print the pixels of each class in each dataset; return the paths of pictures of images under their label maps."""
+    # Here, as torchvision, of which networks are made, takes a second.
+    from segmentation.judge import draw_frames
+
     device = torch.device("cpu")
     frames = [Frames(config.dataset, config.dataset.classes, config.dataset.cache, device),
               *open_evaluation_frames(config, device)]

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -217,6 +216,8 @@ class FrozenFeatures(FrozenExtractor):
 
     def fit(self, features: np.ndarray) -> None:
         """Find the principal components of training features float32 (n, chw), which are overwritten."""
+        from sklearn.decomposition import PCA
+
         found = PCA(self.dimension, random_state=0, copy=False).fit(features)
         self.center.copy_(torch.from_numpy(found.mean_))
         self.components.copy_(torch.from_numpy(found.components_))

@@ -6,7 +6,6 @@ from typing import NamedTuple
 from urllib.error import URLError
 
 import torch
-import torchvision.models as tv
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
@@ -109,6 +108,9 @@ def build_network(name: str, num_classes: int) -> nn.Module:
         return SmallCnn(num_classes)
     if name == EFFICIENTNET:
         return efficientnet_lite.EfficientNetLite0(num_classes)
+    # Here, as it takes a second that own networks, and all that has none, need not wait.
+    import torchvision.models as tv
+
     known = tv.list_models(module=tv)
     if name not in known:
         raise choice_error("model.extractor", name, [SMALL_CNN, EFFICIENTNET, *known])
@@ -204,6 +206,8 @@ def _imagenet(name: str) -> dict[str, Tensor]:
                         "allowed: none, a file, or the run folder of a classifier")
     if name == EFFICIENTNET:
         return load_state_dict(efficientnet_lite.weights_file())
+    import torchvision.models as tv
+
     choices = tv.get_model_weights(name)
     chosen = getattr(choices, "IMAGENET1K_V1", choices.DEFAULT)
     try:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch.utils.tensorboard import SummaryWriter
 
 from autoencoder.board import sheet_epochs, write_projector, write_reconstructions
@@ -20,6 +19,7 @@ from frozen.inputs import create_inputs, uncached_because
 from model import Autoencoder, FrozenFeatures, check_fits, create_autoencoder
 from reporting.pictures import reconstruction_sheet
 from training.command import Job, train_command
+from training.fabric import Fabric
 
 # With fewer, models of digits reconstruct grey blobs; with as many, digits (docs/reproduction.md).
 ENOUGH_STEPS = 3000

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from classifier.config import ClassifierConfig
 from classifier.judge import NetworkEvaluation
 from classifier.step import ClassifierStep
@@ -14,6 +12,7 @@ from experiment.systems import CLASSIFIER
 from frozen.inputs import LiveInputs
 from pretrained_model import build_classifier
 from training.command import Job, train_command
+from training.fabric import Fabric
 
 
 def build(config: ClassifierConfig, fabric: Fabric, dry: bool = False) -> Job:

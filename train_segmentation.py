@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from errors import run_script
 from experiment.systems import SEGMENTATION
 from segmentation.config import SegmentationConfig
@@ -12,6 +10,7 @@ from segmentation.deeplab import create_deeplab
 from segmentation.judge import SegmentationJudge, draw_frames
 from segmentation.step import SegmentationStep
 from training.command import Job, train_command
+from training.fabric import Fabric
 
 
 def build(config: SegmentationConfig, fabric: Fabric, dry: bool = False) -> Job:

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from errors import run_script
 from experiment.systems import SHAPE_POSE
 from shape_pose.config import ShapePoseConfig
@@ -11,6 +9,7 @@ from shape_pose.data import ViewBatches, open_evaluation_shapes, open_training
 from shape_pose.judge import ShapePoseJudge, of_network
 from shape_pose.step import ShapePoseStep, create_network
 from training.command import Job, train_command
+from training.fabric import Fabric
 
 
 def build(config: ShapePoseConfig, fabric: Fabric, dry: bool = False) -> Job:

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from errors import run_script
 from evaluation.recogniser import open_recogniser
 from experiment.systems import TRANSLATION
 from training.command import Job, train_command
+from training.fabric import Fabric
 from translation.config import TranslationConfig
 from translation.data import Pairs, open_domains
 from translation.models import create_model, create_step, open_judge, open_truths

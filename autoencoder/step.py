@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -21,6 +20,7 @@ from autoencoder.losses import (
 from dataset import Batch
 from errors import UserError
 from model import Autoencoder, FactorVAE, FrozenFeatures
+from training.fabric import Fabric
 from training.optimising import SingleOptimizerStep, create_optimizer
 
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from lightning_fabric import Fabric
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
@@ -49,6 +48,7 @@ from shape_pose import data as shapes
 from shape_pose.step import ShapePoseStep, create_network
 from standin import write_standin
 from training.command import PRECISIONS, create_fabric
+from training.fabric import Fabric
 from training.optimising import SingleOptimizerStep
 from translation.config import CycleGanModel, CycleGanTraining
 from translation.cyclegan import CycleGan

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
 from errors import UserError
 from experiment.checkpoint import load_state_dict
@@ -61,6 +60,10 @@ def discrepancy(first: Tensor, second: Tensor) -> Tensor:
     return within[0] + within[1] - 2 * similarity(first, second).mean()
 
 
+URL_INCEPTION_V3 = ("https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
+                    "weights-inception-2015-12-05-6726825d.pth")
+
+
 class EfficientNetFeatures:
     """What EfficientNet-Lite0's classifier sees: its last activations, averaged over positions.
 
@@ -93,6 +96,9 @@ class InceptionFeatures:
 
     def __init__(self, file: Path):
         """Load the weights; UserError where the file cannot be read or holds others."""
+        # Here, as it takes a second that EfficientNet's need not wait.
+        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
         # The package would unpickle the file; so it is given what was read of it.
         state = io.BytesIO()
         torch.save(load_state_dict(file), state)

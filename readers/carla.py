@@ -6,7 +6,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from readers.base import choose_parts, find_dataset, find_folder
 from readers.listing import Listing
@@ -52,6 +51,8 @@ class Carla(Streets):
         ids = super().raw_ids(pixels)
         if self.class_map.name != "carla13":
             return ids
+        from scipy import ndimage
+
         parts, _ = ndimage.label(ids == 0)
         top = np.unique(parts[0])
         return np.where(np.isin(parts, top[top > 0]), SKY, ids).astype(np.uint8)

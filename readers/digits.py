@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import sklearn
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from errors import UserError, choice_error
 from files import open_regular, replacing
@@ -105,6 +103,8 @@ class Handwritten(Halves):
     name = "handwritten"
 
     def fill(self, listing: Listing) -> None:
+        import sklearn
+
         self.no_factor()
         digits = _scans().target.tolist()
         for i, digit in enumerate(digits):
@@ -126,6 +126,9 @@ def _enlarged(image: Image.Image, size: int) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _scans():
+    # Here, as above: scikit-learn takes a second to import, and no other reader needs it.
+    from sklearn.datasets import load_digits
+
     return load_digits()
 
 

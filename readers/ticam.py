@@ -3,8 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-from skimage.exposure import equalize_hist
-from skimage.transform import resize
 
 from readers.base import BadImage, find_dataset, find_folder, subfolders
 from readers.images import PREPARED, is_prepared, open_deep_grey, open_prepared, scan
@@ -52,6 +50,9 @@ class Ticam(Seats):
         """
         if is_prepared(source):
             return open_prepared(source, size)
+        from skimage.exposure import equalize_hist
+        from skimage.transform import resize
+
         image = open_deep_grey(source)
         if image.shape[0] < _TOP + _SIDE or image.shape[1] < _LEFT_EDGE + _SIDE:
             raise BadImage(source, f"image of {image.shape[1]}x{image.shape[0]} pixels; expected 512x512, "

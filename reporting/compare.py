@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from errors import UserError
 from reporting.formats import FORMATS
@@ -48,6 +47,8 @@ def paired(a: list[float], b: list[float]) -> Comparison:
     # Equal differences up to rounding: no spread to measure anything against.
     if len(a) < LEAST_SEEDS or np.ptp(apart) < 1e-9:
         return Comparison(*found)
+    from scipy import stats
+
     test = stats.ttest_rel(a, b)
     low, high = test.confidence_interval(0.95)
     # Rounding makes equal differences unequal, and ranks them.

@@ -112,7 +112,8 @@ def _frame(ax: Axes, right: bool) -> None:
 def _label(ax: Axes, label: str, size: float = 8, pad: float = 2) -> None:
     """Write a class above an image, smaller where it is so long that it would run into its neighbours."""
     longest = max(map(len, label.split("\n")))
-    ax.set_title(label, pad=pad, fontsize=size * min(1, LONGEST / max(1, longest)))
+    # At a place of its own: to find one, matplotlib would make the ticks of every image.
+    ax.set_title(label, y=1, pad=pad, fontsize=size * min(1, LONGEST / max(1, longest)))
 
 
 def _show(ax: Axes, image: np.ndarray) -> None:

@@ -1,10 +1,12 @@
 """One look for all figures: readable at 8 pt in a two-column paper, in colours that colour-blind readers tell apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import matplotlib
 from cycler import cycler
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -78,10 +80,20 @@ def save(figure: Figure, path: Path, kinds: Sequence[str] = ("pdf", "png")) -> l
 
 def _make_printable(figure: Figure) -> None:
     """Show bytes in names of folders that are no text as escapes, as error messages do; no font can draw them."""
-    for each in figure.findobj(Text):
+    for each in _texts(figure):
         printable = each.get_text().encode(errors="backslashreplace").decode()
         if printable != each.get_text():
             each.set_text(printable)
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """Yield the texts in an artist, without those of axes that are off, whose ticks would be made for that alone."""
+    if isinstance(artist, Text):
+        yield artist
+    off = {artist.xaxis, artist.yaxis} if isinstance(artist, Axes) and not artist.axison else set()
+    for child in artist.get_children():
+        if child not in off:
+            yield from _texts(child)
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -1,6 +1,5 @@
 """The step of a segmentation network."""
 
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
@@ -8,6 +7,7 @@ from torch.optim import Optimizer
 from readers.class_maps import IGNORE
 from segmentation.config import Training
 from segmentation.data import Batch
+from training.fabric import Fabric
 from training.optimising import SingleOptimizerStep, changed_rates
 
 POWER, FLOOR = 0.9, 1e-6

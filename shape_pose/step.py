@@ -1,7 +1,8 @@
 """The step of shape and pose: all candidates are rendered, only the best of each view learns."""
 
+from typing import TYPE_CHECKING
+
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -13,6 +14,9 @@ from shape_pose.models import PointCloudNet
 from shape_pose.renderer import silhouettes
 from training.optimising import SingleOptimizerStep
 
+if TYPE_CHECKING:
+    from training.fabric import Fabric
+
 # Voxels that are rendered at a time on a CPU, so that they stay near it.
 AT_A_TIME = 4 * 64**3
 
@@ -23,7 +27,7 @@ class ShapePoseStep(SingleOptimizerStep):
     length: iterations of an epoch. Schedules go over the whole training.
     """
 
-    def __init__(self, model: PointCloudNet, section: Training, of_model: Model, fabric: Fabric, length: int):
+    def __init__(self, model: PointCloudNet, section: Training, of_model: Model, fabric: "Fabric", length: int):
         self.section, self.of_model = section, of_model
         super().__init__(model, section, fabric)
         self.length, self.iterations, self.iteration = length, length * section.epochs, 0

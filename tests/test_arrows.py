@@ -1,6 +1,8 @@
 """Who may import whom: scripts import rooms, never each other; see docs/overview.md."""
 
 import ast
+import functools
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +17,7 @@ SHARED = {"dataset", "efficientnet_lite", "model", "pretrained_model", "utils"} 
 SCRIPTS = {path.stem for path in PROJECT.glob("*.py")} - SHARED
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Return the project's modules that a file imports, `room.module` or the name of a root module."""
     found = set()
@@ -63,15 +66,23 @@ def test_rooms_import_only_what_they_may(room):
         assert roots(path) <= ({room, *COMMON} if allowed is None else {room} | allowed | SHARED), path
 
 
-@pytest.mark.parametrize("module", ["reporting.tables", "reporting.pictures", "readers", "experiment.config",
-                                    "experiment.records", "experiment.run", "calculate_mean_and_var_accuracy",
-                                    "plot_accuracy_over_time", "plot_class_accuracy", "report",
-                                    "plot_extracted_and_saved_latent_space", "translation.cutting"])
-def test_tables_readers_and_configs_come_without_torch(module):
-    import subprocess
+# What takes seconds to import, and what comes without it; what comes without one comes without all before it, too.
+LIGHT = {
+    "torchmetrics": ["train_ae", "train_classifier", "train_translation"],
+    "torch._dynamo": ["eval_classifier", "eval_shape_pose", "eval_translation", "features", "inspect_dataset",
+                      "translate_dataset", "try_config"],
+    "torch": ["reporting.tables", "reporting.pictures", "readers", "experiment.config", "experiment.records",
+              "experiment.run", "calculate_mean_and_var_accuracy", "plot_accuracy_over_time", "plot_class_accuracy",
+              "report", "plot_extracted_and_saved_latent_space", "translation.cutting"]}
 
-    code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT, check=False).returncode == 0
+
+def test_scripts_that_do_not_need_what_takes_long_to_import_come_without_it():
+    # From the lightest on, in one process.
+    checks = [f"import {module}; assert '{heavy}' not in sys.modules, '{module} imports {heavy}'"
+              for heavy, modules in reversed(LIGHT.items()) for module in modules]
+    done = subprocess.run([sys.executable, "-c", "\n".join(["import sys", *checks])], cwd=PROJECT, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_training_knows_no_system_and_of_models_only_how_to_tell_that_frozen_weights_stay():

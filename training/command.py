@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
 from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -20,6 +18,7 @@ from experiment.run import Run, check_free, create, experiment_name, open_run
 from experiment.systems import System
 from memory import check_memory
 from pretrained_model import frozen_fingerprint
+from training.fabric import Fabric, LightningEnvironment
 from training.journal import Journal, score
 from training.loop import Loop
 from training.optimising import SingleOptimizerStep

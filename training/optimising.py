@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from experiment.checkpoint import misfit
 from experiment.config import Training
 from training.parallel import sum_gradients
+
+if TYPE_CHECKING:
+    from training.fabric import Fabric
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}
 
@@ -63,7 +65,7 @@ class SingleOptimizerStep:
 
     betas = (0.9, 0.999)
 
-    def __init__(self, model: nn.Module, section: Training, fabric: Fabric):
+    def __init__(self, model: nn.Module, section: Training, fabric: "Fabric"):
         self.fabric, self.model = fabric, model
         self.optimizer = fabric.setup_optimizers(create_optimizer(self.parameters(), section, self.betas))
 

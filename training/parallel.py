@@ -11,15 +11,16 @@ import signal
 import sys
 import time
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy
 from torch import Tensor, distributed, nn
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
 
 from errors import UserError
+
+if TYPE_CHECKING:
+    from training.fabric import Fabric
 
 # The number of the process that started this one and leads the run, in its environment.
 LEADER = "SYN2REAL_LEADER"
@@ -54,11 +55,13 @@ def check_devices(model: nn.Module, batch_size: int, devices: int) -> None:
                         "statistics of a batch, of which each process sees a part; allowed: 1, or a model without them")
 
 
-def launch(device: torch.device, devices: int, rank: int) -> Fabric:
+def launch(device: torch.device, devices: int, rank: int) -> "Fabric":
     """Start the other processes of a run, in each of which this script comes here too, and connect all of them.
 
     device: this process's; on GPUs the leader's is the first, and the others take the following ones.
     """
+    from training.fabric import DDPStrategy, Fabric, LightningEnvironment
+
     if rank == 0:
         os.environ[LEADER] = str(os.getpid())
     first = (device.index or 0) - rank
@@ -70,7 +73,7 @@ def launch(device: torch.device, devices: int, rank: int) -> Fabric:
     return group
 
 
-def lost(group: Fabric | None) -> bool:
+def lost(group: "Fabric | None") -> bool:
     """Say whether one of the processes that the leader started has ended, or does within seconds."""
     children = group.strategy.launcher.procs if group else []
     deadline = time.monotonic() + PATIENCE

@@ -1,9 +1,8 @@
 """The step of a CycleGAN: both generators, then both discriminators."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,6 +13,9 @@ from translation.cyclegan import CycleGan
 from translation.data import Batch
 from translation.losses import alpha_loss, feature_loss, open_features, printed_mask, semantic_loss, soft_mask
 from translation.pool import ImagePool
+
+if TYPE_CHECKING:
+    from training.fabric import Fabric
 
 BETAS = (0.5, 0.999)
 MASKS = {"printed": printed_mask, "soft": soft_mask}
@@ -35,7 +37,7 @@ class CycleGanStep(SingleOptimizerStep):
     betas = BETAS
 
     def __init__(self, model: CycleGan, section: CycleGanTraining, alpha: str, recogniser: Recogniser | None,
-                 shape: tuple[int, int, int], fabric: Fabric):
+                 shape: tuple[int, int, int], fabric: "Fabric"):
         self.section, self.recogniser, self.factor = section, recogniser, 1.0
         self.mask_of = MASKS.get(alpha)
         super().__init__(model, section, fabric)

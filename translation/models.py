@@ -1,9 +1,9 @@
 """The models of this room by `model.type`: networks, step, and how images are translated with them."""
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from errors import UserError
@@ -18,6 +18,9 @@ from translation.judge import Translate, TranslationJudge
 from translation.swapping import SwappingAutoencoder
 from translation.swapping_config import SwappingConfig
 from translation.swapping_step import SwappingStep
+
+if TYPE_CHECKING:
+    from training.fabric import Fabric
 
 
 def create_model(config: TranslationConfig, source: Domain, target: Domain) -> nn.Module:
@@ -54,7 +57,7 @@ def open_truths(config: TranslationConfig, source: Domain, target: Domain,
 
 
 def create_step(model: nn.Module, config: TranslationConfig, recogniser: Recogniser | None, batches: Pairs,
-                fabric: Fabric) -> SingleOptimizerStep:
+                fabric: "Fabric") -> SingleOptimizerStep:
     """Return the step that trains them."""
     if config.model.type == "swapping":
         return SwappingStep(model, config.training, config.model.patch_size, recogniser, fabric, len(batches))

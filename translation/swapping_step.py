@@ -1,9 +1,9 @@
 """The step of the swapping autoencoder: batches train the discriminators and what makes images, in turns."""
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +16,9 @@ from translation.swapping import SwappingAutoencoder
 from translation.swapping_config import SwappingTraining
 from translation.swapping_losses import DRAWS, fake_loss, gradient_penalty, random_patches, real_loss
 from utils import mix_seed
+
+if TYPE_CHECKING:
+    from training.fabric import Fabric
 
 BETAS = (0.0, 0.99)
 Terms = dict[str, tuple[float, Tensor]]
@@ -34,7 +37,7 @@ class SwappingStep(SingleOptimizerStep):
     betas = BETAS
 
     def __init__(self, model: SwappingAutoencoder, section: SwappingTraining, patch_size: int,
-                 recogniser: Recogniser | None, fabric: Fabric, length: int):
+                 recogniser: Recogniser | None, fabric: "Fabric", length: int):
         self.section, self.patch_size, self.recogniser, self.length = section, patch_size, recogniser, length
         super().__init__(model, section, fabric)
         # Steps down R1 alone count as steps, too: rate and memory are those of as many more of them.

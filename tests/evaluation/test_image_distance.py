@@ -6,7 +6,7 @@ import pytest
 import scipy.linalg
 import torch
 import torchmetrics.image.fid
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from torchmetrics.image.kid import KernelInceptionDistance, poly_mmd
 
 from efficientnet_lite import EfficientNetLite0, weights_file
@@ -129,6 +129,7 @@ def test_inception_features_are_those_of_the_file(inception, tmp_path, generator
     assert torch.equal(network(images), inception(images)[0])
     assert network(images).shape == (2, 2048)
     assert "weights.pth (sha256 " in network.about
+    assert URL_INCEPTION_V3 in InceptionFeatures.missing
 
 
 class Evil:
