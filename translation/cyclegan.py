@@ -13,6 +13,8 @@ from translation.config import CycleGanModel
 
 # Standard deviation of new weights.
 SPREAD = 0.02
+# The first of 255 grey values above black, in the units of images.
+LEAST = 2 / 255
 
 
 class InstanceNorm(nn.Module):
@@ -165,8 +167,11 @@ class CycleGan(nn.Module):
         return [self.D_A, self.D_B]
 
     def into(self, mask: Tensor | None, images: Tensor) -> Tensor:
-        """Return images laid into masks float32 (n, 1, H, W) of 0 and 1, on black, where outlines are kept so."""
-        return mask * (images + 1) - 1 if self.composite else images
+        """Return images laid into masks float32 (n, 1, H, W) of 0 and 1, on black, where outlines are kept so.
+
+        Within a mask nothing is black, as in cut-outs, so that the outline can be read from the colours alone.
+        """
+        return mask * (images + 1).clamp(min=LEAST) - 1 if self.composite else images
 
     def translate(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return rendered images in the look of real ones."""

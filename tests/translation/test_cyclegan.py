@@ -12,6 +12,7 @@ from translation.config import CycleGanModel, CycleGanTraining
 from translation.cyclegan import CycleGan, Discriminator, Generator
 from translation.cyclegan_step import CycleGanStep, decayed
 from translation.data import Batch
+from translation.judge import to_bytes
 from translation.pool import ImagePool
 
 
@@ -204,8 +205,11 @@ def test_alpha_has_a_gradient_when_soft_and_exact_outlines_when_composite(alpha,
         return
     assert "alpha_g" not in losses
     for translate, images in ((step.model.translate, batch.source), (step.model.translate_back, batch.target)):
-        found = translate(images, batch.source_mask)
-        assert torch.equal(found > -1, batch.source_mask.bool())
+        assert torch.equal(translate(images, batch.source_mask) > -1, batch.source_mask.bool())
+    # Also where it paints black, in eight bits.
+    step.model.G_A.model[-2].bias.data.fill_(-50)
+    painted = to_bytes(step.model.translate(batch.source, batch.source_mask))
+    assert torch.equal(painted.any(dim=1, keepdim=True), batch.source_mask.bool())
 
 
 def test_a_restored_step_goes_on_as_if_nothing_had_happened(monkeypatch):
