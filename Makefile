@@ -32,26 +32,33 @@ demo: env
 	@echo "table: $(DEMO)/table.md"
 	@find $(DEMO) -path '*/images/*.png' | sort | sed 's/^/picture: /'
 
-# A classifier trained on rendered digits, on handwritten ones, and on both kinds of translated ones, two seeds each.
+# A classifier trained on rendered digits, on handwritten ones, and on both kinds of translated ones, two seeds each: two
+# trainings at a time, each with a thread. What they say is shown when they have ended, so that it stays apart.
+TRANSLATIONS := demo_translation demo_translation_free
+TWO := OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync)
+
 demo-translation: env
 	rm -rf $(DIGITS)
-	for seed in 1 2; do \
-		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name rendered --out $(DIGITS)/rendered/$$seed && \
-		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name real --out $(DIGITS)/real/$$seed \
-			--set dataset.name=handwritten 'dataset.factor=""' training.epochs=30 training.frequency=30 || exit; \
-	done
-	$(RUN) repeat_train.py cfg/demo_translation.toml cfg/demo_translation_free.toml --seeds 1-2 --jobs 2 --out $(DIGITS)
-	for name in demo_translation demo_translation_free; do for seed in 1 2; do \
-		$(RUN) translate_dataset.py $(DIGITS)/$$name/$$seed-* --out $(DIGITS)/datasets/$${name}_$$seed && \
-		$(RUN) train_classifier.py cfg/demo_digits.toml --seed $$seed --name on_$$name --out $(DIGITS)/on_$$name/$$seed \
-			--set dataset.root=$(DIGITS)/datasets/$${name}_$$seed || exit; \
-	done; done
-	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/demo_translation $(DIGITS)/demo_translation_free
+	+$(TWO) digits/untranslated/1 digits/untranslated/2
+	$(RUN) repeat_train.py $(TRANSLATIONS:%=cfg/%.toml) --seeds 1-2 --jobs 2 --out $(DIGITS)
+	+$(TWO) $(foreach name,$(TRANSLATIONS),digits/$(name)/1 digits/$(name)/2)
+	$(RUN) calculate_mean_and_var_accuracy.py $(TRANSLATIONS:%=$(DIGITS)/%)
 	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/rendered $(DIGITS)/on_* $(DIGITS)/real --format markdown \
 		--out $(DIGITS)/table.md
 	$(RUN) calculate_mean_and_var_accuracy.py $(DIGITS)/rendered $(DIGITS)/on_* $(DIGITS)/real
 	@echo "table: $(DIGITS)/table.md"
 	@find $(DIGITS)/demo_* -path '*/images/*.png' | sort | sed 's/^/picture: /'
+
+digits/untranslated/%:
+	$(RUN) train_classifier.py cfg/demo_digits.toml --seed $* --name rendered --out $(DIGITS)/rendered/$*
+	$(RUN) train_classifier.py cfg/demo_digits.toml --seed $* --name real --out $(DIGITS)/real/$* \
+		--set dataset.name=handwritten 'dataset.factor=""'
+
+# A translation and its seed, as demo_translation/1.
+digits/%:
+	$(RUN) translate_dataset.py $(DIGITS)/$*-* --out $(DIGITS)/datasets/$(subst /,_,$*)
+	$(RUN) train_classifier.py cfg/demo_digits.toml --seed $(notdir $*) --name on_$(patsubst %/,%,$(dir $*)) \
+		--out $(DIGITS)/on_$* --set dataset.root=$(DIGITS)/datasets/$(subst /,_,$*)
 
 demo-shape: env
 	rm -rf $(SHAPES)

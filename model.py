@@ -181,6 +181,9 @@ def check_fits(section, image_size: int) -> None:
         with torch.device("meta"):
             model = create_autoencoder(section.model_copy(update={"weights": "none"}), image_size, channels=1)
         needed = sum(parameter.nbytes for parameter in model.parameters())
+    except NotImplementedError:
+        # torchvision's RegNets compute with tensors while they are built, which then have no numbers.
+        return
     except (RuntimeError, TypeError, OverflowError):
         # Sizes beyond what torch can count.
         needed = 2**63

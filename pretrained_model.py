@@ -1,6 +1,8 @@
 """Backbones: networks by name, the part below a cut, weights, freezing, BatchNorm; and the classifier built on them."""
 
+import copy
 import hashlib
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import NamedTuple
 from urllib.error import URLError
@@ -9,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm as BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 import efficientnet_lite
 from errors import UserError, choice_error, shortened
@@ -141,23 +144,24 @@ def build_extractor(name: str, layer: int, weights: str, image_size: int) -> Ext
     """Return a backbone cut as `children()[0:layer]`, with weights; UserError where name, cut or weights do not fit."""
     network = build_network(name, num_classes=1000)
     size = input_size(name)
-    parts = stages(network)
-    shapes = _feature_shapes(parts, size or image_size)
+    shapes = feature_shapes(network, size or image_size)
     valid = {cut: shape for cut, shape in shapes.items() if shape[1] == shape[2] >= SMALLEST_FEATURES}
     if layer not in valid:
         named = ", ".join(f"{cut} ({shape[0]}x{shape[1]}x{shape[2]})" for cut, shape in sorted(valid.items()))
         raise UserError(f"model.layer: {name} cannot be cut at {layer} for images of {size or image_size} pixels; "
                         f"allowed: {named or 'none, the images are too small or the network is no chain of layers'}")
-    layers = nn.Sequential(*parts[:layer])
+    layers = nn.Sequential(*stages(network)[:layer])
     load_weights(network, layers, name, weights)
-    return Extractor(layers, *valid[layer][:2])
+    return Extractor(layers.eval(), *valid[layer][:2])
 
 
 @torch.no_grad()
-def _feature_shapes(parts: list[nn.Module], size: int) -> dict[int, tuple[int, int, int]]:
-    """Return cut -> (channels, height, width) for all cuts after which there is still a feature map."""
+def feature_shapes(network: nn.Module, size: int) -> dict[int, tuple[int, int, int]]:
+    """Return cut -> (channels, height, width) for all cuts of a network after which there is still a feature map."""
     shapes: dict[int, tuple[int, int, int]] = {}
-    features = torch.zeros(1, 3, size, size)
+    # Through a copy without weights, which has shapes and no numbers, and so costs nothing.
+    hollow = {id(tensor): tensor.to("meta") for tensor in chain(network.parameters(), network.buffers())}
+    parts, features = stages(copy.deepcopy(network, hollow)), torch.zeros(1, 3, size, size, device="meta")
     for i, part in enumerate(parts[:-1]):
         try:
             features = part.eval()(features)
@@ -266,6 +270,21 @@ def scale_to_network(images: Tensor, size: int | None, normalize: bool = False,
         mean, std = (images.new_tensor(values)[:, None, None] for values in colours)
         images = (images - mean) / std
     return images
+
+
+def folded(model: nn.Module) -> nn.Module:
+    """Return a copy of a network for evaluation, each BatchNorm put into the convolution that comes right before it.
+
+    The same function of its inputs, up to rounding.
+    """
+    model = copy.deepcopy(model).eval()
+    for parent in list(model.modules()):
+        for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                conv.weight, conv.bias = fuse_conv_bn_weights(
+                    conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
+                setattr(parent, name, nn.Identity())
+    return model
 
 
 class Classifier(OnBackbone):

@@ -2,19 +2,16 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from sklearn.base import ClassifierMixin
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
-from sklearn.preprocessing import normalize
-from sklearn.svm import SVC
 from torch import Tensor
 
 from errors import UserError
+
+if TYPE_CHECKING:
+    from sklearn.base import ClassifierMixin
 
 SVM_C = 0.025
 TREES = 100
@@ -26,7 +23,7 @@ CHUNK_BYTES = 2**27
 class Rescaled(NamedTuple):
     """A classifier that was fitted on latents as `rescale` returns them, and predicts of such."""
 
-    classifier: ClassifierMixin
+    classifier: "ClassifierMixin"
     rescale: Callable[[np.ndarray], np.ndarray]
 
     def predict(self, latents: np.ndarray) -> np.ndarray:
@@ -110,7 +107,7 @@ def check(name: str, codes: np.ndarray, neighbours: int) -> None:
 
 
 def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed: int,
-        device: torch.device = CPU) -> ClassifierMixin | Rescaled | NearestNeighbours:
+        device: torch.device = CPU) -> "ClassifierMixin | Rescaled | NearestNeighbours":
     """Fit a classifier on latents float32 (n, d) and label codes (n,); UserError when they do not suffice.
 
     `knn`: Euclidean distance; `knn_cosine`, k nearest neighbours by cosine distance, is `knn` on latents of unit
@@ -119,6 +116,13 @@ def fit(name: str, latents: np.ndarray, codes: np.ndarray, neighbours: int, seed
     a common scale. On a GPU, neighbours are looked for there, with the same predictions but for ties in distance;
     everything else is scikit-learn's. What is returned has predict(latents float32 (m, d)) -> label codes (m,).
     """
+    # Here, as scikit-learn takes a second, which runs without evaluation and all processes but the first need not wait.
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+    from sklearn.preprocessing import normalize
+    from sklearn.svm import SVC
+
     check(name, codes, neighbours)
     if name == "knn_cosine":
         return Rescaled(fit("knn", normalize(latents), codes, neighbours, seed, device), normalize)

@@ -30,7 +30,7 @@ from readers.rows import Rows
 from training.command import create_fabric
 from utils import tune
 
-IMAGE, SEATS, CLASSES, BATCH, DRAWS = 128, 3, 4, 64, 20
+IMAGE, SEATS, CLASSES, DRAWS = 128, 3, 4, 20
 DEVICE = torch.device("cpu")
 
 
@@ -40,14 +40,14 @@ def main() -> None:
     sizes = [tuple(map(int, f"{size}x1".split("x")[:2])) for size in arguments.sizes]
     rows = []
     with tempfile.TemporaryDirectory(dir=arguments.cache) as folder:
-        alone = [(Path(folder), *size, arguments.features) for size in sizes]
+        alone = [(Path(folder), *size, arguments.features, arguments.batch) for size in sizes]
         trainings = [training(*each) for each in alone]
         times = alternate(trainings, arguments.rounds, arguments.steps)
         for size, each, (batches, _), (draw, step) in zip(sizes, alone, trainings, times, strict=True):
             with ProcessPoolExecutor(1, get_context("spawn")) as process:
                 peak = process.submit(peak_memory, *each, 4 * arguments.steps).result()
-            rows.append({"sceneries": size[0], "variants": size[1], "draw_us": 1e6 * draw / BATCH,
-                         "draw_ratio": draw / times[0][0], "step_us": 1e6 * step / BATCH,
+            rows.append({"sceneries": size[0], "variants": size[1], "draw_us": 1e6 * draw / arguments.batch,
+                         "draw_ratio": draw / times[0][0], "step_us": 1e6 * step / arguments.batch,
                          "step_ratio": step / times[0][1], "labels_mib": own_bytes(batches) / 2**20, "peak_gib": peak})
     print_row("sceneries", "variants", "draw, µs per anchor", "against first", "draw and step, µs per anchor",
               "against first", "labels and index, MiB", "peak memory, GiB")
@@ -62,6 +62,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=["1000", "10000", "100000"], metavar="SCENERIES[xVARIANTS]")
     parser.add_argument("--features", default="vgg11", help="extractor whose features are used (default: vgg11)")
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--steps", type=int, default=3, help="per round (default: 3)")
     parser.add_argument("--cache", metavar="DIR", help="where temporary files are made (default: the system's place)")
@@ -69,7 +70,8 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def training(folder: Path, sceneries: int, variants: int, extractor: str) -> tuple[Batches, AutoencoderStep]:
+def training(folder: Path, sceneries: int, variants: int, extractor: str,
+             batch: int) -> tuple[Batches, AutoencoderStep]:
     """Return batches of triplets of a dataset of zeros with random labels, and the step that trains on them."""
     torch.manual_seed(0)
     model = ExtractorAE(IMAGE, 1, 64, "relu", extractor, -3, "none").to(memory_format=torch.channels_last)
@@ -82,7 +84,7 @@ def training(folder: Path, sceneries: int, variants: int, extractor: str) -> tup
     scenes.labels, scenes.names, scenes.channels, scenes.device = labels, names, 1, DEVICE
     scenes.name, scenes.factor, scenes.mirrors, scenes.empty = "zeros", "", True, 0
     features = zeros(folder / f"features-{images}.npy", np.float16, (2 * images, *shape))
-    batches = Batches(scenes, CachedInputs(Rows([features], DEVICE), 2, 1.0), BATCH, seed=1, triplet=True)
+    batches = Batches(scenes, CachedInputs(Rows([features], DEVICE), 2, 1.0), batch, seed=1, triplet=True)
     return batches, AutoencoderStep(model, Training(epochs=1, loss="ssim"), create_fabric(DEVICE))
 
 
@@ -106,7 +108,7 @@ def alternate(trainings: list[tuple[Batches, AutoencoderStep]], rounds: int, ste
     for number in tqdm(range(rounds + 1), desc="rounds", disable=None):
         for each, (batches, step), ready in zip(spent, trainings, endless, strict=True):
             generator = torch.Generator().manual_seed(number)
-            anchors = torch.randint(len(batches.scenes), (BATCH,), generator=generator)
+            anchors = torch.randint(len(batches.scenes), (batches.batch_size,), generator=generator)
             draw = seconds(lambda: [batches.choose(anchors, generator) for _ in range(DRAWS)], DEVICE)  # noqa: B023
             taken = seconds(lambda: [step.update(batch) for batch in islice(ready, steps)], DEVICE)  # noqa: B023
             each.append((draw / DRAWS, taken / steps))
@@ -117,13 +119,14 @@ def alternate(trainings: list[tuple[Batches, AutoencoderStep]], rounds: int, ste
 def full(batches: Batches) -> Iterator[Batch]:
     """Yield the batches that are full, epoch after epoch."""
     for number in count():
-        yield from islice(batches.epoch(number), len(batches.scenes) // BATCH)
+        yield from islice(batches.epoch(number), len(batches.scenes) // batches.batch_size)
 
 
-def peak_memory(folder: Path, sceneries: int, variants: int, extractor: str, steps: int) -> float:
+def peak_memory(folder: Path, sceneries: int, variants: int, extractor: str, batch: int,
+                steps: int) -> float:
     """Train in a process that does nothing else; return the most memory that it ever took, in GiB."""
     tune(DEVICE)
-    batches, step = training(folder, sceneries, variants, extractor)
+    batches, step = training(folder, sceneries, variants, extractor, batch)
     for batch in islice(full(batches), steps):
         step.update(batch)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

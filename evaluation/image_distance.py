@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from errors import UserError
 from experiment.checkpoint import load_state_dict
 from files import open_regular
-from pretrained_model import EFFICIENTNET, build_network, load_weights, scale_to_network, statistics
+from pretrained_model import EFFICIENTNET, build_network, folded, load_weights, scale_to_network, statistics
 
 
 def frechet(first: Tensor, second: Tensor) -> float:
@@ -77,7 +77,7 @@ class EfficientNetFeatures:
     def __init__(self):
         network = build_network(EFFICIENTNET, 1000)
         load_weights(network, network, EFFICIENTNET, "imagenet")
-        self.module: nn.Module = network.features.eval().to(memory_format=torch.channels_last)
+        self.module: nn.Module = folded(network.features).to(memory_format=torch.channels_last)
 
     def __call__(self, images: Tensor) -> Tensor:
         return self.module(scale_to_network(images / 255, None, True, statistics(EFFICIENTNET))).flatten(1)

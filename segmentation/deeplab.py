@@ -1,12 +1,8 @@
 """DeepLabV3+ (Chen et al. 2018), with the layers and names of the published VainF/DeepLabV3Plus-Pytorch."""
 
-import copy
-from itertools import pairwise
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from errors import UserError
 from pretrained_model import scale_to_network
@@ -128,21 +124,6 @@ class DeepLab(nn.Module):
             raise UserError("training.batch_size: a batch of one image has no statistics for the BatchNorm of pooled "
                             "features; allowed: 2 or more, with no single image left over at the end of an epoch")
         return resize(self.classifier(*self.backbone(self.scale(images))), images)
-
-
-def folded(model: nn.Module) -> nn.Module:
-    """Return a copy of a network for evaluation, each BatchNorm put into the convolution that comes right before it.
-
-    The same function of its inputs, up to rounding.
-    """
-    model = copy.deepcopy(model).eval()
-    for parent in list(model.modules()):
-        for (_, conv), (name, norm) in pairwise(list(parent.named_children())):
-            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
-                conv.weight, conv.bias = fuse_conv_bn_weights(
-                    conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias)
-                setattr(parent, name, nn.Identity())
-    return model
 
 
 def create_deeplab(section, classes: int) -> DeepLab:

@@ -14,11 +14,12 @@ from errors import UserError
 from evaluation.recogniser import Recogniser
 from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from experiment.run import Run
+from pretrained_model import folded
 from readers import READERS
 from readers.class_maps import load_class_map
 from reporting.streets import class_figure, label_sheet
 from segmentation.data import Frames
-from segmentation.deeplab import create_deeplab, folded
+from segmentation.deeplab import create_deeplab
 
 # Pixels that go through the network at a time.
 PIXELS = 1_000_000

@@ -1,7 +1,6 @@
 """Every benchmark runs, small, and its figures hang together."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 import torch
 
 import pretrained_model
-from benchmarks import train_speed
+from benchmarks import same_results, scaling, train_speed
 from benchmarks.plain_shape_pose import PlainShapePoseStep
 from shape_pose.config import Model, Training
 from shape_pose.data import Batch
@@ -21,16 +20,22 @@ from training.command import create_fabric
 PROJECT = Path(__file__).parent.parent
 
 
-def run(tmp_path, name, *arguments):
-    out = tmp_path / "figures.json"
-    command = [sys.executable, "-m", f"benchmarks.{name}", *map(str, arguments), "--out", str(out)]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return json.loads(out.read_text()), done.stdout
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run a benchmark as from the command line; returns its figures and what it printed."""
+
+    def main(module, *arguments):
+        out = tmp_path / "figures.json"
+        monkeypatch.chdir(PROJECT)
+        monkeypatch.setattr(sys, "argv", [module.__name__, *map(str, arguments), "--out", str(out)])
+        module.main()
+        return json.loads(out.read_text()), capsys.readouterr().out
+
+    return main
 
 
-def test_training_beside_its_plain_baseline(tmp_path):
-    figures, out = run(tmp_path, "train_speed", "a?", "--sceneries", 8, "--batch", 8, "--rounds", 1)
+def test_training_beside_its_plain_baseline(run):
+    figures, out = run(train_speed, "a?", "--sceneries", 4, "--batch", 4, "--rounds", 1)
     [row] = figures["rows"]
     assert row["ratio"] == pytest.approx(row["ours_per_s"] / row["plain_per_s"])
     assert "| ae | " in out
@@ -88,19 +93,19 @@ def test_both_sides_of_shape_and_pose_have_the_same_losses_and_gradients(monkeyp
         assert (one - other).norm() <= 1e-6 * other.norm()
 
 
-def test_cost_and_memory_at_growing_sizes(tmp_path):
-    [row], out = run(tmp_path, "scaling", "--sizes", "70x2", "--features", "squeezenet1_1", "--rounds", 1, "--steps", 1,
-                     "--cache", tmp_path)
+def test_cost_and_memory_at_growing_sizes(run, tmp_path):
+    [row], out = run(scaling, "--sizes", "70x2", "--features", "squeezenet1_1", "--batch", 8, "--rounds", 1, "--steps",
+                     1, "--cache", tmp_path)
     assert (row["sceneries"], row["variants"], row["step_ratio"]) == (70, 2, 1)
     assert 0.1 < row["peak_gib"] < 4
     assert "| 70 | 2 | " in out
     assert not list(tmp_path.glob("tmp*"))
 
 
-def test_cached_features_train_as_live_ones(tmp_path):
-    figures, out = run(tmp_path, "same_results", "cfg/demo_e_tae.toml", "--set", "model.extractor=small_cnn",
-                       "model.weights=none", "dataset.limit=40", "dataset.image_size=32", "model.knn=5",
-                       "training.epochs=1", "training.batch_size=16", f"dataset.cache={tmp_path}",
+def test_cached_features_train_as_live_ones(run, tmp_path):
+    figures, out = run(same_results, "cfg/demo_e_tae.toml", "--set", "model.extractor=small_cnn", "model.weights=none",
+                       "dataset.limit=40", "dataset.image_size=32", "model.knn=5", "training.epochs=1",
+                       "training.batch_size=16", f"dataset.cache={tmp_path}",
                        'evaluation.datasets=[{name="handwritten",limit=40}]')
     assert figures["worst"] < 0.01
     assert "kNN on handwritten after" in out

@@ -1,5 +1,6 @@
 """Every file in cfg/ trains a step and evaluates on small stand-ins of its datasets."""
 
+import copy
 import re
 from pathlib import Path
 
@@ -33,15 +34,29 @@ def data(tmp_path_factory):
     return root
 
 
+@pytest.fixture(scope="module")
+def networks():
+    """Make networks as `build_network` does, but draw the weights of each kind once, as that takes seconds."""
+    build, drawn = pretrained_model.build_network, {}
+
+    def make(name: str, num_classes: int) -> torch.nn.Module:
+        if torch.get_default_device().type == "meta":
+            return build(name, num_classes)
+        key = name, num_classes
+        drawn[key] = drawn.get(key) or build(name, num_classes)
+        return copy.deepcopy(drawn[key])
+
+    return make
+
+
 def tiny(path: Path, data: Path, cache: Path) -> Config:
     """Load a config for a few sceneries, random weights and few neighbours; everything else stays."""
     config = load_config(path, [f"dataset.root={data}", f"dataset.cache={cache}", "training.batch_size=4",
-                                "training.device=cpu", "dataset.limit=8"])
+                                "training.device=cpu", "dataset.limit=4"])
     if config.model.type == "deeplab":
         return tiny_street(config)
-    targets = [target.model_copy(update={"limit": 4}) for target in config.evaluation.datasets]
+    targets = [target.model_copy(update={"limit": 2}) for target in config.evaluation.datasets]
     # The schema refuses to freeze random weights, and rightly so: here only shapes and the course of things count.
-    # Of eight sceneries there are no more than eight principal components.
     fewer = {"dimension": 4} if config.model.variation == "features" else {}
     fewer |= {} if config.model.type == "classifier" else {"knn": 1}
     model = config.model.model_copy(update={"weights": "none", **fewer})
@@ -60,9 +75,10 @@ def tiny_street(config: Config) -> Config:
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, data, cache, monkeypatch):
+def test_a_step_changes_what_trains_and_nothing_else_and_evaluation_works(path, data, cache, networks, monkeypatch):
     # A quarter of the pixels of 224, and still enough for the paper's cuts.
     monkeypatch.setattr(pretrained_model, "TORCHVISION_SIZE", 128)
+    monkeypatch.setattr(pretrained_model, "build_network", networks)
     config = tiny(path, data, cache)
     script = {"classifier": train_classifier, "deeplab": train_segmentation}.get(config.model.type, train_ae)
     torch.manual_seed(0)

@@ -176,6 +176,11 @@ def test_a_model_beyond_all_memory_is_refused_in_numbers(dimension, size, needed
     with pytest.raises(UserError, match=rf"dimension = {dimension} .* = {size}: .* would need {needed} of memory"):
         check_fits(Model(type="conv", variation="ae", dimension=dimension), size)
 
+
+def test_a_backbone_that_cannot_be_counted_before_it_is_made_is_taken_all_the_same():
+    check_fits(Model(type="extractor", variation="ae", extractor="regnet_y_400mf", layer=-3, weights="none"), 64)
+
+
 # What torch.nn's documentation lists as activations of one number, without parameters.
 ELEMENTWISE = ("CELU", "ELU", "GELU", "Hardshrink", "Hardsigmoid", "Hardswish", "Hardtanh", "LeakyReLU", "LogSigmoid",
                "Mish", "RReLU", "ReLU", "ReLU6", "SELU", "SiLU", "Sigmoid", "Softplus", "Softshrink", "Softsign",

@@ -77,7 +77,8 @@ def test_a_backbone_a_cut_or_a_file_that_is_none_is_refused(weights, name, layer
 
 
 @pytest.mark.parametrize(("name", "layer"), [("mobilenet_v2", -6), ("squeezenet1_1", -3), ("shufflenet_v2_x0_5", -3),
-                                             ("mnasnet0_5", -6), ("densenet121", -5), ("alexnet", -3)])
+                                             ("mnasnet0_5", -6), ("densenet121", -5), ("alexnet", -3),
+                                             ("regnet_y_400mf", -3)])
 def test_other_backbones_and_cuts_work(name, layer):
     extractor = build_extractor(name, layer, "none", 128)
     features = extractor.layers(torch.rand(1, 3, 224, 224))

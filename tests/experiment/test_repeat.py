@@ -24,19 +24,21 @@ PROJECT = Path(__file__).parents[2]
 
 def test_repeat_skips_finished_resumes_stopped_reports_failed_seeds(script, succeed, config_file, finished, tmp_path):
     out = tmp_path / "runs"
-    runs = {seed: finished("extractor", "tae", f"training.seed={seed}", copy=out / str(seed)) for seed in (1, 2, 3)}
+    fast = ["evaluation.datasets=[]", "dataset.limit=20"]
+    runs = {seed: finished("extractor", "tae", f"training.seed={seed}", *fast, copy=out / str(seed))
+            for seed in (1, 2, 3)}
     for seed in (2, 3):
         (runs[seed] / "done").unlink()
     busy = open_run(runs[3])
     busy.lock()
-    command = ("repeat_train_ae.py", config_file(), "--jobs", "2", "--out", out, "--seeds")
+    command = ("repeat_train_ae.py", config_file(), "--jobs", "2", "--out", out, "--set", *fast, "--seeds")
     code, text, err = script(*command, "1-3")
     assert code == 2
     for told in ("1: finished earlier, skipped", "2: resumed", "2: finished: ", "3: resumed",
                  "3: FAILED (exit code 2)"):
         assert f"tiny_extractor_tae seed {told}" in text
     assert "1 of 3 runs failed: tiny_extractor_tae seed 3 " in err
-    assert same(weights(finished("extractor", "tae", "training.seed=2")), weights(runs[2]))
+    assert same(weights(finished("extractor", "tae", "training.seed=2", *fast)), weights(runs[2]))
     assert "all 2 seeds are finished" in succeed(*command, "1-2")
     assert {path.parent for path in out.glob("*/cfg.toml")} == set(runs.values())
 

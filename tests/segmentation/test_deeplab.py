@@ -14,9 +14,9 @@ from errors import UserError
 from evaluation.trained import restore
 from experiment.checkpoint import load_state_dict
 from experiment.run import open_run
-from pretrained_model import IMAGENET
+from pretrained_model import IMAGENET, folded
 from segmentation.backbones import BACKBONES, create_backbone, spatial
-from segmentation.deeplab import Atrous, convolve_resized, create_deeplab, folded
+from segmentation.deeplab import Atrous, convolve_resized, create_deeplab
 
 MOBILENET = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
 LITE = [(1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192),
