@@ -11,10 +11,11 @@ from torch import nn
 from evaluation.embedding import in_chunks
 from evaluation.predictor import Described, Predictor
 from files import replacing
+from pretrained_model import folded
 from readers.images import open_colour
 from readers.streets import Streets
 from reporting.streets import label_sheet, overlay
-from segmentation.deeplab import DeepLab, folded
+from segmentation.deeplab import DeepLab
 from segmentation.judge import PIXELS, recogniser
 
 LABELS, OVERLAYS = "labels", "overlays"

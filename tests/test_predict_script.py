@@ -123,7 +123,7 @@ def test_a_segmentation_network_finds_in_files_what_it_finds_in_a_dataset(succee
     section = open_run(run).config.dataset.model_copy(update={"split": "val"})
     frames, model = Frames(section, "street11", str(cache), CPU), recogniser(open_run(run), CPU).module
     model.load_state_dict(torch.load(run / "checkpoints" / "last_model.pth", weights_only=True))
-    rows, truth = rows_of(tmp_path / "found.csv"), torch.from_numpy(np.asarray(frames.rows.tensor[:, 3])).long()
+    rows, truth = rows_of(tmp_path / "found.csv"), frames.rows.take(torch.arange(len(frames)))[:, 3].long()
     counts, names, folder = 0, [], tmp_path / "found"
     for row, labels in zip(rows, [*truth, *truth], strict=True):
         image = Image.open(row["file"])

@@ -61,7 +61,7 @@ def test_an_image_has_the_latent_that_it_has_in_a_dataset(finished, tmp_path, ki
     evaluation = trained.evaluation()
     [samples] = evaluation.tests
     predictor = open_predictor(run)
-    images = samples.scenes.images.numpy()
+    images = samples.scenes.pixels(torch.arange(len(samples.scenes.rows))).numpy()
     expected = samples.embed(trained.model)
     latents = predictor.embed(images)
     assert np.abs(latents - expected).max() < 1e-5 * np.abs(expected).max()
