@@ -200,12 +200,11 @@ def test_whoever_waits_for_another_process_says_so(tmp_path, capsys):
         fcntl.flock(lock, fcntl.LOCK_EX)
         waiting = threading.Thread(target=build_once, args=(folder, lambda _: pytest.fail("was there already")))
         waiting.start()
-        said = ""
-        while "waiting" not in said and waiting.is_alive():
-            said += capsys.readouterr().err
+        waiting.join(1)
+        assert waiting.is_alive()
         folder.mkdir()
     waiting.join()
-    assert said == f"{folder}: another process is making it; waiting for that\n"
+    assert capsys.readouterr().err == f"{folder}: another process is making it; waiting for that\n"
 
 
 CHILD = """
