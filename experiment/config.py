@@ -12,8 +12,7 @@ from experiment import published_config, toml_text
 from experiment.systems import BY_TYPE
 
 # Keys that say where an experiment runs, not what it is.
-PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "target.root",
-          "dataset.cache")
+PLACES = ("training.device", "training.gpu", "training.devices", "dataset.root", "target.root", "dataset.cache")
 
 
 def lower(value: Any) -> Any:

@@ -26,7 +26,7 @@ def combinations(sweeps: Iterable[str], given: Iterable[str]) -> list[tuple[str,
             raise UserError(f"--sweep {text}: expected section.key=value,value")
         if key == "training.seed":
             raise UserError(f"--sweep {key}: seeds are no experiments of their own; allowed: --seeds")
-        if key in PLACES and key != "dataset.root":
+        if key in PLACES and not key.endswith(".root"):
             raise UserError(f"--sweep {key}: says where runs are trained, not what; allowed: --set {key}=...")
         for other in (each.partition("=")[0].strip() for each in given):
             if is_below(key, [other]) or is_below(other, [key]):

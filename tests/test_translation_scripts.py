@@ -185,7 +185,10 @@ def test_alpha_keeps_outlines_and_copies_have_alpha_poses_and_clouds(config, cac
     succeed("train_translation.py", config, "--out", tmp_path / "run", "--set", *changes)
     found = rows_of(tmp_path / "run", checkpoint="last")
     assert found["outline/translated"] == 0
-    succeed("translate_dataset.py", tmp_path / "run", "--out", tmp_path / "copy")
+    moved = f"target.root={real.rename(tmp_path / 'moved')}"
+    succeed("eval_translation.py", tmp_path / "run", "--checkpoint", "last", "--set", moved)
+    assert rows_of(tmp_path / "run", checkpoint="last") == pytest.approx(found, rel=1e-4)
+    succeed("translate_dataset.py", tmp_path / "run", "--out", tmp_path / "copy", "--set", moved)
     files = sorted((tmp_path / "copy" / "views").rglob("*.png"))
     assert len(files) == 9
     for file in files:

@@ -201,10 +201,11 @@ def test_whoever_waits_for_another_process_says_so(tmp_path, capsys):
         waiting = threading.Thread(target=build_once, args=(folder, lambda _: pytest.fail("was there already")))
         waiting.start()
         waiting.join(1)
+        said = capsys.readouterr().err
         assert waiting.is_alive()
         folder.mkdir()
     waiting.join()
-    assert capsys.readouterr().err == f"{folder}: another process is making it; waiting for that\n"
+    assert said == f"{folder}: another process is making it; waiting for that\n"
 
 
 CHILD = """
