@@ -5,8 +5,6 @@ Each mesh is centred and scaled to a bounding box with a diagonal of 1, and seen
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from contextlib import closing
@@ -19,7 +17,7 @@ from tqdm import tqdm
 from errors import UserError, run_script
 from files import parse_json, read_text, write_text
 from readers.parallel import in_processes
-from readers.splits import permuted_splits
+from readers.splits import permuted_splits, splits_table
 from rendering.meshes import SUFFIXES, find_meshes
 from rendering.views import Recipe, render_model
 from reporting.pictures import contact_sheet
@@ -117,10 +115,7 @@ def finish(out: Path) -> None:
     names = sorted(path.name for path in (out / "views").iterdir() if not path.name.startswith("."))
     if not names:
         raise UserError(f"{out}: no mesh is left")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerows([("model", "split"), *permuted_splits(names).items()])
-    write_text(out / "splits.csv", text.getvalue())
+    write_text(out / "splits.csv", splits_table(permuted_splits(names).items()))
     shown = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, SHOWN).round().astype(int))]
     contact_sheet(out / "contact_sheet.png", [
         np.stack([on_white(path) for path in sorted((out / "views" / name).glob("*.png"))[:10]]) for name in shown],

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from errors import UserError, reason
 from files import read_arrays, write_arrays
 
 FOLDER, WEIGHTS = "kept", "weights"
@@ -29,7 +29,7 @@ def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.nda
             of = str(found.pop(WEIGHTS))
             problem = "" if _finite(found) and fits(found) else "its arrays do not fit the run"
         except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
+            problem = reason(error)
         if problem:
             raise UserError(f"{path}: damaged, or not what is kept there ({problem}); delete it, and it is made anew")
         if of == weights:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from errors import UserError
+from errors import UserError, reason
 from experiment.config import flatten
 from experiment.run import Run, open_run
 from experiment.systems import BY_TYPE
@@ -188,7 +188,7 @@ class Chain:
         try:
             note = read_note(root)
         except (OSError, ValueError) as error:
-            self.remarks[f"{root / NOTE} cannot be read ({getattr(error, 'strerror', error)}), so what the dataset in "
+            self.remarks[f"{root / NOTE} cannot be read ({reason(error)}), so what the dataset in "
                          f"{root} was made of is not known."] = None
             return None
         if not note or note["dataset"]["name"] != name:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from errors import choice_error, printable
+from errors import printable
 from readers.base import BadImage, Reader, Size, width_height
 from readers.images import open_rgba
 from readers.splits import SPLITS
@@ -20,6 +20,7 @@ class AlphaImages(Reader):
     channels = 3
     maps = ("alpha",)
     classes = ()
+    allowed_splits = SPLITS
 
     @property
     def title(self) -> str:
@@ -33,11 +34,6 @@ class AlphaImages(Reader):
         image = open_rgba(path, opaque=True)
         opaque = image.getextrema()[3][0] == 255
         return layers_of(squared(image, "white" if opaque else (0, 0, 0, 0)), size, path)
-
-    def check_split(self) -> None:
-        """Refuse a split that there is not."""
-        if self.split not in (*SPLITS, "all"):
-            raise choice_error(f"dataset.split of {self.name}", self.split, [*SPLITS, "all"])
 
     def wants(self, split: str | None) -> bool:
         """Say whether something of a split is asked for; None: what is in no split."""

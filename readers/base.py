@@ -38,8 +38,9 @@ class Reader(ABC):
     source, such as `labels`, a channel each beside those of the image; mirrors: whether a mirrored image is a valid
     sample, whose label is the reversed one; mirrors_in_test: whether mirror images count as test samples too; empty:
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
-    0, 1, ...; default_split: what is used when the config names none; splits_by_place: whether an image's split depends
-    on which others there are, so that a copy has to be of all; skip_bad: leave out what cannot be read.
+    0, 1, ...; default_split: what is used when the config names none; allowed_splits: which there are, beside `all` of
+    them; splits_by_place: whether an image's split depends on which others there are, so that a copy has to be of all;
+    skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -51,6 +52,7 @@ class Reader(ABC):
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
+    allowed_splits: ClassVar[tuple[str, ...]] = ("train", "test")
     splits_by_place: ClassVar[bool] = False
     rule = ""
 
@@ -116,8 +118,13 @@ class Reader(ABC):
         return self.name
 
     def splits(self) -> list[str]:
-        """Return the split folders to read."""
-        return ["train", "test"] if self.split == "all" else [self.split]
+        """Return the splits to read."""
+        return list(self.allowed_splits) if self.split == "all" else [self.split]
+
+    def check_split(self) -> None:
+        """Refuse a split that the dataset has not."""
+        if self.split not in (*self.allowed_splits, "all"):
+            raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
 
     def no_factor(self) -> None:
         """Refuse a factor where the dataset has no parts."""
@@ -167,8 +174,8 @@ def subfolders(folder: Path, what: str) -> list[Path]:
 
 
 def is_image(name: str) -> bool:
-    """Say whether a file's name is that of an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    """Say whether a file's name is that of an image; what is hidden is none."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
 def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:

@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from errors import UserError, choice_error, shortened
+from errors import UserError, choice_error, reason, shortened
 from files import array_header, open_regular
 from readers.base import Reader, find_dataset
 from readers.images import open_colour
@@ -119,8 +119,7 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
         raise
     except Exception as error:
         # A damaged file makes zipfile, what unpacks it and NumPy raise nearly anything.
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read as an .npz file: {reason}") from None
+        raise UserError(f"{path}: cannot be read as an .npz file: {reason(error)}") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:

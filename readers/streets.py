@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from errors import choice_error
 from readers.base import BadImage, Reader, Size, is_image, width_height
 from readers.class_maps import ClassMap, load_class_map
 from readers.images import open_colour, open_labels, scan
@@ -24,7 +23,7 @@ class Streets(Reader):
     channels = 3
     maps = ("labels",)
     default_map: ClassVar[str]
-    allowed_splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    allowed_splits = ("train", "val", "test")
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False,
                  class_map: str | None = None, classes: str = "street11"):
@@ -43,9 +42,6 @@ class Streets(Reader):
     def label_path(self, image: Path, folder: Path) -> Path:
         """Return where an image's label map is in their folder."""
         return folder / f"{image.stem}.png"
-
-    def splits(self) -> list[str]:
-        return list(self.allowed_splits) if self.split == "all" else [self.split]
 
     def fill(self, listing: Listing) -> None:
         self.labels: dict[str, str] = {}
@@ -93,11 +89,6 @@ class Streets(Reader):
     def raw_ids(self, pixels: np.ndarray) -> np.ndarray:
         """Return the raw ids uint8 (H, W) of a label map's pixels (H, W) or (H, W, 3)."""
         return self.class_map.ids_of(pixels)
-
-    def check_split(self) -> None:
-        """Refuse a split that the dataset has not."""
-        if self.split not in (*self.allowed_splits, "all"):
-            raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
 
 
 def _resized(image: Image.Image, size: Size) -> np.ndarray:
