@@ -49,7 +49,8 @@ class Mnist(Reader):
     def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
         return to_array(open_grey(path), size)
 
-    def write(self, root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
+    @staticmethod
+    def write(root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
         """Write the files of a split in a copy of the dataset: images uint8 (n, height, width), labels (n,)."""
         folder = root / "MNIST" / "raw"
         folder.mkdir(parents=True, exist_ok=True)
