@@ -119,13 +119,13 @@ def score(run: Run, checkpoints: list[str] | None, metrics: dict[str, Metric],
         identity["split"] += f", {len(real)} drawn"
     rows = []
     for checkpoint in checkpoints or run.saved:
-        epoch = restore(model, run, checkpoint)
+        epoch, chosen = restore(model, run, checkpoint), selection(run, checkpoint)
         model.eval()
         inputs = create_inputs(model, real, config.dataset.cache, once=has_own_statistics(run, model))
         scores = similarity(model, inputs, real, synthetic, partner, metrics)
         found = [records.record(experiment=run.experiment, seed=config.training.seed, **identity, classifier="",
                                 checkpoint=checkpoint, epoch=epoch, metric=metric, value=value, n=len(real),
-                                selection=selection(run, checkpoint)) for metric, value in scores.items()]
+                                selection=chosen) for metric, value in scores.items()]
         # Before the picture, which may fail where hours of computing must not be lost.
         records.append(run.folder, found)
         draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)

@@ -39,7 +39,9 @@ def main() -> None:
     arguments = parse()
     out = Path(arguments.out).resolve()
     check(arguments, out)
-    photos, filters = list_photos(arguments), filters_of(arguments)
+    photos = list_photos(arguments)
+    values = {field.name: getattr(arguments, field.name) for field in fields(Filters)}
+    filters = Filters(**values | {"classes": tuple(arguments.classes)})
     rendered = ratios_of(Path(arguments.like)) if arguments.like else np.zeros(0)
     normal = fit(rendered) if arguments.like else Normal(*arguments.ratio) if arguments.ratio else None
     if normal is not None and normal.mean < LEAST_RATIO:
@@ -113,11 +115,6 @@ def check(arguments: argparse.Namespace, out: Path) -> None:
         raise UserError(f"--out: {out} exists already; remove it or choose another folder")
     if arguments.masks and arguments.detections:
         raise UserError("--detections: does not apply with --masks, where no network is asked")
-
-
-def filters_of(arguments: argparse.Namespace) -> Filters:
-    values = {field.name: getattr(arguments, field.name) for field in fields(Filters)}
-    return Filters(**values | {"classes": tuple(arguments.classes)})
 
 
 def list_photos(arguments: argparse.Namespace) -> list[Photo]:

@@ -27,7 +27,8 @@ def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.nda
         try:
             found = read_arrays(path, [*names, WEIGHTS])
             of = str(found.pop(WEIGHTS))
-            problem = "" if _finite(found) and fits(found) else "its arrays do not fit the run"
+            finite = all(array.dtype.kind == "U" or np.isfinite(array).all() for array in found.values())
+            problem = "" if finite and fits(found) else "its arrays do not fit the run"
         except (OSError, ValueError) as error:
             problem = reason(error)
         if problem:
@@ -44,7 +45,3 @@ def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.nda
 def warn_of_other_weights(path: Path) -> None:
     """Say on stderr that what a file holds is made anew."""
     print(f"warning: {path}: is of other weights than the checkpoint now has, and is made anew", file=sys.stderr)
-
-
-def _finite(arrays: dict[str, np.ndarray]) -> bool:
-    return all(array.dtype.kind == "U" or np.isfinite(array).all() for array in arrays.values())

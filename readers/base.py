@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -60,6 +60,10 @@ class Reader(ABC):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
         # Scenery -> split, of all that there are, where that does not follow from the folder that they are in.
         self.split_of: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A reader goes to processes with every few images; all the names would go with it.
+        return self.__dict__ | {"split_of": {}}
 
     def listing(self) -> Listing:
         """List all sceneries; UserError where there are none, or bad sources that `skip_bad` does not leave out."""
