@@ -5,6 +5,7 @@ depth grows away from the camera, rows of the image run against up, its columns 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from errors import reason
 from files import parse_json, read_text
 from readers.base import BadImage
+from readers.listing import stamp
 
 # The published cameras: a lens of 60 mm before a sensor of 32 mm, and the distance to the model's centre.
 FOCAL, DISTANCE = 1.875, 2.0
@@ -37,11 +39,17 @@ def read_cameras(path: Path) -> dict[str, Camera]:
     back.
     """
     try:
-        views = parse_json(read_text(path))
-        if not isinstance(views, list) or not all(isinstance(view, dict) and "file" in view for view in views):
-            raise ValueError("expected a list of views, each with its file")
+        return _cameras(path, stamp(path))
     except (OSError, ValueError) as error:
         raise BadImage(path, f"cameras cannot be read: {reason(error)}") from None
+
+
+@lru_cache(maxsize=1)
+def _cameras(path: Path, _: str) -> dict[str, Camera]:
+    """Read a file once for all views in it; the stamp beside the path makes a changed file another one."""
+    views = parse_json(read_text(path))
+    if not isinstance(views, list) or not all(isinstance(view, dict) and "file" in view for view in views):
+        raise ValueError("expected a list of views, each with its file")
     return {str(view["file"]): _camera(view, path) for view in views}
 
 
