@@ -3,7 +3,7 @@
 import gc
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -130,6 +130,12 @@ class Reader(ABC):
         if self.split not in (*self.allowed_splits, "all"):
             raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
 
+    def check_factor(self, allowed: Collection[str], what: str) -> None:
+        """Refuse a part that the dataset has not; what: they are, for the message."""
+        for factor in self.factor:
+            if factor not in allowed:
+                raise choice_error(f"dataset.factor: {what}", factor, allowed)
+
     def no_factor(self) -> None:
         """Refuse a factor where the dataset has no parts."""
         if self.factor:
@@ -185,7 +191,5 @@ def is_image(name: str) -> bool:
 def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:
     """Return the sub-folders that `factor` selects, all where it is empty; UserError for an unknown one."""
     present = [path.name for path in subfolders(folder, what)]
-    for factor in reader.factor:
-        if factor not in present:
-            raise choice_error(f"dataset.factor: {what} in {folder}", factor, present)
+    reader.check_factor(present, f"{what} in {folder}")
     return list(dict.fromkeys(reader.factor)) or present

@@ -13,7 +13,6 @@ import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from errors import choice_error
 from readers.base import Reader, Size, find_folder, subfolders
 from readers.digits import DIGITS
 from readers.images import NO_IMAGES, open_grey, scan, to_array
@@ -46,9 +45,7 @@ class Glyphs(Reader):
     default_split = "train"
 
     def fill(self, listing: Listing) -> None:
-        for factor in self.factor:
-            if factor not in INKS:
-                raise choice_error(f"dataset.factor of {self.name}", factor, INKS)
+        self.check_factor(INKS, self.name)
         if (self.root / self.name).is_dir():
             self._read(listing)
             return

@@ -11,10 +11,10 @@ import numpy as np
 
 from errors import UserError, shortened
 from readers.base import Reader
-from readers.prepare import Index, Prepared
+from readers.prepare import Prepared, Sceneries
 
 
-def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> tuple[Index, np.ndarray]:
+def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> tuple[Sceneries, np.ndarray]:
     """Join what readers of one dataset have found in their roots; return also the order of images, int64 (images,).
 
     That is the place of each image where those of all roots lie one after the other, so that the variants of a scenery
@@ -36,7 +36,7 @@ def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> tuple[Index
     for each in prepared:
         for reason, left_out in each.dropped.items():
             dropped.setdefault(reason, []).extend(left_out)
-    return Index(np.cumsum(count) - count, count, _labels(own, readers, prepared), names, splits,
+    return Sceneries(np.cumsum(count) - count, count, _labels(own, readers, prepared), names, splits,
                  [sources[i] for i in order.tolist()], dropped), order
 
 

@@ -36,7 +36,7 @@ class Opened:
 
     rows: uint8 (images, layers, height, width), an image's channels and behind them a channel per map; reader: whose
     channels, maps and classes these are, the first of `readers`, one per root, as are `parts`; name, factor, split: for
-    records and pictures; others: see `readers.prepare.Index`.
+    records and pictures; others: see `readers.prepare.Sceneries`.
     """
 
     def __init__(self, section: Any, size: Size, cache: str, device: torch.device, **options: Any):

@@ -26,7 +26,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Index:
+class Sceneries:
     """The sceneries of a dataset, and which of its images are variants of each; those are side by side.
 
     first, count: int64 (sceneries,), where a scenery's variants begin and how many there are;
@@ -44,7 +44,7 @@ class Index:
 
 
 @dataclass(frozen=True)
-class Prepared(Index):
+class Prepared(Sceneries):
     """A dataset ready for use.
 
     images: uint8 (images, layers, height, width), memory-mapped; an image's channels, and behind them a channel per

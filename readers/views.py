@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError, choice_error, reason
+from errors import UserError, reason
 from files import open_regular, read_text
 from readers.alpha import AlphaImages, layers_of
 from readers.base import BadImage, Size, choose_parts, find_folder, subfolders
@@ -53,10 +53,7 @@ class Views(PosedViews):
         splits = self.split_of = read_splits(table) if table.exists() else permuted_splits(models)
         for absent in sorted(splits.keys() - set(models)):
             listing.reject(self.root / "views" / absent, f"no such folder, but {table} names the model")
-        kinds = sorted({_kind(model) for model in models})
-        for factor in self.factor:
-            if factor not in kinds:
-                raise choice_error(f"dataset.factor: models in {self.root / 'views'}", factor, kinds)
+        self.check_factor(sorted({_kind(model) for model in models}), f"models in {self.root / 'views'}")
         for model in models:
             if model not in splits:
                 listing.drop(f"not in {table.name}", self.root / "views" / model)
