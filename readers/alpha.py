@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from errors import printable
 from readers.base import BadImage, Reader, Size, width_height
 from readers.images import open_rgba
 from readers.splits import SPLITS
@@ -21,10 +20,7 @@ class AlphaImages(Reader):
     maps = ("alpha",)
     classes = ()
     allowed_splits = SPLITS
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} {printable(self.root.name)}"
+    any_content = True
 
     def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
         """Return an image file and its alpha; what is not square is put into the middle of one.

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from errors import UserError, choice_error
+from errors import UserError, choice_error, printable
 from readers.listing import Listing
 
 # Pixels of prepared images: the side of a square, or width and height.
@@ -40,7 +40,8 @@ class Reader(ABC):
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
     0, 1, ...; default_split: what is used when the config names none; allowed_splits: which there are, beside `all` of
     them; splits_by_place: whether an image's split depends on which others there are, so that a copy has to be of all;
-    skip_bad: leave out what cannot be read.
+    any_content: whether anything may lie in its root, whose name then tells what; skip_bad: leave out what cannot be
+    read.
     """
 
     name: ClassVar[str]
@@ -54,6 +55,7 @@ class Reader(ABC):
     default_split: ClassVar[str] = "all"
     allowed_splits: ClassVar[tuple[str, ...]] = ("train", "test")
     splits_by_place: ClassVar[bool] = False
+    any_content: ClassVar[bool] = False
     rule = ""
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
@@ -119,7 +121,7 @@ class Reader(ABC):
     @property
     def title(self) -> str:
         """Return what records and tables call the dataset."""
-        return self.name
+        return f"{self.name} {printable(self.root.name)}" if self.any_content else self.name
 
     def splits(self) -> list[str]:
         """Return the splits to read."""

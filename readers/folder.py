@@ -25,14 +25,11 @@ class Folder(Reader):
     """
 
     name = "folder"
+    any_content = True
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         super().__init__(root, factor, split, skip_bad)
         self._said = split is not None
-
-    @property
-    def title(self) -> str:
-        return f"folder {printable(self.root.name)}"
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
