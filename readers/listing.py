@@ -44,10 +44,8 @@ class Listing:
         self.stamps += stamps
         self.splits.append(split)
 
-    def add_files(self, scenery: str, label: tuple[int, ...], files: Iterable[os.DirEntry[str]],
-                  split: str = "") -> None:
+    def add_files(self, scenery: str, label: tuple[int, ...], files: list[os.DirEntry[str]], split: str = "") -> None:
         """Add a scenery whose variants are files."""
-        files = list(files)
         self.add(scenery, label, [file.path for file in files], [*map(stamp, files)], split)
 
     def drop(self, reason: str, source: str | Path) -> None:
