@@ -9,7 +9,7 @@ from skimage.feature import graycomatrix
 from skimage.measure import shannon_entropy
 from tqdm import tqdm
 
-from errors import UserError, run_script
+from errors import check_range, run_script
 from readers import READERS, create_reader
 from readers.parallel import in_processes
 from readers.prepare import prepare
@@ -21,16 +21,14 @@ LEVELS, CHUNK = 256, 64
 
 def main() -> None:
     arguments = parse()
-    for name, least in (("size", 2), ("limit", 1)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name}: found {value}; allowed: {least} or more")
+    check_range("--size", arguments.size, 2)
+    check_range("--limit", arguments.limit, 1)
     lines = []
     for wish in arguments.datasets:
         name, _, factor = wish.partition(":")
         reader = create_reader(name, arguments.root, factor.split(",") if factor else [], arguments.split)
         prepared = prepare(reader, arguments.size, Path(arguments.cache), arguments.limit)
-        shannon, pairs = mean_entropies(prepared.images, reader.title)
+        shannon, pairs = mean_entropies(prepared.images, reader.channels, reader.title)
         lines.append((wish, reader.split, str(len(prepared.images)), f"{shannon:.3f}", f"{pairs:.3f}"))
     header = ("dataset", "split", "images", "Shannon entropy (bit)", "co-occurrence entropy (bit)")
     write_or_print(FORMATS[arguments.format](header, lines, 2), arguments.out)
@@ -61,18 +59,21 @@ def entropies(image: np.ndarray) -> tuple[float, float]:
     return float(shannon_entropy(image)) + 0.0, float(entropy(pairs[pairs > 0], base=2)) + 0.0
 
 
-def mean_entropies(images: np.memmap, title: str) -> tuple[float, float]:
-    """Return the means of both entropies over images (n, C, H, W), each the mean of its channels; title: of the bar."""
-    jobs = [(Path(images.filename), start) for start in range(0, len(images), CHUNK)]
+def mean_entropies(images: np.memmap, channels: int, title: str) -> tuple[float, float]:
+    """Return the means of both entropies over images (n, layers, H, W), each the mean of its first `channels` layers.
+
+    title: of the bar.
+    """
+    jobs = [(Path(images.filename), start, channels) for start in range(0, len(images), CHUNK)]
     chunks = in_processes(_sums, jobs)
     sums = list(tqdm(chunks, total=len(jobs), desc=title, unit="chunk", disable=None))
     shannon, pairs = np.sum(sums, axis=0) / len(images)
     return float(shannon), float(pairs)
 
 
-def _sums(path: Path, start: int) -> np.ndarray:
+def _sums(path: Path, start: int, channels: int) -> np.ndarray:
     """Return the sums of both entropies over a chunk; every process maps the file for itself."""
-    images = np.load(path, mmap_mode="r", allow_pickle=False)[start : start + CHUNK]
+    images = np.load(path, mmap_mode="r", allow_pickle=False)[start : start + CHUNK, :channels]
     grey = images.mean(axis=1).round().astype(np.uint8)
     return np.sum([entropies(image) for image in grey], axis=0)
 

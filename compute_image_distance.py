@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from errors import UserError, run_script
+from errors import UserError, check_range, run_script
 from evaluation.image_distance import EfficientNetFeatures, InceptionFeatures, frechet, kernel
 from evaluation.image_folder import features_of, find
 from reporting.formats import FORMATS
@@ -76,11 +76,9 @@ def parse() -> argparse.Namespace:
 def check(arguments: argparse.Namespace) -> None:
     """Refuse options that cannot be, before anything is read."""
     for name, least in (("limit", 4), ("subsets", 2), ("subset_size", 2), ("seed", 0)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name.replace('_', '-')}: found {value}; allowed: {least} or more")
-    if arguments.size and min(arguments.size) < 1:
-        raise UserError(f"--size: found {' '.join(map(str, arguments.size))}; allowed: 1 or more pixels")
+        check_range(f"--{name.replace('_', '-')}", getattr(arguments, name), least)
+    for side in arguments.size or ():
+        check_range("--size", side, 1)
 
 
 def subset_size(wanted: int | None, numbers: dict[str, int]) -> int:

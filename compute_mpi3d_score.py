@@ -19,7 +19,7 @@ from tqdm import tqdm
 from autoencoder.judge import has_own_statistics, rebuild_autoencoder
 from autoencoder.similarity import partners, similarity
 from dataset import Inputs, Scenes
-from errors import UserError, run_script
+from errors import UserError, check_range, run_script
 from evaluation.command import create_parser, in_a_line, open_trained
 from evaluation.embedding import reconstruct
 from evaluation.image_metrics import LPIPS_LEAST_PIXELS, METRICS, Metric, create_metrics
@@ -75,8 +75,7 @@ def check(runs: list[Run], arguments: argparse.Namespace) -> None:
     """Refuse what cannot be computed, before anything is."""
     if arguments.recorded and (arguments.metric or arguments.checkpoint or arguments.limit):
         raise UserError("--recorded: tabulates all that the records hold; allowed with it: --format, --out")
-    if arguments.limit is not None and arguments.limit < 1:
-        raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
+    check_range("--limit", arguments.limit, 1)
     seeds: dict[tuple[Any, ...], Run] = {}
     for run in runs:
         if run.config.model.variation == "features":
@@ -120,13 +119,13 @@ def score(run: Run, checkpoints: list[str] | None, metrics: dict[str, Metric],
         identity["split"] += f", {len(real)} drawn"
     rows = []
     for checkpoint in checkpoints or run.saved:
-        epoch = restore(model, run, checkpoint)
+        epoch, chosen = restore(model, run, checkpoint), selection(run, checkpoint)
         model.eval()
         inputs = create_inputs(model, real, config.dataset.cache, once=has_own_statistics(run, model))
         scores = similarity(model, inputs, real, synthetic, partner, metrics)
         found = [records.record(experiment=run.experiment, seed=config.training.seed, **identity, classifier="",
                                 checkpoint=checkpoint, epoch=epoch, metric=metric, value=value, n=len(real),
-                                selection=selection(run, checkpoint)) for metric, value in scores.items()]
+                                selection=chosen) for metric, value in scores.items()]
         # Before the picture, which may fail where hours of computing must not be lost.
         records.append(run.folder, found)
         draw(run.images / f"mpi3d_score_{checkpoint}.png", model, inputs, real, synthetic, partner)

@@ -9,12 +9,9 @@ sheet of each, and the figure of frame ratios before and after.
 """
 
 import argparse
-import csv
-import io
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import astuple, fields
 from pathlib import Path
@@ -23,10 +20,11 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from errors import UserError, run_script
+from errors import UserError, check_range, run_script
 from evaluation.image_folder import find
 from files import write_text
 from readers.parallel import in_processes
+from reporting.formats import comma_separated
 from reporting.frame_ratios import describe, draw_ratios
 from reporting.pictures import pair_sheet, sample_sheet
 from translation.cut_outs import LEAST_RATIO, Filters, Normal, fit
@@ -41,7 +39,9 @@ def main() -> None:
     arguments = parse()
     out = Path(arguments.out).resolve()
     check(arguments, out)
-    photos, filters = list_photos(arguments), filters_of(arguments)
+    photos = list_photos(arguments)
+    values = {field.name: getattr(arguments, field.name) for field in fields(Filters)}
+    filters = Filters(**values | {"classes": tuple(arguments.classes)})
     rendered = ratios_of(Path(arguments.like)) if arguments.like else np.zeros(0)
     normal = fit(rendered) if arguments.like else Normal(*arguments.ratio) if arguments.ratio else None
     if normal is not None and normal.mean < LEAST_RATIO:
@@ -104,12 +104,10 @@ def parse() -> argparse.Namespace:
 
 def check(arguments: argparse.Namespace, out: Path) -> None:
     """Refuse options that cannot be, before anything is read."""
-    for name, least, most in (("mask_threshold", 1, 255), ("confidence", 0, 1), ("box_side", 0, 1e6), ("fill", 0, 1),
-                              ("grey", -1, 255), ("components", 1, 1e6), ("border_width", 0, 0.5),
+    for name, least, most in (("mask_threshold", 1, 255), ("confidence", 0, 1), ("box_side", 0, 10**6), ("fill", 0, 1),
+                              ("grey", -1, 255), ("components", 1, 10**6), ("border_width", 0, 0.5),
                               ("border_cover", 0, 1), ("redraws", 0, 1000), ("size", 8, 4096), ("seed", 0, 2**63)):
-        value = getattr(arguments, name)
-        if not least <= value <= most:
-            raise UserError(f"--{name.replace('_', '-')}: found {value:g}; allowed: {least:g} to {most:g}")
+        check_range(f"--{name.replace('_', '-')}", getattr(arguments, name), least, most)
     if arguments.ratio and not (LEAST_RATIO <= arguments.ratio[0] <= 100 and 0 <= arguments.ratio[1] <= 100):
         raise UserError("--ratio: found {:g} {:g}; allowed: a mean of {:g} to 100, a deviation of 0 to 100".format(
             *arguments.ratio, LEAST_RATIO))
@@ -117,11 +115,6 @@ def check(arguments: argparse.Namespace, out: Path) -> None:
         raise UserError(f"--out: {out} exists already; remove it or choose another folder")
     if arguments.masks and arguments.detections:
         raise UserError("--detections: does not apply with --masks, where no network is asked")
-
-
-def filters_of(arguments: argparse.Namespace) -> Filters:
-    values = {field.name: getattr(arguments, field.name) for field in fields(Filters)}
-    return Filters(**values | {"classes": tuple(arguments.classes)})
 
 
 def list_photos(arguments: argparse.Namespace) -> list[Photo]:
@@ -183,8 +176,9 @@ def cut_all(photos: list[Photo], recipe: Recipe, folder: Path) -> tuple[list[Kep
 def describe_all(folder: Path, photos: list[Photo], kept: list[Kept], rejected: list[Rejected], rendered: np.ndarray,
                  recipe: Recipe) -> None:
     """Write tables and pictures of the cut-outs beside them."""
-    write_text(folder / "cut_outs.csv", table([field.name for field in fields(Kept)], kept))
-    write_text(folder / "rejected.csv", table([field.name for field in fields(Rejected)], rejected))
+    for name, kind, rows in (("cut_outs", Kept, kept), ("rejected", Rejected, rejected)):
+        table = comma_separated([field.name for field in fields(kind)], map(astuple, rows))
+        write_text(folder / f"{name}.csv", table)
     before, after = (np.array([getattr(row, name) for row in kept]) for name in ("ratio_before", "ratio_after"))
     draw_ratios(folder / "frame_ratios", before, after, rendered,
                 (recipe.normal.mean, recipe.normal.std) if recipe.normal and recipe.normal.std else None)
@@ -201,13 +195,6 @@ def describe_all(folder: Path, photos: list[Photo], kept: list[Kept], rejected: 
         rows[f"{reason}\n({count})"] = np.stack(views), [row.found.partition(" of the ")[0] for row in examples]
     pair_sheet(folder / "rejected.png", rows, f"{len(rejected)} objects were left out, by reason (how many); above "
                                               "each what was found")
-
-
-def table(heads: list[str], rows: Sequence[Kept | Rejected]) -> str:
-    """Return rows as CSV."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([heads, *map(astuple, rows)])
-    return text.getvalue()
 
 
 def spread(rows: list, most: int) -> list:

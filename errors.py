@@ -1,6 +1,7 @@
 """The one exception for a user's mistake, the wording that its messages share, and what becomes of it in a script."""
 
 import difflib
+import math
 import signal
 import sys
 import unicodedata
@@ -26,6 +27,17 @@ def printable(text: str) -> str:
 def shortened(text: str) -> str:
     """Return a text as messages show it: whole, or the beginning of one that no line would hold."""
     return text if len(text) <= 300 else text[:300] + "..."
+
+
+def reason(error: Exception) -> str:
+    """Return what went wrong, in a few words: of what the system refuses neither its number nor the path."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
+def check_range(what: str, found: float | None, least: float, most: float = math.inf) -> None:
+    """Raise UserError for a number outside of a range; None stands for one that is not given."""
+    if found is not None and not least <= found <= most:
+        raise UserError(f"{what}: found {found}; allowed: {least} {'or more' if most == math.inf else f'to {most}'}")
 
 
 def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserError:

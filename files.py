@@ -68,6 +68,14 @@ def parse_json(text: str) -> Any:
         raise ValueError("nested too deeply") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a regular file; OSError, ValueError where it holds none."""
+    content = parse_json(read_text(path))
+    if not isinstance(content, dict):
+        raise ValueError("holds no JSON object")
+    return content
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; what was written there takes its place when the block ends without error.

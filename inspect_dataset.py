@@ -34,7 +34,6 @@ def main() -> None:
     arguments = parse()
     config = load_config(arguments.config, arguments.set)
     folder = Path(arguments.out or Path("results") / "inspect" / Path(arguments.config).stem)
-    folder.mkdir(parents=True, exist_ok=True)
     inspect = {SEGMENTATION: inspect_frames, TRANSLATION: inspect_images, SHAPE_POSE: inspect_images}.get(
         BY_TYPE[config.model.type], inspect_scenes)
     print("\n".join(f"picture: {path}" for path in inspect(config, folder)))
@@ -58,8 +57,9 @@ def inspect_frames(config: SegmentationConfig, folder: Path) -> list[Path]:
     note = "; ".join(text for each in frames for text in each.remarks)
     header = ("class: % of pixels", *(f"{each.title}, {each.split}: {len(each)} images" for each in frames))
     print(terminal(header, lines, 1, note))
-    write_left_out(frames, folder / "left_out.csv")
-    return [draw_frames(each, folder) for each in frames]
+    pictures = [draw_frames(each, folder) for each in frames]
+    write_left_out(frames, folder)
+    return pictures
 
 
 def inspect_images(config: Config, folder: Path) -> list[Path]:
@@ -80,7 +80,7 @@ def inspect_images(config: Config, folder: Path) -> list[Path]:
         pictures.append(path)
     note = "; ".join(text for domain in opened.values() for text in domain.remarks)
     print(terminal(("dataset", "sceneries", "images"), lines, 1, note))
-    write_left_out(list(opened.values()), folder / "left_out.csv")
+    write_left_out(list(opened.values()), folder)
     return pictures
 
 
@@ -100,7 +100,7 @@ def inspect_scenes(config: Config, folder: Path) -> list[Path]:
         print(counts(scenes))
         pictures.append(draw_data(scenes, folder))
     pictures.append(draw_pairs(batches, folder / "pairs.png"))
-    write_left_out([train, *tests], folder / "left_out.csv")
+    write_left_out([train, *tests], folder)
     return pictures
 
 
@@ -142,14 +142,14 @@ def counts(scenes: Scenes) -> str:
     return f"\n{scenes.title}, {scenes.split}{terminal(header, lines, 1, note)}"
 
 
-def write_left_out(datasets: Sequence[Opened], path: Path) -> None:
+def write_left_out(datasets: Sequence[Opened], folder: Path) -> None:
     """Write a table of every file or folder that is left out, and why; say how it begins and where it is."""
+    path = folder / "left_out.csv"
     lines = [(scenes.title, reason, source) for scenes in datasets for reason, sources in scenes.dropped.items()
              for source in sources]
     if not lines:
         return
-    table = comma_separated(("dataset", "reason", "source"), lines)
-    write_text(path, table)
+    write_text(path, comma_separated(("dataset", "reason", "source"), lines))
     for _, reason, source in lines[:SHOWN]:
         print(f"left out: {source} ({reason})")
     print(f"table of all {len(lines)} left out: {path}")

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from autoencoder.domain_gap import DomainGap, domain_gap
 from autoencoder.projection import METHODS, project
 from autoencoder.saved_latents import SavedLatents, find, saved_checkpoints
-from errors import UserError, run_script
+from errors import check_range, run_script
 from experiment import records
 from experiment.run import Run, expand, open_run
 from reporting.formats import FORMATS
@@ -63,10 +63,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=15000, metavar="N",
                         help="draw at most so many latents of each dataset, picked at random (default: 15000)")
     arguments = parser.parse_args()
-    if arguments.limit < 1:
-        raise UserError(f"--limit: found {arguments.limit}; allowed: 1 or more")
-    if not 0 <= arguments.seed < 2**32:
-        raise UserError(f"--seed: found {arguments.seed}; allowed: 0 to {2**32 - 1}")
+    check_range("--limit", arguments.limit, 1)
+    check_range("--seed", arguments.seed, 0, 2**32 - 1)
     return arguments
 
 

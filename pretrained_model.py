@@ -16,8 +16,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 import efficientnet_lite
 from errors import UserError, choice_error, shortened
 from experiment.checkpoint import load_state_dict, misfit
-from experiment.config import load_config
-from experiment.published_run import is_published
+from experiment.run import open_run
 
 SMALL_CNN, EFFICIENTNET = "small_cnn", "efficientnet_lite0"
 TORCHVISION_SIZE = 224
@@ -223,17 +222,16 @@ def _imagenet(name: str) -> dict[str, Tensor]:
 
 def _classifier_run(folder: Path, name: str) -> dict[str, Tensor]:
     """Return the state dict in a classifier's finished run folder."""
-    if not (folder / "cfg.toml").is_file():
-        raise UserError(f"model.weights: {folder} is no run folder (looked for {folder / 'cfg.toml'})")
-    trained = load_config(folder / "cfg.toml", kept=True).model
+    run = open_run(folder)
+    trained = run.config.model
     if trained.type != "classifier" or trained.extractor != name:
         found = (f"a classifier with {trained.extractor}" if trained.type == "classifier" else
                  f"a model of type {trained.type}")
         raise UserError(f"model.weights: {folder} holds {found}; expected a classifier with {name}")
-    if not (folder / "done").exists() and not is_published(folder):
+    if not run.done and not run.published:
         raise UserError(f"model.weights: {folder} is not finished; continue it with "
                         f"train_classifier.py --resume {folder}")
-    return load_state_dict(folder / "checkpoints" / "last_model.pth")
+    return load_state_dict(run.weights("last"))
 
 
 def fingerprint(module: nn.Module) -> str:

@@ -19,7 +19,7 @@ from autoencoder.latent_classifiers import fit
 from autoencoder.nearest import Shown, show
 from autoencoder.saved_latents import path_of, save
 from dataset import Scenes
-from errors import UserError, run_script
+from errors import check_range, run_script
 from evaluation.command import create_parser, open_trained
 from evaluation.sheets import pick
 from evaluation.trained import restore
@@ -46,8 +46,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=20, metavar="N",
                         help="show so many images of each dataset, of as many classes as possible (default: 20)")
     arguments = parser.parse_args()
-    if not 1 <= arguments.images <= 100:
-        raise UserError(f"--images: found {arguments.images}; allowed: 1 to 100")
+    check_range("--images", arguments.images, 1, 100)
     return arguments
 
 

@@ -5,8 +5,6 @@ Each mesh is centred and scaled to a bounding box with a diagonal of 1, and seen
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from contextlib import closing
@@ -16,10 +14,10 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from errors import UserError, run_script
-from files import parse_json, read_text, write_text
+from errors import UserError, check_range, reason, run_script
+from files import read_object, write_text
 from readers.parallel import in_processes
-from readers.splits import permuted_splits
+from readers.splits import permuted_splits, splits_table
 from rendering.meshes import SUFFIXES, find_meshes
 from rendering.views import Recipe, render_model
 from reporting.pictures import contact_sheet
@@ -70,9 +68,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--skip-bad", action="store_true", help="leave out meshes that cannot be rendered")
     arguments = parser.parse_args()
     for name, least, most in (("views", 1, 1000), ("size", 16, 1024), ("seed", 0, 2**31)):
-        value = getattr(arguments, name)
-        if not least <= value <= most:
-            raise UserError(f"--{name}: found {value}; allowed: {least} to {most}")
+        check_range(f"--{name}", getattr(arguments, name), least, most)
     low, high = arguments.elevation
     if not -90 <= low <= high <= 90:
         raise UserError(f"--elevation: found {low} {high}; allowed: from -90 on, up to 90, the least first")
@@ -100,7 +96,10 @@ def prepare(out: Path, recipe: Recipe) -> None:
     """Make the folder, or check that one which is there was begun with the same options."""
     note = out / NOTE
     if note.exists():
-        begun = parse_json(read_text(note))
+        try:
+            begun = read_object(note)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{note}: cannot be read: {reason(error)}; choose another folder") from None
         for key, value in recipe.note.items():
             if begun.get(key) != value:
                 raise UserError(f"--out {out}: was begun with {key} {begun.get(key)}, now {value}; choose another "
@@ -117,10 +116,7 @@ def finish(out: Path) -> None:
     names = sorted(path.name for path in (out / "views").iterdir() if not path.name.startswith("."))
     if not names:
         raise UserError(f"{out}: no mesh is left")
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerows([("model", "split"), *permuted_splits(names).items()])
-    write_text(out / "splits.csv", text.getvalue())
+    write_text(out / "splits.csv", splits_table(permuted_splits(names).items()))
     shown = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, SHOWN).round().astype(int))]
     contact_sheet(out / "contact_sheet.png", [
         np.stack([on_white(path) for path in sorted((out / "views" / name).glob("*.png"))[:10]]) for name in shown],

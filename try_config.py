@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from errors import UserError, run_script
+from errors import UserError, check_range, run_script
 from experiment.config import Config, EvaluationDataset, dump_config, load_config
 from experiment.systems import AUTOENCODER, BY_TYPE, SEGMENTATION, SHAPE_POSE, TRANSLATION
 from pretrained_model import build_network
@@ -25,9 +25,8 @@ SMALL = {"variants": 3, "steps": 2}
 
 def main() -> None:
     arguments = parse()
-    for name, least in (("sceneries", 10), ("epochs", 1)):
-        if (found := getattr(arguments, name)) < least:
-            raise UserError(f"--{name}: found {found}; allowed: {least} or more")
+    check_range("--sceneries", arguments.sceneries, 10)
+    check_range("--epochs", arguments.epochs, 1)
     config = load_config(arguments.config, arguments.set)
     system = BY_TYPE[config.model.type]
     if system in (TRANSLATION, SHAPE_POSE):

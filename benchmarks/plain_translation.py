@@ -55,8 +55,7 @@ class PlainCycleGan:
     def turn(self, on: bool) -> None:
         """Let discriminators train, or not."""
         for judge in (self.judge_a, self.judge_b):
-            for parameter in judge.parameters():
-                parameter.requires_grad_(on)
+            judge.requires_grad_(on)
 
     def exchange(self, pool: list[Tensor], images: Tensor) -> Tensor:
         shown = []

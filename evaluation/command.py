@@ -118,10 +118,10 @@ def _evaluate(run: Run, checkpoints: list[str] | None,
     evaluation = build(run, choose_device(training.device, training.gpu))
     rows = []
     for checkpoint in checkpoints or run.saved:
-        epoch = restore(evaluation.model, run, checkpoint)
+        epoch, chosen = restore(evaluation.model, run, checkpoint), selection(run, checkpoint)
         evaluation.model.eval()
         for found in evaluation.outcomes():
             found.keep(run, checkpoint)
             rows += [records.record(experiment=run.experiment, seed=training.seed, checkpoint=checkpoint,
-                                    selection=selection(run, checkpoint), epoch=epoch, **row) for row in found.rows]
+                                    selection=chosen, epoch=epoch, **row) for row in found.rows]
     return rows

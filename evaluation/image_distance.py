@@ -4,7 +4,6 @@ With the Inception network of 2015 these are FID (Heusel et al. 2017) and KID (B
 they are named by it. A Fréchet distance grows as sets shrink, so it compares only at like numbers of images.
 """
 
-import hashlib
 import io
 import math
 from pathlib import Path
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from errors import UserError
 from experiment.checkpoint import load_state_dict
-from files import open_regular
+from files import fingerprint_file
 from pretrained_model import EFFICIENTNET, build_network, folded, load_weights, scale_to_network, statistics
 
 
@@ -109,9 +108,7 @@ class InceptionFeatures:
             detail = str(error).splitlines()[-1].strip()
             raise UserError(f"--inception {file}: weights of another network ({detail}); "
                             f"expected {URL_INCEPTION_V3}") from None
-        with open_regular(file) as content:
-            digest = hashlib.file_digest(content, "sha256").hexdigest()[:8]
-        self.about = f"Inception of {file.name} (sha256 {digest}...), 2048 features"
+        self.about = f"Inception of {file.name} (sha256 {fingerprint_file(file)[:8]}...), 2048 features"
 
     def __call__(self, images: Tensor) -> Tensor:
         return self.module(images)[0]

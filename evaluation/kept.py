@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError
+from errors import UserError, reason
 from files import read_arrays, write_arrays
 
 FOLDER, WEIGHTS = "kept", "weights"
@@ -27,9 +27,10 @@ def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.nda
         try:
             found = read_arrays(path, [*names, WEIGHTS])
             of = str(found.pop(WEIGHTS))
-            problem = "" if _finite(found) and fits(found) else "its arrays do not fit the run"
+            finite = all(array.dtype.kind == "U" or np.isfinite(array).all() for array in found.values())
+            problem = "" if finite and fits(found) else "its arrays do not fit the run"
         except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
+            problem = reason(error)
         if problem:
             raise UserError(f"{path}: damaged, or not what is kept there ({problem}); delete it, and it is made anew")
         if of == weights:
@@ -44,7 +45,3 @@ def kept(run: Path, name: str, weights: str, make: Callable[[], dict[str, np.nda
 def warn_of_other_weights(path: Path) -> None:
     """Say on stderr that what a file holds is made anew."""
     print(f"warning: {path}: is of other weights than the checkpoint now has, and is made anew", file=sys.stderr)
-
-
-def _finite(arrays: dict[str, np.ndarray]) -> bool:
-    return all(array.dtype.kind == "U" or np.isfinite(array).all() for array in arrays.values())

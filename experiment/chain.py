@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from errors import UserError
+from errors import UserError, reason
 from experiment.config import flatten
 from experiment.run import Run, open_run
 from experiment.systems import BY_TYPE
-from files import parse_json, read_text
+from files import read_object
 
 # What a translated copy of a dataset says of itself, in its root.
 NOTE = "translation.json"
@@ -188,7 +188,7 @@ class Chain:
         try:
             note = read_note(root)
         except (OSError, ValueError) as error:
-            self.remarks[f"{root / NOTE} cannot be read ({getattr(error, 'strerror', error)}), so what the dataset in "
+            self.remarks[f"{root / NOTE} cannot be read ({reason(error)}), so what the dataset in "
                          f"{root} was made of is not known."] = None
             return None
         if not note or note["dataset"]["name"] != name:
@@ -250,10 +250,10 @@ def read_note(root: Path) -> dict[str, Any] | None:
     OSError, ValueError where there is one that does not say from which dataset, or by which run.
     """
     try:
-        note = parse_json(read_text(root / NOTE))
+        note = read_object(root / NOTE)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    source = note.get("dataset") if isinstance(note, dict) else None
+    source = note.get("dataset")
     if not isinstance(source, dict) or not all(isinstance(source.get(key), str) for key in ("name", "root")):
         raise ValueError("it names no dataset")
     if not isinstance(note.get("run", ""), str) or "\0" in note.get("run", "") + source["root"]:

@@ -43,10 +43,10 @@ def check_writable(folder: Path) -> None:
 def append(folder: Path, rows: Iterable[dict[str, Any]]) -> None:
     """Append rows in one write; a line left unfinished by a kill is closed first, so that it spoils nothing."""
     text = "".join(json.dumps(row) + "\n" for row in rows)
-    path = folder / FILE_NAME
-    with path.open("ab") as file:
-        if file.tell() and not _ends_with_newline(path):
-            text = "\n" + text
+    with (folder / FILE_NAME).open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            text = text if file.read(1) == b"\n" else "\n" + text
         file.write(text.encode("utf-8"))
         file.flush()
         os.fsync(file.fileno())
@@ -83,9 +83,3 @@ def _fits(name: str, value: Any) -> bool:
     if isinstance(value, bool) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         return False
     return isinstance(value, NUMBERS.get(name, str))
-
-
-def _ends_with_newline(path: Path) -> bool:
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read(1) == b"\n"

@@ -7,10 +7,10 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 
-from errors import UserError
+from errors import UserError, check_range
 from experiment import slurm, sweep
 from experiment.config import PLACES, Config, differences, dump_config, load_config
 from experiment.run import Run, experiment_name, find_runs, stamp
@@ -74,12 +74,11 @@ class Task:
 
 def parse_seeds(text: str) -> list[int]:
     """Read seeds such as `1-10` or `1,3,7-9`; UserError for anything else."""
-    seeds: list[int] = []
     with suppress(ValueError):
-        for part in text.split(","):
-            first, _, last = part.partition("-")
-            seeds += range(int(first), int(last or first) + 1)
-        if seeds and len(set(seeds)) == len(seeds):
+        parts = [part.partition("-") for part in text.split(",")]
+        ranges = [range(int(first), int(last if dash else first) + 1) for first, dash, last in parts]
+        seeds = list(chain.from_iterable(ranges))
+        if all(ranges) and len(set(seeds)) == len(seeds):
             return seeds
     raise UserError(f"--seeds: found '{text}'; allowed: different numbers such as 1-10 or 1,3,7-9")
 
@@ -140,8 +139,7 @@ def _parse(description: str) -> argparse.Namespace:
                         help='options of sbatch, for example "partition=gpu gres=gpu:1 time=04:00:00"')
     parser.add_argument("--wait", action="store_true", help="with SLURM: end when all runs have, and say how")
     arguments = parser.parse_args()
-    if arguments.jobs is not None and arguments.jobs < 1:
-        raise UserError(f"--jobs: found {arguments.jobs}; allowed: 1 or more")
+    check_range("--jobs", arguments.jobs, 1)
     if arguments.launcher == "local" and (arguments.slurm or arguments.wait):
         raise UserError("--slurm and --wait: allowed with --launcher slurm")
     return arguments

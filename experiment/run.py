@@ -17,7 +17,7 @@ from errors import UserError, printable
 from experiment import published_run as published
 from experiment import records
 from experiment.config import PLACES, Config, differences, dump_config, load_config
-from files import TEMPORARY, parse_json, read_text, write_text
+from files import TEMPORARY, read_object, write_text
 
 FOLDERS = ("checkpoints", "logs", "images")
 PACKAGES = ("torch", "torchvision", "lightning-fabric", "numpy", "scikit-learn", "scikit-image", "pillow")
@@ -67,10 +67,9 @@ class Run:
     def environment(self) -> dict[str, Any]:
         """What environment.json holds, empty where there is none or it cannot be read."""
         try:
-            content = parse_json(read_text(self.folder / "environment.json"))
+            return read_object(self.folder / "environment.json")
         except (OSError, ValueError):
             return {}
-        return content if isinstance(content, dict) else {}
 
     @property
     def done(self) -> bool:

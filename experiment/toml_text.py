@@ -8,7 +8,7 @@ from typing import Any
 
 import toml
 
-from errors import UserError, choice_error, shortened
+from errors import UserError, choice_error, reason, shortened
 from files import read_text
 
 DEEPEST = 10
@@ -25,7 +25,7 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise choice_error("config file", path, sorted(path.parent.glob("*.toml"))) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as TOML: {getattr(error, 'strerror', error)}") from None
+        raise UserError(f"{path}: not readable as TOML: {reason(error)}") from None
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -179,7 +179,7 @@ def _compute(model: FrozenExtractor, scenes: Scenes, part: Part, live: Inputs, f
         about = _foresee(model, scenes, part, live, folder.parent.parent)
         try:
             new_array(folder / FEATURES, np.float16, (about.views, *about.shape))
-            write_text(folder / ABOUT, json.dumps(asdict(about)))
+            write_text(folder / ABOUT, ABOUTS.dump_json(about).decode())
         except OSError as error:
             raise UserError(f"dataset.cache: features of {scenes.title} cannot be written in {folder.parent}: "
                             f"{error.strerror or error}") from None

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from errors import choice_error, printable
 from readers.base import BadImage, Reader, Size, width_height
 from readers.images import open_rgba
 from readers.splits import SPLITS
@@ -20,10 +19,8 @@ class AlphaImages(Reader):
     channels = 3
     maps = ("alpha",)
     classes = ()
-
-    @property
-    def title(self) -> str:
-        return f"{self.name} {printable(self.root.name)}"
+    allowed_splits = SPLITS
+    any_content = True
 
     def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
         """Return an image file and its alpha; what is not square is put into the middle of one.
@@ -33,11 +30,6 @@ class AlphaImages(Reader):
         image = open_rgba(path, opaque=True)
         opaque = image.getextrema()[3][0] == 255
         return layers_of(squared(image, "white" if opaque else (0, 0, 0, 0)), size, path)
-
-    def check_split(self) -> None:
-        """Refuse a split that there is not."""
-        if self.split not in (*SPLITS, "all"):
-            raise choice_error(f"dataset.split of {self.name}", self.split, [*SPLITS, "all"])
 
     def wants(self, split: str | None) -> bool:
         """Say whether something of a split is asked for; None: what is in no split."""

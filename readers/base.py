@@ -3,13 +3,13 @@
 import gc
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from errors import UserError, choice_error
+from errors import UserError, choice_error, printable
 from readers.listing import Listing
 
 # Pixels of prepared images: the side of a square, or width and height.
@@ -38,8 +38,10 @@ class Reader(ABC):
     source, such as `labels`, a channel each beside those of the image; mirrors: whether a mirrored image is a valid
     sample, whose label is the reversed one; mirrors_in_test: whether mirror images count as test samples too; empty:
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
-    0, 1, ...; default_split: what is used when the config names none; splits_by_place: whether an image's split depends
-    on which others there are, so that a copy has to be of all; skip_bad: leave out what cannot be read.
+    0, 1, ...; default_split: what is used when the config names none; allowed_splits: which there are, beside `all` of
+    them; splits_by_place: whether an image's split depends on which others there are, so that a copy has to be of all;
+    any_content: whether anything may lie in its root, whose name then tells what; skip_bad: leave out what cannot be
+    read.
     """
 
     name: ClassVar[str]
@@ -51,13 +53,19 @@ class Reader(ABC):
     empty: ClassVar[int | None] = None
     classes: ClassVar[tuple[str, ...]]
     default_split: ClassVar[str] = "all"
+    allowed_splits: ClassVar[tuple[str, ...]] = ("train", "test")
     splits_by_place: ClassVar[bool] = False
+    any_content: ClassVar[bool] = False
     rule = ""
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         self.root, self.factor, self.split, self.skip_bad = root, factor, split or self.default_split, skip_bad
         # Scenery -> split, of all that there are, where that does not follow from the folder that they are in.
         self.split_of: dict[str, str] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A reader goes to processes with every few images; all the names would go with it.
+        return self.__dict__ | {"split_of": {}}
 
     def listing(self) -> Listing:
         """List all sceneries; UserError where there are none, or bad sources that `skip_bad` does not leave out."""
@@ -113,11 +121,22 @@ class Reader(ABC):
     @property
     def title(self) -> str:
         """Return what records and tables call the dataset."""
-        return self.name
+        return f"{self.name} {printable(self.root.name)}" if self.any_content else self.name
 
     def splits(self) -> list[str]:
-        """Return the split folders to read."""
-        return ["train", "test"] if self.split == "all" else [self.split]
+        """Return the splits to read."""
+        return list(self.allowed_splits) if self.split == "all" else [self.split]
+
+    def check_split(self) -> None:
+        """Refuse a split that the dataset has not."""
+        if self.split not in (*self.allowed_splits, "all"):
+            raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
+
+    def check_factor(self, allowed: Collection[str], what: str) -> None:
+        """Refuse a part that the dataset has not; what: they are, for the message."""
+        for factor in self.factor:
+            if factor not in allowed:
+                raise choice_error(f"dataset.factor: {what}", factor, allowed)
 
     def no_factor(self) -> None:
         """Refuse a factor where the dataset has no parts."""
@@ -167,14 +186,12 @@ def subfolders(folder: Path, what: str) -> list[Path]:
 
 
 def is_image(name: str) -> bool:
-    """Say whether a file's name is that of an image."""
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
+    """Say whether a file's name is that of an image; what is hidden is none."""
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES and not name.startswith(".")
 
 
 def choose_parts(reader: Reader, folder: Path, what: str) -> list[str]:
     """Return the sub-folders that `factor` selects, all where it is empty; UserError for an unknown one."""
     present = [path.name for path in subfolders(folder, what)]
-    for factor in reader.factor:
-        if factor not in present:
-            raise choice_error(f"dataset.factor: {what} in {folder}", factor, present)
+    reader.check_factor(present, f"{what} in {folder}")
     return list(dict.fromkeys(reader.factor)) or present

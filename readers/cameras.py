@@ -5,13 +5,16 @@ depth grows away from the camera, rows of the image run against up, its columns 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from errors import reason
 from files import parse_json, read_text
 from readers.base import BadImage
+from readers.listing import stamp
 
 # The published cameras: a lens of 60 mm before a sensor of 32 mm, and the distance to the model's centre.
 FOCAL, DISTANCE = 1.875, 2.0
@@ -36,11 +39,17 @@ def read_cameras(path: Path) -> dict[str, Camera]:
     back.
     """
     try:
-        views = parse_json(read_text(path))
-        if not isinstance(views, list) or not all(isinstance(view, dict) and "file" in view for view in views):
-            raise ValueError("expected a list of views, each with its file")
+        return _cameras(path, stamp(path))
     except (OSError, ValueError) as error:
-        raise BadImage(path, f"cameras cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise BadImage(path, f"cameras cannot be read: {reason(error)}") from None
+
+
+@lru_cache(maxsize=1)
+def _cameras(path: Path, _: str) -> dict[str, Camera]:
+    """Read a file once for all views in it; the stamp beside the path makes a changed file another one."""
+    views = parse_json(read_text(path))
+    if not isinstance(views, list) or not all(isinstance(view, dict) and "file" in view for view in views):
+        raise ValueError("expected a list of views, each with its file")
     return {str(view["file"]): _camera(view, path) for view in views}
 
 
@@ -64,24 +73,13 @@ def _camera(view: dict[str, Any], path: Path) -> Camera:
     else:
         if turn.shape != (3, 3) or not (np.abs(turn @ turn.T - np.eye(3)) < CLOSE).all() or np.linalg.det(turn) < 0:
             raise bad("R is no rotation; expected the camera's right, up and back as rows")
+        # Here, as it takes a while that readers of other datasets need not wait.
+        from scipy.spatial.transform import Rotation
+
         right, up, back = turn
-        quaternion = quaternion_of(np.stack([-back, up, right]))
+        rotation = Rotation.from_matrix(np.stack([-back, up, right]))
+        quaternion = rotation.as_quat(canonical=True, scalar_first=True)
     return Camera(quaternion, float(0.5 / np.tan(np.radians(angle) / 2)), distance)
-
-
-def quaternion_of(rotation: np.ndarray) -> np.ndarray:
-    """Return the unit quaternion (4,), w not below 0, of a rotation matrix (3, 3); stable for every angle.
-
-    Source: Bar-Itzhack, "New method for extracting the quaternion from a rotation matrix" (2000): it is the
-    eigenvector of the largest eigenvalue of a symmetric matrix, so nothing is divided by what may vanish.
-    """
-    (a, b, c), (d, e, f), (g, h, i) = np.asarray(rotation, dtype=np.float64)
-    matrix = np.array([[a + e + i, h - f, c - g, d - b],
-                       [h - f, a - e - i, b + d, c + g],
-                       [c - g, b + d, e - a - i, f + h],
-                       [d - b, c + g, f + h, i - a - e]])
-    quaternion = np.linalg.eigh(matrix)[1][:, -1]
-    return quaternion if quaternion[0] >= 0 else -quaternion
 
 
 def look_at(position: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ class Cityscapes(Streets):
     name = "cityscapes"
     default_map = "cityscapes"
     default_split = "train"
-    allowed_splits = ("train", "val", "test")
 
     def pairs(self) -> Iterator[tuple[Path, Path, str]]:
         self.check_split()

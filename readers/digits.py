@@ -12,7 +12,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image
 
-from errors import UserError, choice_error
+from errors import UserError, reason
 from files import open_regular, replacing
 from readers.base import Reader, Size, find_folder
 from readers.images import open_grey, scan, to_array
@@ -49,7 +49,8 @@ class Mnist(Reader):
     def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
         return to_array(open_grey(path), size)
 
-    def write(self, root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
+    @staticmethod
+    def write(root: Path, split: str, images: np.ndarray, labels: np.ndarray) -> None:
         """Write the files of a split in a copy of the dataset: images uint8 (n, height, width), labels (n,)."""
         folder = root / "MNIST" / "raw"
         folder.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,7 @@ class Halves(Reader):
 
     def in_split(self, second: bool) -> bool:
         """Say whether what is in the second half, or in the first, is asked for."""
-        if self.split not in ("all", "train", "test"):
-            raise choice_error(f"dataset.split of {self.name}", self.split, ["train", "test", "all"])
+        self.check_split()
         return self.split == "all" or (self.split == "test") == second
 
 
@@ -88,7 +88,7 @@ class DigitPhotos(Halves):
                 name, held_out = f"{digit}/{entry.name}", place % 2 == 1
                 self.split_of[name] = "test" if held_out else "train"
                 if self.in_split(held_out):
-                    listing.add(name, (int(digit),), [entry.path], [stamp(entry)])
+                    listing.add_files(name, (int(digit),), [entry])
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         return to_array(open_grey(source), size)
@@ -165,7 +165,7 @@ def _read_idx(path: Path, _: str) -> np.ndarray:
             room = os.fstat(raw.fileno()).st_size * (_DEFLATE_RATIO if packed else 1)
             return _parse(gzip.open(raw) if packed else raw, room, path)
     except (OSError, EOFError, zlib.error, struct.error) as error:
-        raise UserError(f"{path}: cannot be read as an IDX file: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"{path}: cannot be read as an IDX file: {reason(error)}") from None
 
 
 def _parse(file: BinaryIO, room: int, path: Path) -> np.ndarray:

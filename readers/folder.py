@@ -8,8 +8,8 @@ import numpy as np
 
 from errors import UserError, printable
 from readers.base import Reader, Size, find_folder, subfolders
-from readers.images import open_cropped, scan
-from readers.listing import Listing, stamp
+from readers.images import NO_IMAGES, open_cropped, scan
+from readers.listing import Listing
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
 # As many classes per seat as a label's code has room for.
@@ -25,14 +25,11 @@ class Folder(Reader):
     """
 
     name = "folder"
+    any_content = True
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False):
         super().__init__(root, factor, split, skip_bad)
         self._said = split is not None
-
-    @property
-    def title(self) -> str:
-        return f"folder {printable(self.root.name)}"
 
     def fill(self, listing: Listing) -> None:
         self.no_factor()
@@ -61,7 +58,7 @@ class Folder(Reader):
         for path, split in found:
             for entry in scan(path, listing):
                 label = (self.classes.index(printable(path.name)),)
-                listing.add(os.path.relpath(entry.path, self.root), label, [entry.path], [stamp(entry)], split)
+                listing.add_files(os.path.relpath(entry.path, self.root), label, [entry], split)
 
     def _sceneries(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
         self.mirrors, self.empty = True, 0
@@ -74,9 +71,8 @@ class Folder(Reader):
             images = scan(path, listing)
             label = tuple(int(seat) for seat in match[1].split("_"))
             if not images or max(label) > MOST:
-                listing.reject(path, f"label {max(label)} in the name; allowed: 0 to {MOST}" if images else
-                               "no images in this scenery folder")
+                listing.reject(path, f"label {max(label)} in the name; allowed: 0 to {MOST}" if images else NO_IMAGES)
                 continue
-            listing.add(path.name, label, [image.path for image in images], [stamp(image) for image in images], split)
+            listing.add_files(path.name, label, images, split)
         most = max((max(label) for label in listing.labels), default=0)
         self.classes = tuple(str(number) for number in range(most + 1))

@@ -13,11 +13,10 @@ import numpy as np
 import PIL
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from errors import choice_error
 from readers.base import Reader, Size, find_folder, subfolders
 from readers.digits import DIGITS
-from readers.images import open_grey, scan, to_array
-from readers.listing import Listing, stamp
+from readers.images import NO_IMAGES, open_grey, scan, to_array
+from readers.listing import Listing
 
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSansMono-Bold",
@@ -46,9 +45,7 @@ class Glyphs(Reader):
     default_split = "train"
 
     def fill(self, listing: Listing) -> None:
-        for factor in self.factor:
-            if factor not in INKS:
-                raise choice_error(f"dataset.factor of {self.name}", factor, INKS)
+        self.check_factor(INKS, self.name)
         if (self.root / self.name).is_dir():
             self._read(listing)
             return
@@ -65,12 +62,14 @@ class Glyphs(Reader):
         for split in self.splits():
             for folder in subfolders(find_folder(self, [self.root / self.name / split]), "scenery"):
                 number, _, name = folder.name.partition("_")
-                if name not in self.classes:
+                if not number.isdecimal():
+                    listing.reject(folder, f"number '{number}' in the name; expected <number>_<class>")
+                elif name not in self.classes:
                     listing.reject(folder, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")
-                    continue
-                images = scan(folder, listing)
-                listing.add(f"{split}-{int(number)}", (self.classes.index(name),), [image.path for image in images],
-                            [stamp(image) for image in images], split)
+                elif not (images := scan(folder, listing)):
+                    listing.reject(folder, NO_IMAGES)
+                else:
+                    listing.add_files(f"{split}-{int(number)}", (self.classes.index(name),), images, split)
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         if Path(source).is_absolute():

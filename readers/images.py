@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from errors import UserError
+from errors import UserError, reason
 from files import open_regular
 from readers.base import BadImage, Size, is_image, width_height
 from readers.listing import Listing
 
 # What is decoded, whatever a file's suffix: other decoders of Pillow are little used, and one starts a program.
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "PPM")
+# What is wrong with a scenery's folder without any.
+NO_IMAGES = "no images in this scenery folder"
 # Split -> its folder of images that the published code has prepared, and their side length.
 PREPARED, PREPARED_SIZE = {split: f"pp_{split}_128" for split in ("train", "test")}, 128
 # Single-channel modes whose values go beyond 8 bits.
@@ -39,21 +41,12 @@ def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
 def open_deep_grey(path: str | Path) -> np.ndarray:
     """Decode an image file to grey values (H, W) of its own depth, uint8 or uint16. Raises BadImage like open_grey."""
     image = _decode(path)
-    if image.mode in _DEEP_MODES:
-        return np.asarray(image).astype(np.uint16)
-    return np.asarray(_grey(image, path))
+    return np.asarray(image).astype(np.uint16) if image.mode in _DEEP_MODES else np.asarray(_grey(image, path))
 
 
 def open_grey(path: str | Path) -> Image.Image:
     """Decode an image file to 8-bit grey (Pillow mode L). Raises BadImage for a file that cannot be decoded."""
-    image = _decode(path)
-    if image.mode in _DEEP_MODES:
-        if np.asarray(image).max() > 65535:
-            raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
-        # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
-        # In whole numbers, which take less memory: 257 is odd, so nothing lies halfway.
-        return Image.fromarray(((np.asarray(image).clip(0).astype(np.uint32) + 128) // 257).astype(np.uint8))
-    return _grey(image, path)
+    return _grey(_decode(path), path)
 
 
 def open_colour(path: str | Path) -> Image.Image:
@@ -81,10 +74,9 @@ def open_rgba(path: str | Path, opaque: bool = False) -> Image.Image:
     opaque: take one without alpha, too, which is opaque everywhere.
     """
     image = _decode(path)
-    if "A" not in image.getbands() and "transparency" not in image.info:
-        if not opaque:
-            raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
-        _check_depth(image, path)
+    if not opaque and not _has_alpha(image):
+        raise BadImage(path, f"image of mode {image.mode}; allowed: one with alpha (RGBA)")
+    _check_depth(image, path)
     return image.convert("RGBA")
 
 
@@ -96,9 +88,7 @@ def open_alpha(path: str | Path) -> np.ndarray:
 def open_mask(path: str | Path) -> np.ndarray:
     """Decode a mask, uint8 (H, W): an image's alpha, or the grey values of one without. Raises BadImage."""
     image = _decode(path)
-    if "A" in image.getbands() or "transparency" in image.info:
-        return np.asarray(image.convert("RGBA"))[..., 3]
-    return np.asarray(_grey(image, path)) if image.mode not in _DEEP_MODES else np.asarray(open_grey(path))
+    return np.asarray(image.convert("RGBA"))[..., 3] if _has_alpha(image) else np.asarray(_grey(image, path))
 
 
 def centre_crop(image: Image.Image, size: Size) -> Image.Image:
@@ -157,8 +147,8 @@ def _decode(path: str | Path) -> Image.Image:
         # EINVAL: no regular file, or a damaged image that sends its decoder to an offset that cannot be.
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             # Gone, forbidden or out of reach at the moment, which says nothing about the image.
-            raise UserError(f"{path}: image cannot be reached: {error.strerror}") from None
-        raise BadImage(path, f"image cannot be read: {_reason(error)}") from None
+            raise UserError(f"{path}: image cannot be reached: {reason(error)}") from None
+        raise BadImage(path, f"image cannot be read: {_told(error)}") from None
 
 
 def _check_depth(image: Image.Image, path: str | Path) -> None:
@@ -166,23 +156,33 @@ def _check_depth(image: Image.Image, path: str | Path) -> None:
         raise BadImage(path, f"image of mode {image.mode}; allowed: 8 bits per channel")
 
 
-def _reason(error: Exception) -> str:
+def _told(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"none of the formats {', '.join(FORMATS)}"
     if isinstance(error, Image.DecompressionBombWarning | Image.DecompressionBombError):
         return f"more than {Image.MAX_IMAGE_PIXELS:,} pixels"
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return reason(error)
 
 
 def _grey(image: Image.Image, path: str | Path) -> Image.Image:
+    if image.mode in _DEEP_MODES:
+        if np.asarray(image).max() > 65535:
+            raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
+        # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
+        # In whole numbers, which take less memory: 257 is odd, so nothing lies halfway.
+        return Image.fromarray(((np.asarray(image).clip(0).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode == "F":
         raise BadImage(path, "image holds floating-point values; allowed: 8 or 16 bit")
     return _on_black(image).convert("L")
 
 
+def _has_alpha(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "transparency" in image.info
+
+
 def _on_black(image: Image.Image) -> Image.Image:
     """Lay an image with transparency over black, so that invisible pixels do not show through."""
-    if "A" not in image.getbands() and "transparency" not in image.info:
+    if not _has_alpha(image):
         return image
     rgba = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")

@@ -6,36 +6,19 @@ of a model in all roots are views of that model. Where images count, as with lab
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from errors import UserError, shortened
 from readers.base import Reader
-from readers.prepare import Prepared
+from readers.prepare import Prepared, Sceneries
 
 
-@dataclass(frozen=True)
-class Joined:
-    """Several prepared datasets as one; see `Prepared` for what is not said here.
+def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> tuple[Sceneries, np.ndarray]:
+    """Join what readers of one dataset have found in their roots; return also the order of images, int64 (images,).
 
-    order: int64 (images,), the place of each image where those of all roots lie one after the other, so that the
-    variants of a scenery are side by side, those of earlier roots first.
-    """
-
-    order: np.ndarray
-    first: np.ndarray
-    count: np.ndarray
-    labels: np.ndarray
-    names: list[str]
-    splits: list[str]
-    sources: list[str]
-    dropped: dict[str, list[str]]
-
-
-def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> Joined:
-    """Join what readers of one dataset have found in their roots.
-
+    That is the place of each image where those of all roots lie one after the other, so that the variants of a scenery
+    are side by side, those of earlier roots first.
     Raises UserError where a root is there twice, roots have other classes, or say different things of a scenery.
     """
     for reader, each in zip(readers[1:], prepared[1:], strict=True):
@@ -53,8 +36,8 @@ def join(readers: Sequence[Reader], prepared: Sequence[Prepared]) -> Joined:
     for each in prepared:
         for reason, left_out in each.dropped.items():
             dropped.setdefault(reason, []).extend(left_out)
-    return Joined(order, np.cumsum(count) - count, count, _labels(own, readers, prepared), names, splits,
-                  [sources[i] for i in order.tolist()], dropped)
+    return Sceneries(np.cumsum(count) - count, count, _labels(own, readers, prepared), names, splits,
+                 [sources[i] for i in order.tolist()], dropped), order
 
 
 def _labels(own: list[np.ndarray], readers: Sequence[Reader], prepared: Sequence[Prepared]) -> np.ndarray:

@@ -44,6 +44,10 @@ class Listing:
         self.stamps += stamps
         self.splits.append(split)
 
+    def add_files(self, scenery: str, label: tuple[int, ...], files: list[os.DirEntry[str]], split: str = "") -> None:
+        """Add a scenery whose variants are files."""
+        self.add(scenery, label, [file.path for file in files], [*map(stamp, files)], split)
+
     def drop(self, reason: str, source: str | Path) -> None:
         """Leave a source out because the dataset's rules say so."""
         self.dropped.setdefault(reason, []).append(str(source))

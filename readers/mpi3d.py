@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 import numpy as np
 from PIL import Image
 
-from errors import UserError, choice_error, shortened
+from errors import UserError, reason, shortened
 from files import array_header, open_regular
 from readers.base import Reader, find_dataset
 from readers.images import open_colour
@@ -78,8 +78,7 @@ class Mpi3d(Reader):
         if len(self.factor) != 1:
             found = f"found {len(self.factor)}" if self.factor else "none is given"
             raise UserError(f"dataset.factor: mpi3d needs one of {', '.join(DOMAINS)}; {found}")
-        if self.factor[0] not in DOMAINS:
-            raise choice_error("dataset.factor: mpi3d", self.factor[0], DOMAINS)
+        self.check_factor(DOMAINS, self.name)
         path = find_dataset(self, "MPI3D") / f"{self.factor[0]}.npz"
         if not path.is_file():
             raise UserError(f"dataset.root: no mpi3d file {path}")
@@ -119,8 +118,7 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, ImageStream]]:
         raise
     except Exception as error:
         # A damaged file makes zipfile, what unpacks it and NumPy raise nearly anything.
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{path}: cannot be read as an .npz file: {reason}") from None
+        raise UserError(f"{path}: cannot be read as an .npz file: {reason(error)}") from None
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> IO[bytes]:

@@ -36,7 +36,7 @@ class Opened:
 
     rows: uint8 (images, layers, height, width), an image's channels and behind them a channel per map; reader: whose
     channels, maps and classes these are, the first of `readers`, one per root, as are `parts`; name, factor, split: for
-    records and pictures; others: see `Prepared`.
+    records and pictures; others: see `readers.prepare.Sceneries`.
     """
 
     def __init__(self, section: Any, size: Size, cache: str, device: torch.device, **options: Any):
@@ -50,8 +50,8 @@ class Opened:
         prepared = [prepare(each, size, Path(cache), section.limit) for each in self.readers]
         whole, order, place = prepared[0], None, torch.arange(len(prepared[0].images), device=device)
         if len(prepared) > 1:
-            whole = join(self.readers, prepared)
-            order = torch.from_numpy(whole.order).to(device)
+            whole, joined = join(self.readers, prepared)
+            order = torch.from_numpy(joined).to(device)
             place = order.argsort()
         self.device, self.rows = device, Rows([each.images for each in prepared], device, order)
         self.first, self.count = (torch.from_numpy(array).to(device) for array in (whole.first, whole.count))

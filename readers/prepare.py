@@ -26,25 +26,33 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A dataset ready for use.
+class Sceneries:
+    """The sceneries of a dataset, and which of its images are variants of each; those are side by side.
 
-    images: uint8 (images, layers, height, width), memory-mapped, the variants of a scenery side by side; an image's
-    channels, and behind them a channel per map;
     first, count: int64 (sceneries,), where a scenery's variants begin and how many there are;
     labels: int64 (sceneries, seats); names: of the sceneries; splits: of the sceneries; sources: of the images;
-    key: changes with the content; dropped: reason -> sources that are left out.
+    dropped: reason -> sources that are left out.
     """
 
-    images: np.ndarray
     first: np.ndarray
     count: np.ndarray
     labels: np.ndarray
     names: list[str]
     splits: list[str]
     sources: list[str]
-    key: str
     dropped: dict[str, list[str]]
+
+
+@dataclass(frozen=True)
+class Prepared(Sceneries):
+    """A dataset ready for use.
+
+    images: uint8 (images, layers, height, width), memory-mapped; an image's channels, and behind them a channel per
+    map; key: changes with the content.
+    """
+
+    images: np.ndarray
+    key: str
 
 
 def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -> Prepared:
@@ -74,8 +82,8 @@ def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -
         labels = np.array(listing.labels, dtype=np.int64)
         key = hashlib.sha256(f"{key} without {sorted(unreadable)}".encode()).hexdigest()
     count = np.fromiter(map(len, listing.sources), dtype=np.int64)
-    return Prepared(images, np.cumsum(count) - count, count, labels, listing.sceneries, listing.splits,
-                    list(chain.from_iterable(listing.sources)), key, listing.dropped)
+    return Prepared(np.cumsum(count) - count, count, labels, listing.sceneries, listing.splits,
+                    list(chain.from_iterable(listing.sources)), listing.dropped, images, key)
 
 
 def build_once(folder: Path, write: Callable[[Path], None], resumable: bool = False) -> None:

@@ -2,11 +2,12 @@
 
 import csv
 import io
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
-from errors import UserError, choice_error
+from errors import UserError, choice_error, reason
 from files import read_text
 
 SPLITS = ("train", "val", "test")
@@ -32,8 +33,15 @@ def read_splits(path: Path) -> dict[str, str]:
             raise UserError(f"{path}: columns: found {found}; expected model, split")
         pairs = [(row["model"], row["split"]) for row in rows]
     except (OSError, ValueError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        raise UserError(f"{path}: cannot be read: {reason(error)}") from None
     return checked_splits(pairs, path)
+
+
+def splits_table(splits: Iterable[tuple[str, str]]) -> str:
+    """Return models and their splits as a table that `read_splits` reads."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("model", "split"), *splits])
+    return text.getvalue()
 
 
 def checked_splits(pairs: list[tuple[str, str]], source: Path) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from errors import UserError, printable
+from errors import UserError
 from readers.base import find_folder
 from readers.streets import Streets
 
@@ -15,6 +15,7 @@ class StreetFolder(Streets):
     """
 
     name = "street_folder"
+    any_content = True
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False,
                  class_map: str | None = None, classes: str = "street11"):
@@ -22,10 +23,6 @@ class StreetFolder(Streets):
             raise UserError("dataset.class_map: street_folder has none of its own; name one that is there or a .csv "
                             f"file with the columns id, name and {classes}")
         super().__init__(root, factor, split, skip_bad, class_map, classes)
-
-    @property
-    def title(self) -> str:
-        return f"street_folder {printable(self.root.name)}"
 
     def pairs(self) -> Iterator[tuple[Path, Path, str]]:
         self.no_factor()

@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from errors import choice_error
 from readers.base import BadImage, Reader, Size, is_image, width_height
 from readers.class_maps import ClassMap, load_class_map
 from readers.images import open_colour, open_labels, scan
@@ -24,7 +23,7 @@ class Streets(Reader):
     channels = 3
     maps = ("labels",)
     default_map: ClassVar[str]
-    allowed_splits: ClassVar[tuple[str, ...]] = ("train", "val", "test")
+    allowed_splits = ("train", "val", "test")
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False,
                  class_map: str | None = None, classes: str = "street11"):
@@ -44,12 +43,11 @@ class Streets(Reader):
         """Return where an image's label map is in their folder."""
         return folder / f"{image.stem}.png"
 
-    def splits(self) -> list[str]:
-        return list(self.allowed_splits) if self.split == "all" else [self.split]
-
     def fill(self, listing: Listing) -> None:
-        self.labels: dict[str, str] = {}
+        # Folder of images -> that of their label maps.
+        self.folders: dict[str, Path] = {}
         for images, labels, split in self.pairs():
+            self.folders[str(images)] = labels
             wanted = set()
             for entry in scan(images, listing):
                 label = self.label_path(Path(entry.path), labels)
@@ -57,7 +55,6 @@ class Streets(Reader):
                 if not label.is_file():
                     listing.reject(entry.path, f"no label map beside it; looked for {label}")
                     continue
-                self.labels[entry.path] = str(label)
                 name = f"{images.relative_to(self.root)}/{entry.name}"
                 listing.add(name, (), [entry.path], [f"{stamp(entry)} {stamp(label)}"], split)
             for other in sorted(labels.iterdir()) if labels.is_dir() else ():
@@ -65,7 +62,12 @@ class Streets(Reader):
                     listing.reject(other, f"label map without an image in {images}")
 
     def companions(self, sources: list[str]) -> list[Path]:
-        return [Path(self.labels[source]) for source in sources]
+        return [self.label_of(source) for source in sources]
+
+    def label_of(self, source: str) -> Path:
+        """Return where the label map of an image that was listed is."""
+        image = Path(source)
+        return self.label_path(image, self.folders[str(image.parent)])
 
     def is_label(self, path: Path) -> bool:
         """Say whether a file in a folder of label maps is one, and not the same in another coding."""
@@ -73,17 +75,17 @@ class Streets(Reader):
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         """Resize the whole image (Lanczos) and its label map (nearest pixel)."""
-        image, labels = open_colour(source), self.read_labels(self.labels[source])
+        image, labels = open_colour(source), self.read_labels(self.label_of(source))
         if image.size != labels.size:
-            raise BadImage(self.labels[source], f"label map of {labels.width}x{labels.height} pixels for an image of "
-                                                f"{image.width}x{image.height} ({source})")
+            raise BadImage(self.label_of(source), f"label map of {labels.width}x{labels.height} pixels for an image of "
+                                                  f"{image.width}x{image.height} ({source})")
         labels = labels.resize(width_height(size), Image.Resampling.NEAREST)
         return np.concatenate([_resized(image, size), np.asarray(labels)[None]])
 
     def prepare_file(self, path: str | Path, size: Size) -> np.ndarray:
         return _resized(open_colour(path), size)
 
-    def read_labels(self, path: str) -> Image.Image:
+    def read_labels(self, path: Path) -> Image.Image:
         """Return the class numbers of a label map, as an image of mode L. Raises BadImage."""
         try:
             return Image.fromarray(self.class_map.classes_of(self.raw_ids(open_labels(path))))
@@ -93,11 +95,6 @@ class Streets(Reader):
     def raw_ids(self, pixels: np.ndarray) -> np.ndarray:
         """Return the raw ids uint8 (H, W) of a label map's pixels (H, W) or (H, W, 3)."""
         return self.class_map.ids_of(pixels)
-
-    def check_split(self) -> None:
-        """Refuse a split that the dataset has not."""
-        if self.split not in (*self.allowed_splits, "all"):
-            raise choice_error(f"dataset.split of {self.name}", self.split, [*self.allowed_splits, "all"])
 
 
 def _resized(image: Image.Image, size: Size) -> np.ndarray:

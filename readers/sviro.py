@@ -7,8 +7,8 @@ import numpy as np
 
 from errors import UserError
 from readers.base import Reader, Size, choose_parts, find_dataset, find_folder, subfolders
-from readers.images import PREPARED, is_prepared, open_cropped, open_prepared, scan
-from readers.listing import Listing, stamp
+from readers.images import NO_IMAGES, PREPARED, is_prepared, open_cropped, open_prepared, scan
+from readers.listing import Listing
 
 LABEL_PATTERN = re.compile(r"_GT_(\d+)_(\d+)_(\d+)$")
 OBJECT, EMPTY_INFANT_SEAT, EMPTY_CHILD_SEAT = 4, 5, 6
@@ -43,7 +43,7 @@ class Sviro(Seats):
                     path = Path(entry.path)
                     label = seat_label(path.stem, path, listing)
                     if label is not None:
-                        listing.add(f"{car}/{path.stem}", label, [entry.path], [stamp(entry)], split)
+                        listing.add_files(f"{car}/{path.stem}", label, [entry], split)
 
 
 class SviroIllumination(Seats):
@@ -112,8 +112,7 @@ def add_sceneries(listing: Listing, folder: Path, split: str, part: str = "") ->
         if label is None:
             continue
         images = scan(scenery, listing)
-        if not images:
-            listing.reject(scenery, "no images in this scenery folder")
-            continue
-        listing.add(f"{part}{scenery.name}", label, [image.path for image in images],
-                    [stamp(image) for image in images], split)
+        if images:
+            listing.add_files(f"{part}{scenery.name}", label, images, split)
+        else:
+            listing.reject(scenery, NO_IMAGES)

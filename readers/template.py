@@ -6,7 +6,7 @@ import numpy as np
 
 from readers.base import Reader, Size, find_folder
 from readers.images import open_cropped, scan
-from readers.listing import Listing, stamp
+from readers.listing import Listing
 
 
 class Template(Reader):
@@ -25,8 +25,8 @@ class Template(Reader):
                 if name not in self.classes:
                     listing.reject(entry.path, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")
                     continue
-                # One label per seat, here one; one source and one stamp per variant, here one.
-                listing.add(scenery, (self.classes.index(name),), [entry.path], [stamp(entry)], split)
+                # One label per seat, here one; one file per variant, here one.
+                listing.add_files(scenery, (self.classes.index(name),), [entry], split)
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         return open_cropped(source, size)

@@ -6,7 +6,7 @@ import numpy as np
 
 from readers.base import BadImage, find_dataset, find_folder, subfolders
 from readers.images import PREPARED, is_prepared, open_deep_grey, open_prepared, scan
-from readers.listing import Listing, stamp
+from readers.listing import Listing
 from readers.sviro import Seats
 
 # Parts of a file name, split at underscores.
@@ -41,7 +41,7 @@ class Ticam(Seats):
                     except ValueError as error:
                         listing.reject(entry.path, str(error))
                         continue
-                    listing.add(f"{split}/{sequence.name}/{name}", label, [entry.path], [stamp(entry)], split)
+                    listing.add_files(f"{split}/{sequence.name}/{name}", label, [entry], split)
 
     def prepare(self, source: str, size: int) -> np.ndarray:
         """Equalise the whole image's histogram, crop the cabin (300x300), resize, as the published runs did.

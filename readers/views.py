@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from errors import UserError, choice_error
-from files import open_regular
+from errors import UserError, reason
+from files import open_regular, read_text
 from readers.alpha import AlphaImages, layers_of
-from readers.base import BadImage, Size, find_folder, subfolders
+from readers.base import BadImage, Size, choose_parts, find_folder, subfolders
 from readers.cameras import Camera, look_at, read_cameras
 from readers.images import open_rgba, scan
-from readers.listing import Listing, stamp
-from readers.splits import SPLITS, checked_splits, permuted_splits, read_splits
+from readers.listing import Listing
+from readers.splits import SPLITS, checked_splits, permuted_splits, read_splits, splits_table
 
 
 class PosedViews(AlphaImages):
@@ -53,10 +53,7 @@ class Views(PosedViews):
         splits = self.split_of = read_splits(table) if table.exists() else permuted_splits(models)
         for absent in sorted(splits.keys() - set(models)):
             listing.reject(self.root / "views" / absent, f"no such folder, but {table} names the model")
-        kinds = sorted({_kind(model) for model in models})
-        for factor in self.factor:
-            if factor not in kinds:
-                raise choice_error(f"dataset.factor: models in {self.root / 'views'}", factor, kinds)
+        self.check_factor(sorted({_kind(model) for model in models}), f"models in {self.root / 'views'}")
         for model in models:
             if model not in splits:
                 listing.drop(f"not in {table.name}", self.root / "views" / model)
@@ -77,7 +74,7 @@ class Views(PosedViews):
             else:
                 listing.reject(entry.path, f"a view without a pose in {folder / 'cameras.json'}")
         if views:
-            listing.add(model, (), [view.path for view in views], [stamp(view) for view in views], split)
+            listing.add_files(model, (), views, split)
 
     def companions(self, sources: list[str]) -> list[Path]:
         folders = sorted({Path(source).parent for source in sources})
@@ -85,8 +82,7 @@ class Views(PosedViews):
         return [*(folder / "cameras.json" for folder in folders), *(cloud for cloud in clouds if cloud.exists())]
 
     def tables(self, names: list[str], splits: list[str]) -> dict[str, str]:
-        return {"splits.csv": "".join(f"{name},{split}\n" for name, split in
-                                      [("model", "split"), *zip(names, splits, strict=True)])}
+        return {"splits.csv": splits_table(zip(names, splits, strict=True))}
 
     def camera(self, source: str) -> Camera:
         return read_cameras(Path(source).with_name("cameras.json"))[Path(source).name]
@@ -114,11 +110,7 @@ class ShapeNetViews(PosedViews):
     def fill(self, listing: Listing) -> None:
         self.check_split()
         renders = find_folder(self, [self.root / "renders"])
-        synsets = [path.name for path in subfolders(renders, "synset")]
-        for factor in self.factor:
-            if factor not in synsets:
-                raise choice_error(f"dataset.factor: synset in {renders}", factor, synsets)
-        for synset in self.factor or synsets:
+        for synset in choose_parts(self, renders, "synset"):
             models = [path.name for path in subfolders(renders / synset, "model")]
             splits = self._splits(synset, models)
             self.split_of |= {f"{synset}/{model}": split for model, split in splits.items()}
@@ -127,13 +119,15 @@ class ShapeNetViews(PosedViews):
                     self._add(listing, f"{synset}/{model}", splits[model])
 
     def _splits(self, synset: str, models: list[str]) -> dict[str, str]:
-        lists = {split: self.root / "splits" / f"{synset}_{split}.txt" for split in SPLITS}
-        there = [split for split in SPLITS if lists[split].is_file()]
-        if not there:
-            return permuted_splits(models)
-        return checked_splits([(line.strip().rpartition("/")[2], split) for split in there
-                               for line in lists[split].read_text(encoding="utf-8").splitlines() if line.strip()],
-                              self.root / "splits")
+        folder, pairs = self.root / "splits", []
+        there = {split: path for split in SPLITS if (path := folder / f"{synset}_{split}.txt").is_file()}
+        for split, path in there.items():
+            try:
+                pairs += [(line.rpartition("/")[2].strip(), split) for line in read_text(path).splitlines()
+                          if line.strip()]
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: cannot be read: {reason(error)}") from None
+        return checked_splits(pairs, folder) if there else permuted_splits(models)
 
     def _add(self, listing: Listing, model: str, split: str) -> None:
         entries = [entry for entry in scan(self.root / "renders" / model, listing) if entry.name.startswith("render_")]
@@ -145,7 +139,7 @@ class ShapeNetViews(PosedViews):
             else:
                 listing.reject(entry.path, f"a view without a pose; looked for {camera}")
         if views:
-            listing.add(model, (), [view.path for view in views], [stamp(view) for view in views], split)
+            listing.add_files(model, (), views, split)
 
     def camera(self, source: str) -> Camera:
         path = _mat_of(source)

@@ -1,12 +1,12 @@
 """Stand-ins of MNIST and of photographed digits, drawn with matplotlib's fonts."""
 
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from readers.digits import Mnist
 from readers.glyphs import glyph_mask, render
 
 _DIGITS, _SIDE = "0123456789", 28
@@ -14,16 +14,13 @@ _DIGITS, _SIDE = "0123456789", 28
 
 def mnist(folder: Path, sceneries: int, seed: int) -> Iterator[int]:
     """Draw MNIST: white digits on black, in the files that torchvision reads, six of seven to train."""
-    raw, train = folder / "raw", min(max(1, round(sceneries * 6 / 7)), sceneries - 1)
-    raw.mkdir(parents=True)
-    for prefix, numbers in (("train", range(train)), ("t10k", range(train, sceneries))):
-        head = struct.pack(">HBBI", 0, 8, 1, len(numbers))
-        (raw / f"{prefix}-labels-idx1-ubyte").write_bytes(head + bytes(i % 10 for i in numbers))
-        with (raw / f"{prefix}-images-idx3-ubyte").open("wb") as file:
-            file.write(struct.pack(">HBBIII", 0, 8, 3, len(numbers), _SIDE, _SIDE))
-            for i in numbers:
-                file.write((glyph_mask(_DIGITS, seed, i, _SIDE) * 255).round().astype(np.uint8).tobytes())
-                yield 1
+    train = min(max(1, round(sceneries * 6 / 7)), sceneries - 1)
+    for split, numbers in (("train", range(train)), ("test", range(train, sceneries))):
+        images = np.empty((len(numbers), _SIDE, _SIDE), np.uint8)
+        for image, i in zip(images, numbers, strict=True):
+            image[:] = (glyph_mask(_DIGITS, seed, i, _SIDE) * 255).round()
+            yield 1
+        Mnist.write(folder.parent, split, images, np.array(numbers) % 10)
 
 
 def digit_photos(folder: Path, sceneries: int, seed: int) -> Iterator[int]:

@@ -15,14 +15,12 @@ CAMVID_SPLITS = {"train": 0.6, "val": 0.2, "test": 0.2}
 def carla(folder: Path, sceneries: int, factors: list[str], gap: float, seed: int) -> Iterator[int]:
     """Draw CARLA as versions up to 0.9.9 code it: the tag in red, and none for the sky."""
     for number, town in enumerate(factors):
-        for kind in ("rgb", "seg"):
-            (folder / town / kind).mkdir(parents=True)
         for i in range(sceneries):
             image, labels = draw_street((160, 80), "carla13", [seed, number, i], gap)
             tags = np.zeros((*labels.shape, 3), np.uint8)
             tags[..., 0] = np.where(labels == 13, 0, labels)
-            Image.fromarray(image).save(folder / town / "rgb" / f"standin_{i:05}.png", compress_level=1)
-            Image.fromarray(tags).save(folder / town / "seg" / f"standin_{i:05}.png", compress_level=1)
+            _save(folder / town / "rgb" / f"standin_{i:05}.png", image)
+            _save(folder / town / "seg" / f"standin_{i:05}.png", tags)
             yield 1
 
 
@@ -30,12 +28,10 @@ def camvid(folder: Path, sceneries: int, gap: float, seed: int) -> Iterator[int]
     """Draw CamVid as SegNet's authors lay it out."""
     starts = [0, *np.cumsum([round(share * sceneries) for share in CAMVID_SPLITS.values()])[:-1].tolist(), sceneries]
     for split, start, end in zip(CAMVID_SPLITS, starts, starts[1:], strict=False):
-        for name in (split, f"{split}annot"):
-            (folder / name).mkdir(parents=True)
         for i in range(start, end):
             image, labels = draw_street((240, 180), "camvid", [seed, i], gap)
-            Image.fromarray(image).save(folder / split / f"standin_{i:05}.png", compress_level=1)
-            Image.fromarray(labels).save(folder / f"{split}annot" / f"standin_{i:05}.png", compress_level=1)
+            _save(folder / split / f"standin_{i:05}.png", image)
+            _save(folder / f"{split}annot" / f"standin_{i:05}.png", labels)
             yield 1
 
 
@@ -45,11 +41,14 @@ def cityscapes(folder: Path, sceneries: int, gap: float, seed: int) -> Iterator[
         split, city = ("val", "frankfurt") if i % 3 == 2 else ("train", "aachen")
         image, labels = draw_street((256, 128), "cityscapes", [seed, i], gap)
         name = f"{city}_{i:06}_000019"
-        for kind, end, picture in (("leftImg8bit", "leftImg8bit", image), ("gtFine", "gtFine_labelIds", labels)):
-            (folder / kind / split / city).mkdir(parents=True, exist_ok=True)
-            path = folder / kind / split / city / f"{name}_{end}.png"
-            Image.fromarray(picture).save(path, compress_level=1)
+        _save(folder / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png", image)
+        _save(folder / "gtFine" / split / city / f"{name}_gtFine_labelIds.png", labels)
         yield 1
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path, compress_level=1)
 
 
 def draw_street(size: tuple[int, int], class_map: str, seed: list[int], gap: float) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from errors import UserError, choice_error
+from errors import UserError, check_range, choice_error
 from standin import arm, digits, shapes, streets, vehicles
 
 
@@ -62,8 +62,7 @@ def write_standin(name: str, root: str | Path, seed: int = 0, **given: object) -
         raise choice_error("--dataset", name, KINDS)
     kind = KINDS[name]
     options = _options(name, kind, {key: value for key, value in given.items() if value is not None})
-    if seed < 0:
-        raise UserError(f"--seed: found {seed}; allowed: 0 and above")
+    check_range("--seed", seed, 0)
     root = Path(root).resolve()
     _refuse_to_shadow(root, kind)
     folder = root / kind.folder
@@ -103,10 +102,7 @@ def _options(name: str, kind: Kind, given: dict[str, object]) -> dict[str, objec
     options |= {"factors": list(dict.fromkeys(options["factors"]))} if "factors" in options else {}
     for key, least, most in (("sceneries", kind.least, math.inf), ("variants", 1, math.inf), ("gap", 0, 1),
                              ("steps", 1, arm.AXES)):
-        value = options.get(key)
-        if value is not None and not least <= value <= most:
-            allowed = f"{least} to {most}" if most < math.inf else f"{least} and above"
-            raise UserError(f"{flag(key)}: found {value}; allowed for {name}: {allowed}")
+        check_range(f"{flag(key)} of {name}", options.get(key), least, most)
     for factor in options.get("factors", []):
         if name == "mpi3d" and factor not in arm.DOMAINS:
             raise choice_error("--factor", factor, arm.DOMAINS)

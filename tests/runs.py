@@ -1,8 +1,34 @@
-"""Runs compared, and processes waited for."""
+"""The shortest config, runs stopped and compared, and processes waited for."""
 
 import time
 
 import torch
+
+from training.loop import Loop
+
+MINIMAL = """
+[dataset]
+name = "glyphs"
+
+[model]
+type = "conv"
+variation = "ae"
+
+[training]
+epochs = 2
+"""
+
+
+def stop_after(patch, epoch):
+    """Have training stop as by Ctrl-C once an epoch is saved."""
+    save = Loop._save
+
+    def stop(self, progress, *arguments):
+        save(self, progress, *arguments)
+        if progress.epoch == epoch:
+            raise KeyboardInterrupt
+
+    patch.setattr(Loop, "_save", stop)
 
 
 def weights(run, name="last_model.pth"):

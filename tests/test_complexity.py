@@ -7,7 +7,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from compute_complexity_dataset import entropies, mean_entropies
+from compute_complexity_dataset import entropies, main, mean_entropies
+from readers import create_reader
+from standin import write_standin
 
 
 def entropy(counts):
@@ -45,4 +47,16 @@ def test_means_over_many_images_equal_one_by_one(tmp_path, monkeypatch, channels
     images = np.lib.format.open_memmap(tmp_path / "images.npy", mode="w+", dtype=np.uint8, shape=(70, channels, 8, 8))
     images[:] = np.random.default_rng(1).integers(0, 256, images.shape)
     expected = np.mean([naive(image.mean(axis=0).round().astype(np.uint8)) for image in images], axis=0)
-    assert mean_entropies(images, "random") == pytest.approx(tuple(expected))
+    assert mean_entropies(images, channels, "random") == pytest.approx(tuple(expected))
+
+
+def test_label_maps_are_no_part_of_an_image(tmp_path, capsys, monkeypatch):
+    write_standin("camvid", tmp_path, sceneries=5)
+    monkeypatch.setattr("sys.argv", ["_", "camvid", "--root", str(tmp_path), "--cache", str(tmp_path / "cache"),
+                                     "--size", "32", "--format", "csv"])
+    main()
+    reader = create_reader("camvid", tmp_path, [], None)
+    images = [reader.prepare(source, 32)[:3] for [source] in reader.listing().sources]
+    expected = np.mean([naive(image.mean(axis=0).round().astype(np.uint8)) for image in images], axis=0)
+    found = capsys.readouterr().out.splitlines()[1].split(",")
+    assert [float(value) for value in found[3:]] == pytest.approx(expected, abs=6e-4)

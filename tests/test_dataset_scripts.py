@@ -74,3 +74,10 @@ def test_a_name_without_a_label_ends_a_script_unless_it_may_be_left_out(fail, su
     assert str(odd) in fail("train_ae.py", config_file(), "--dry-run", "--set", *overrides)
     out = succeed("train_ae.py", config_file(), "--dry-run", "--set", *overrides, "dataset.skip_bad=true")
     assert "2 left out: an empty infant or child seat (raw label 5 or 6); 1 left out: no label in the name" in out
+
+
+def test_a_dataset_that_is_not_there_leaves_nothing_behind(fail, config_file, tmp_path):
+    message = fail("inspect_dataset.py", config_file(), "--out", tmp_path / "look", "--set", "dataset.name=sviro",
+                   f"dataset.root={tmp_path / 'nowhere'}")
+    assert "no sviro at" in message
+    assert not (tmp_path / "look").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from inverted import write_inverted
-from runs import same, until, weights
+from runs import same, stop_after, until, weights
 from test_features_scripts import FEATURES
 
 from dataset import Scenes
@@ -19,7 +19,6 @@ from experiment import records
 from experiment.config import load_config
 from experiment.run import open_run
 from pretrained_model import build_network
-from training.loop import Loop
 
 PROJECT = Path(__file__).parent.parent
 
@@ -80,20 +79,15 @@ KINDS = [("train_ae.py", "conv", "factorvae", ["training.tc_weight=10", "trainin
 @pytest.mark.parametrize(("name", "kind", "variation", "changes"), KINDS)
 def test_a_stopped_and_resumed_run_ends_bit_for_bit_where_an_uninterrupted_one_does(
         succeed, script, config_file, tmp_path, monkeypatch, name, kind, variation, changes):
-    config, whole, broken, save = config_file(kind, variation), tmp_path / "whole", tmp_path / "broken", Loop._save
+    config, whole, broken = config_file(kind, variation), tmp_path / "whole", tmp_path / "broken"
     torch.save(build_network("small_cnn", 10).state_dict(), tmp_path / "weights.pth")
     copy = write_inverted("glyphs", "nowhere", tmp_path / "copy", limit=16) if kind == "conv" else ""
     options = ["--name", "tiny", "--set", *(change.format(weights=tmp_path / "weights.pth", copy=copy)
                                             for change in changes)]
     succeed(name, config, "--out", whole, *options)
 
-    def stop(self, progress, *arguments):
-        save(self, progress, *arguments)
-        if progress.epoch == 2:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_save", stop)
+        stop_after(patch, 2)
         assert script(name, config, "--out", broken, *options)[0] == 130
     # The lock goes with the run, as it does with its process.
     gc.collect()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import stop_after
 
 from evaluation.segmentation_metrics import confusion, miou
 from experiment import records
 from readers.class_maps import load_class_map
 from standin import write_standin
-from training.loop import Loop
 
 CONFIG = """
 [dataset]
@@ -81,18 +81,13 @@ def without_pictures(patch, drawn):
 
 
 def test_a_run_is_trained_stopped_resumed_evaluated_and_tabulated(script, config, tmp_path, monkeypatch):
-    whole, broken, save = tmp_path / "whole", tmp_path / "broken", Loop._save
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
     with monkeypatch.context() as patch:
         without_pictures(patch, [])
         assert script("train_segmentation.py", config, "--out", whole, "--name", "streets")[0] == 0
 
-    def stop(self, progress, *arguments):
-        save(self, progress, *arguments)
-        if progress.epoch == 2:
-            raise KeyboardInterrupt
-
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_save", stop)
+        stop_after(patch, 2)
         assert script("train_segmentation.py", config, "--out", broken, "--name", "streets")[0] == 130
     # The lock goes with the run, as it does with its process.
     gc.collect()

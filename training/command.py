@@ -74,7 +74,7 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
     else:
         config = load_config(arguments.config, arguments.set, arguments.seed)
         system.check(config.model.type, arguments.config)
-        experiment_name(arguments.name, arguments.config)
+        name = experiment_name(arguments.name, arguments.config)
         if arguments.out:
             check_free(Path(arguments.out))
     devices = config.training.devices
@@ -101,7 +101,6 @@ def train_command(description: str, system: System, build: Callable[[Config, Fab
         return
     group = launch(device, devices, rank) if devices > 1 else None
     if rank == 0 and run is None:
-        name = experiment_name(arguments.name, arguments.config)
         run = create(config, name, str(device), Path(arguments.out) if arguments.out else None)
     elif rank == 0:
         run.note_resume(str(device))

@@ -167,7 +167,7 @@ def test_another_dataset_below_the_root_of_a_copy_is_none(place):
 
 @pytest.mark.parametrize(("content", "said"), [
     ("no JSON", "cannot be read (Expecting value"), ("[" * 100_000, "cannot be read (nested too deeply)"),
-    ("[1]", "it names no dataset"), ({"dataset": {"name": 3, "root": "data"}}, "it names no dataset"),
+    ("[1]", "holds no JSON object"), ({"dataset": {"name": 3, "root": "data"}}, "it names no dataset"),
     (note("x/1") | {"run": 7}, "it names no run"), (note("a\0b"), "it names no run"),
     (note("gone/1"), "names the run gone/1, which is gone."),
     (note("broken/1"), "names the run broken/1, which cannot be opened: broken/1/cfg.toml: "),

@@ -4,24 +4,13 @@ from pathlib import Path
 
 import pytest
 from refusals import refused
+from runs import MINIMAL
 
 from autoencoder.config import AutoencoderConfig
 from experiment.config import PLACES, differences, dump_config, load_config
 from readers import READERS
 
 PROJECT = Path(__file__).parents[2]
-
-MINIMAL = """
-[dataset]
-name = "glyphs"
-
-[model]
-type = "conv"
-variation = "ae"
-
-[training]
-epochs = 2
-"""
 
 FULL = """
 [dataset]
@@ -198,10 +187,6 @@ def test_a_refusal_stays_one_line_whatever_was_found(tmp_path, line):
     assert "experiment.toml" in refusal(tmp_path, MINIMAL + line)
 
 
-def test_a_number_of_bits_is_a_precision(tmp_path):
-    assert load(tmp_path, MINIMAL, "training.precision=32").training.precision == "32"
-
-
 def test_several_mistakes_are_counted(tmp_path):
     assert "(and 2 more)" in refusal(tmp_path, MINIMAL, "training.loss=x", "model.knn=0", "dataset.limit=0")
 
@@ -225,7 +210,8 @@ def test_a_file_that_is_no_toml_is_one_line_that_names_it(tmp_path, content):
 
 @pytest.mark.parametrize(("override", "expected"), [
     ("training.epochs=7", 7), ("training.learning_rate = 1e-3 ", 1e-3), ("training.learning_rate=1", 1.0),
-    ("training.augment=true", True), ("training.loss = mse ", "mse"), ('training.loss="mse"', "mse"),
+    ("training.precision=32", "32"), ("training.augment=true", True), ("training.loss = mse ", "mse"),
+    ('training.loss="mse"', "mse"),
     ("dataset.factor=x5", ["x5"]), ('dataset.factor=["x5", "i3"]', ["x5", "i3"]), ("dataset.factor=", []),
     ("dataset.root=/data/my sets=2", "/data/my sets=2"), ("model.layer=-5", -5),
     ("evaluation.classifiers=['svm']", ["svm"]), ('dataset.factor=""', []), ("dataset.factor=[]", []),
@@ -310,13 +296,6 @@ def test_a_wrong_gpu_and_more_than_a_gpu_are_refused_wherever_they_stand(tmp_pat
     assert told in refusal(tmp_path, published(**places))
 
 
-def test_targets_take_the_root_of_the_training_data_where_they_name_none(tmp_path):
-    config = load(tmp_path, FULL)
-    assert [target.root for target in config.evaluation_datasets()] == ["some/data", "elsewhere"]
-    assert [target.name for target in config.evaluation_datasets()] == ["sviro", "handwritten"]
-    assert config.evaluation.datasets[0].root is None
-
-
 @pytest.mark.parametrize(("trained", "tested", "own"), [
     ([], "name='sviro', factor='x5', split='test'", True), ([], "name='sviro', factor=['x5', 'tucson']", False),
     (["dataset.factor=[]"], "name='sviro', factor='tucson'", True), ([], "name='sviro'", False),
@@ -328,7 +307,10 @@ def test_what_chooses_the_best_weights_is_of_the_source_or_an_oracle(tmp_path, t
     assert config.chosen_on_source is own
 
 
-def test_several_roots_are_what_is_trained_on_and_evaluation_takes_the_first(tmp_path):
+def test_evaluation_takes_the_root_that_is_trained_on_and_of_several_the_first(tmp_path):
+    alone = load(tmp_path, FULL)
+    assert [target.root for target in alone.evaluation_datasets()] == ["some/data", "elsewhere"]
+    assert alone.evaluation.datasets[0].root is None
     one, other, both = (load(tmp_path, FULL, f"dataset.root={roots}") for roots in ('"a"', '["b"]', '["a", "b"]'))
     assert (one.dataset.root, other.dataset.root, both.dataset.root) == ("a", "b", ["a", "b"])
     assert [each.dataset.roots for each in (one, other, both)] == [["a"], ["b"], ["a", "b"]]

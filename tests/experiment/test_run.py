@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from refusals import refused
+from runs import MINIMAL
 
 from errors import UserError
 from experiment.config import load_config
@@ -17,16 +18,7 @@ from experiment.run import check_free, create, expand, find_runs, open_run, warn
 
 PROJECT = Path(__file__).parents[2]
 
-TEXT = """
-[dataset]
-name = "glyphs"
-[model]
-type = "conv"
-variation = "ae"
-[training]
-epochs = 2
-seed = 4
-"""
+TEXT = f"{MINIMAL}seed = 4\n"
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from PIL import ImageFont
+from PIL import Image, ImageFont
+from refusals import refused
 
 from errors import UserError
 from readers import create_reader
@@ -114,6 +115,22 @@ def test_the_default_split_is_train_and_all_holds_both_and_there_are_no_factors(
     assert len(set(both.sceneries)) == 10000
     with pytest.raises(UserError, match=r"dataset\.factor.*'3'"):
         listing(factor=["3"])
+
+
+@pytest.mark.parametrize(("name", "problem"), [
+    ("first_3", "number 'first' in the name; expected <number>_<class>"),
+    ("00001_z", "class 'z' in the name"),
+    ("00001_3", "no images in this scenery folder"),
+])
+def test_folders_of_glyphs_that_are_no_sceneries_are_named_and_left_out_on_request(tmp_path, name, problem):
+    folder = tmp_path / "glyphs" / "train"
+    for each in ("00000_3", name):
+        (folder / each).mkdir(parents=True)
+    for each in ["00000_3"] if "images" in problem else ["00000_3", name]:
+        Image.new("L", (16, 16)).save(folder / each / "0.png")
+    assert f"{folder / name}: {problem}" in refused(create_reader("glyphs", tmp_path, [], None).listing)
+    found = create_reader("glyphs", tmp_path, [], None, skip_bad=True).listing()
+    assert (found.sceneries, found.labels) == (["train-0"], [(3,)])
 
 
 @pytest.mark.parametrize("name", FONTS)

@@ -224,6 +224,9 @@ def test_scan_lists_image_files_of_any_case_sorted_by_name_and_nothing_else(tmp_
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "deeper").mkdir()
     (tmp_path / "deeper" / "e.png").write_bytes(b"x")
+    # What macOS leaves beside images, and what a translation was about to write when it was stopped.
+    for name in ("._a.jpg", ".b.PNG.tmp.PNG"):
+        (tmp_path / name).touch()
     assert [entry.name for entry in scan(tmp_path, Listing())] == ["a.jpg", "b.PNG", "c.Tiff"]
 
 

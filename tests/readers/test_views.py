@@ -10,9 +10,9 @@ from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
 from readers import create_reader
-from readers.cameras import azimuth_elevation, look_at, quaternion_of
+from readers.cameras import azimuth_elevation, look_at
 from readers.prepare import prepare
-from readers.splits import permuted_splits
+from readers.splits import permuted_splits, read_splits
 
 RNG = np.random.default_rng(0)
 MODELS = [f"{kind}_{i}" for kind in ("van", "bus") for i in range(5)]
@@ -88,6 +88,9 @@ def test_a_table_of_splits_rules_and_its_mistakes_are_named(tmp_path):
                                                                                                       tmp_path)
     table.write_text("name,split\n")
     assert "columns: found name, split; expected model, split" in said(tmp_path, tmp_path)
+    odd = {"sedan, 1998": "train", 'a "quoted" one': "test"}
+    table.write_text(opened(tmp_path).tables(list(odd), list(odd.values()))["splits.csv"])
+    assert read_splits(table) == odd
     table.write_text("model,split\na,test\nz,test\n")
     assert f"{tmp_path / 'views' / 'z'}: no such folder, but {table} names the model" in said(tmp_path, tmp_path)
 
@@ -133,15 +136,6 @@ def test_poses_turn_points_as_the_rows_of_the_camera_do(tmp_path):
         assert (cloud.shape, cloud.dtype) == ((20, 3), np.float64)
     (tmp_path / "points" / f"{MODELS[0]}.npy").unlink()
     assert reader.cloud(MODELS[0]) is None
-
-
-def test_matrices_become_quaternions_at_every_angle():
-    turns = Rotation.random(200, rng=0)
-    halves = Rotation.from_rotvec(np.pi * np.eye(3))
-    for turn in (*turns, *halves, Rotation.identity()):
-        quaternion = quaternion_of(turn.as_matrix())
-        assert quaternion[0] >= 0
-        assert np.allclose(Rotation.from_quat(quaternion, scalar_first=True).as_matrix(), turn.as_matrix())
 
 
 # Azimuth, elevation, quaternion, and where (depth, y, x) the point (.1, .2, -.3) is seen, by an independent look-at.
@@ -246,6 +240,11 @@ def test_the_published_layout_is_read_and_its_lists_of_splits_rule(tmp_path):
     assert opened(tmp_path, "test", name="shapenet_views").listing().sceneries == ["02958343/m2"]
     (tmp_path / "splits/02958343_train.txt").write_text("m0\nm2\n")
     assert "m2 is in two splits, train and test" in said(tmp_path, tmp_path, name="shapenet_views")
+    (tmp_path / "splits/02958343_train.txt").write_bytes(b"\xff")
+    assert "02958343_train.txt: cannot be read: 'utf-8' codec" in said(tmp_path, tmp_path, name="shapenet_views")
+    (tmp_path / "splits/02958343_train.txt").write_text("m0\nm1\n")
+    twice = opened(tmp_path, "train", ["02958343"] * 2, name="shapenet_views").listing()
+    assert twice.sceneries == ["02958343/m0", "02958343/m1"]
 
 
 def test_a_published_view_without_camera_or_with_a_damaged_one_is_named(tmp_path):

@@ -160,6 +160,9 @@ def test_views_are_read_as_they_were_made_and_a_stopped_rendering_goes_on(meshes
     assert not list((out / "views").glob(".*"))
     assert "was begun with size 32, now 64" in fail("render_views.py", meshes, "--out", out,
                                                            *OPTIONS[2:], "--size", "64")
+    for text in ("{", "[]"):
+        (out / "views.json").write_text(text)
+        assert f"{out / 'views.json'}: cannot be read: " in fail("render_views.py", meshes, "--out", out, *OPTIONS)
     assert "holds no views that were begun" in fail("render_views.py", meshes, "--out", tmp_path, *OPTIONS)
 
 

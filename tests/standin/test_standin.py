@@ -195,11 +195,11 @@ def test_mpi3d_is_an_uncompressed_archive_and_as_large_as_the_download_lacks_the
 @pytest.mark.parametrize(("name", "options", "message"), [
     ("svir", {}, "did you mean 'sviro'?"),
     ("sviro", {"variants": 3}, "--variants: does not apply to sviro; what applies: --sceneries, --factor, --gap"),
-    ("mpi3d", {"steps": 41}, "--steps: found 41; allowed for mpi3d: 1 to 40"),
+    ("mpi3d", {"steps": 41}, "--steps of mpi3d: found 41; allowed: 1 to 40"),
     ("mpi3d", {"factors": ["tay"]}, "did you mean 'toy'?"),
-    ("digit_photos", {"sceneries": 9}, "--sceneries: found 9; allowed for digit_photos: 10 and above"),
-    ("sviro", {"gap": 1.1}, "--gap: found 1.1; allowed for sviro: 0 to 1"),
-    ("sviro", {"gap": float("nan")}, "--gap: found nan"),
+    ("digit_photos", {"sceneries": 9}, "--sceneries of digit_photos: found 9; allowed: 10 or more"),
+    ("sviro", {"gap": 1.1}, "--gap of sviro: found 1.1; allowed: 0 to 1"),
+    ("sviro", {"gap": float("nan")}, "--gap of sviro: found nan"),
     ("sviro", {"factors": ["../x"]}, "--factor: '../x' cannot be a folder's name"),
     ("sviro", {"seed": -1}, "--seed: found -1"),
 ])
