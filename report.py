@@ -40,7 +40,7 @@ from reporting.graph import Arrow, Box
 from reporting.graph import draw as draw_graph
 from reporting.inventory import RunFacts, by_experiment
 from reporting.layers import in_order
-from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_news, reference_of
+from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_mean, is_news, reference_of
 from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
@@ -364,10 +364,10 @@ def reproduction(runs: list[Run], facts: list[RunFacts], chain: Chain, arguments
 
 
 def has_factors(rows: Records) -> bool:
-    """Say whether an experiment was tested on several factors of a dataset."""
+    """Say whether an experiment was tested on several factors of a dataset, in what can be pooled."""
     seen: dict[tuple[str, ...], set[str]] = {}
     for row in rows:
-        if is_judged(row["metric"]):
+        if is_judged(row["metric"]) and is_mean(row["metric"]):
             seen.setdefault((row["experiment"], row["dataset"], row["split"]), set()).add(row["factor"])
     return any(len(factors) > 1 for factors in seen.values())
 

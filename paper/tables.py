@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper. like: which of our weights its figures are compared with, `last` or `best` (the oracle)."""
+    """A table of the paper. like: which of our weights its figures are compared with, `last` or `best`."""
 
     title: str
     names: tuple[str, ...]
@@ -92,7 +92,7 @@ TABLES = {
         _accuracy("SVIRO-Illumination", "sviro_illumination", "all", _S6, TABLE_S6, "sviro_illumination"),
     ), "best", "Table S6: accuracy in % of classifiers, and of kNN in the latent space of autoencoders. The published "
                "figures are an oracle's over ten runs (of each the epoch that is best on TICaM), so the difference is "
-               "that of our oracle. SVIRO-Illumination: published beside the weights, as means only."),
+               "that of our best weights. SVIRO-Illumination: published beside the weights, as means only."),
     "s7": Table("Table S7", ("model",), tuple(
         _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
     ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
@@ -201,7 +201,14 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
     departures = ", ".join(first.departures)
     notes = [f"departs from the published runs (theirs in brackets): {departures}"] if departures else []
     scores, sizes, chosen = {}, set(), ""
-    for key, seeds in group(row for entry in entries for row in entry.records if column.holds(row)).items():
+    groups = group(row for entry in entries for row in entry.records if column.holds(row))
+    parts = list(dict.fromkeys(key.factor for key in groups))
+    if len(parts) > 1:
+        notes.append(f"{column.name}: tested on several parts of {column.dataset}, shown is {parts[0]}, not "
+                     f"{', '.join(parts[1:])}")
+    for key, seeds in groups.items():
+        if key.factor != parts[0]:
+            continue
         rows = {seed: row for seed, factors in seeds.items() for row in factors.values()}
         finite = {seed: row for seed, row in rows.items() if math.isfinite(row["value"])}
         lost = ", ".join(str(seed) for seed in sorted(rows.keys() - finite.keys()))

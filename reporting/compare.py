@@ -8,8 +8,8 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
-from reporting.tables import Records, group, of_weights, seed_values, title, units, weights_title
+from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject, units
+from reporting.tables import Records, group, of_weights, seed_values, title, weights_title
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.

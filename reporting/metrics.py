@@ -80,6 +80,10 @@ METRICS = {
 # Not what a judge says of weights: these have tables and figures of their own.
 APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
 
+# No means over samples, so that values of several test sets make no value of all: parts of sums, distances, medians.
+NO_MEANS = ("miou", "overall_accuracy", "mean_accuracy", "iou/", "agreement", "second_agreement", "fid", "kid",
+            "frechet/", "kernel/", "pose_median", "gap/")
+
 # One for each class: kept for the last and best weights too, and shown where it is asked for.
 DETAILS = ("iou/",)
 # Floors and ceilings, which do not change while a model trains: what names of metrics end with -> what they are called,
@@ -124,6 +128,11 @@ def is_judged(name: str) -> bool:
     return not name.startswith(APART)
 
 
+def is_mean(name: str) -> bool:
+    """Say whether a metric of several test sets is the mean of theirs, weighted by their samples."""
+    return not name.startswith(NO_MEANS)
+
+
 def is_headline(name: str) -> bool:
     """Say whether a metric stands in tables and logs without being asked for."""
     return is_judged(name) and not name.startswith(DETAILS)
@@ -138,6 +147,13 @@ def families(names: Iterable[str]) -> list[str]:
     """Return what metrics are called before a slash, accuracy first, losses last."""
     return sorted({name.partition("/")[0] for name in names},
                   key=lambda family: (family == "loss", family != "accuracy", family))
+
+
+def units(names: Iterable[str]) -> str:
+    """Say in which units metrics are: `accuracy in %, FID`."""
+    shown = [METRICS.get(name) or metric_of(name.partition("/")[0]) for name in names]
+    return ", ".join(dict.fromkeys(f"{metric.title.rstrip(',')} in {metric.unit}" if metric.unit else metric.title
+                                   for metric in shown))
 
 
 def subject(row: dict[str, Any]) -> str:
