@@ -121,7 +121,7 @@ TABLES = {
 
 
 # Floor and ceiling of translations: rows, and whose metrics stand there.
-BESIDE = ((("untranslated", "-"), "/untranslated"), (("real images", "-"), "/real"))
+BESIDE = {("untranslated", "-"): "/untranslated", ("real images", "-"): "/real"}
 
 
 class Entry(NamedTuple):
@@ -153,7 +153,7 @@ def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
     if not found:
         return []
     entries = [Entry(run.experiment, config.training.seed, *found, departs, records)]
-    for row, kind in BESIDE if found[0] == "4.3" else ():
+    for row, kind in BESIDE.items() if found[0] == "4.3" else ():
         same = [record | {"metric": record["metric"].replace(kind, "/translated")} for record in records
                 if record["metric"].endswith(kind)]
         entries.append(Entry(run.experiment, config.training.seed, "4.3", row, (), same))
@@ -249,7 +249,7 @@ def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
 
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
     """Name the test sets that entries have figures on, and no column of the table."""
-    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(dict(BESIDE).values())
+    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(BESIDE.values())
     rows = of_weights((row for entry in entries for row in entry.records),
                       lambda name: name.partition("/")[0] in measures and not name.endswith(beside))
     return sorted({f"{title_of(row['dataset'], row['factor'], row['split'])}, {row['classifier'] or row['metric']}"

@@ -4,7 +4,7 @@ import math
 from functools import reduce
 from itertools import chain
 
-from paper.tables import TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
+from paper.tables import BESIDE, TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
 from reporting.formats import FORMATS, heading, remarks
 from reporting.metrics import Metric
 from reporting.tables import WEIGHTS, Cell, choices_note, slashed, weights_title
@@ -54,7 +54,9 @@ def _grid(table: Table, column: Column, found: list[Line], notes: dict[str, int]
     metric, figures = column.shown, []
     for kind in ([line.published for line in found],
                  *([line.scores.get(name, NOTHING) for line in found] for name in WEIGHTS)):
-        marked = marks([each[:2] for each in kind], metric)
+        # A floor or a ceiling is none of those of which one is the best.
+        marked = marks([NOTHING[:2] if line.row in BESIDE else each[:2]
+                        for line, each in zip(found, kind, strict=True)], metric)
         figures.append([(f"{_number(metric, *each[:2])} {mark}".rstrip(), _number(metric, each[2]))
                         for each, mark in zip(kind, marked, strict=True)])
     grid = []

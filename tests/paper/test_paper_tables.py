@@ -192,6 +192,11 @@ def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling(
     config = load_config(CFG / "carla_cityscapes_in5_out1.toml")
     run = SimpleNamespace(config=config, experiment="ours", published=False)
     entries = place(run, records)
+    # What is no translation is none of those of which one is the best.
+    other = SimpleNamespace(config=load_config(CFG / "carla_cityscapes_in0_out1.toml"), experiment="x", published=False)
+    both = [*entries, *place(other, [each | {"value": 0.5} for each in records])]
+    assert render(["4.3"], both, "markdown").count("70.0 * | 70.0") == 1
+    assert "90.0 *" not in render(["4.3"], both, "markdown")
     found = {line.row: line for line in lines(TABLES["4.3"], TABLES["4.3"].columns[0], entries) if line.experiment}
     assert {row: line.scores["last"].mean for row, line in found.items()} == pytest.approx(
         {("1", "5"): 70, ("untranslated", "-"): 60, ("real images", "-"): 90})
