@@ -260,8 +260,7 @@ def drawn_curves(facts: list[RunFacts]) -> Markup:
         for wanted in (named, ["loss"]):
             what = "Losses" if wanted == ["loss"] else "Metrics" if len(wanted) > 1 else wanted[0].capitalize()
             panels = {metric: lines for metric in wanted if (lines := pooled(
-                has_factors(rows), lambda pool, metric=metric, rows=rows: curves(
-                    [row for row in rows if metric == "loss" or is_news(row["metric"])], metric, pool)))}
+                has_factors(rows), lambda pool, metric=metric, rows=rows: curves(rows, metric, pool)))}
             longest = max((len(curve.epochs) for each in panels.values() for lines in each.values() for curve in lines),
                           default=0)
             parts.append(figure_of(panels, what) if longest > 1 else page.paragraph(

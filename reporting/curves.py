@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from reporting.metrics import CLASSIFIERS, metric_of
+from reporting.metrics import CLASSIFIERS, metric_of, reference_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
 from reporting.tables import Records, cell, group, seed_values, span, title
 
@@ -44,12 +44,14 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     """Return panel -> curves of a metric, by its name before a slash (`accuracy`, `loss`), in its unit, sorted by name.
 
     A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
-    are not finite, and records that do not say their epoch, are left out.
+    are not finite, records that do not say their epoch, and floors and ceilings, which do not change, are left out.
     """
     wanted = [row for row in records if row["metric"].partition("/")[0] == metric and row["checkpoint"] == "epoch"
               and row["epoch"] is not None and math.isfinite(row["value"])]
+    names = {row["metric"] for row in wanted}
+    still = {name for name in names if (floor := reference_of(name, "")) and floor.metric in names}
     points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
-    for key, seeds in group(wanted, pool).items():
+    for key, seeds in group((row for row in wanted if row["metric"] not in still), pool).items():
         shown = metric_of(key.metric)
         what = key.metric.partition("/")[2] or CLASSIFIERS.get(key.classifier, key.classifier) or shown.title
         mean, std, _, count = cell(seed_values(seeds).values(), shown)
@@ -93,9 +95,9 @@ def draw_curves(path: Path, found: dict[str, Panels]) -> list[Path]:
 
 
 def describe(found: Iterable[Curve]) -> str:
-    """Say what lines and bands are; nothing where every line is a single seed."""
+    """Say what lines, bands and bars are; nothing where every line is a single seed."""
     several = any(curve.seeds.max() > 1 for curve in found)
-    return "mean over seeds; band: standard deviation (n - 1)" if several else ""
+    return "mean ± standard deviation over seeds (n - 1)" if several else ""
 
 
 def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:
@@ -103,9 +105,11 @@ def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:
         style = line_style(names.index(curve.experiment))
         few = len(curve.epochs) <= 30
         ax.plot(curve.epochs, curve.mean, label=curve.experiment, marker="o" if few else None, markersize=2, **style)
-        spread_known = np.isfinite(curve.std)
-        ax.fill_between(curve.epochs, curve.mean - curve.std, curve.mean + curve.std, where=spread_known, alpha=0.2,
-                        color=style["color"], linewidth=0)
+        ax.fill_between(curve.epochs, curve.mean - curve.std, curve.mean + curve.std, where=np.isfinite(curve.std),
+                        alpha=0.2, color=style["color"], linewidth=0)
+        if len(curve.epochs) == 1:
+            # A band has no width there.
+            ax.errorbar(curve.epochs, curve.mean, curve.std, color=style["color"], capsize=2, linewidth=0.8)
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
