@@ -14,7 +14,7 @@ from readers import READERS
 from readers.crop import crop
 from readers.opened import Opened, check_apart
 from training.passes import Passes
-from translation.config import EvaluationDataset, Target, Training, TranslationConfig
+from translation.config import EvaluationDataset, Training, TranslationConfig
 from translation.cut_outs import correct_colours
 from utils import mix_seed
 
@@ -24,7 +24,7 @@ LABELS, ALPHA = "labels", "alpha"
 class Domain(Opened):
     """Images of one domain, rendered or real, one by one; with an alpha map those of single things, on black."""
 
-    def __init__(self, section: EvaluationDataset | Target, classes: str, cache: str, device: torch.device):
+    def __init__(self, section: EvaluationDataset, classes: str, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
         if section.name not in READERS:
             raise choice_error("dataset.name", section.name, READERS)
