@@ -38,7 +38,7 @@ class Metric:
         return f"{mean:{sign}.{self.decimals}f}{spread}"
 
 
-# A name that ends in a slash stands for all that begin with it.
+# A name that ends in a slash stands for all that begin with it. In the order of preference, too.
 METRICS = {
     "accuracy": Metric("accuracy", "%", 100, 1),
     "loss/": Metric("loss", higher_is_better=False),
@@ -52,17 +52,17 @@ METRICS = {
     "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
     "mean_accuracy": Metric("mean accuracy", "%", 100, 1),
     "iou/": Metric("IoU", "%", 100, 1),
-    "fid": Metric("FID", decimals=1, higher_is_better=False),
-    # In tables of the field, a thousand times the value.
-    "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
-    "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
-    "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
     "agreement/": Metric("label agreement,", "%", 100, 1),
     "agreement_mean/": Metric("mean label agreement,", "%", 100, 1),
     "agreement_miou/": Metric("label mIoU,", "%", 100, 1),
     "second_agreement/": Metric("label agreement by the second judge,", "%", 100, 1),
     "second_agreement_mean/": Metric("mean label agreement by the second judge,", "%", 100, 1),
     "second_agreement_miou/": Metric("label mIoU by the second judge,", "%", 100, 1),
+    "fid": Metric("FID", decimals=1, higher_is_better=False),
+    # In tables of the field, a thousand times the value.
+    "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
+    "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
+    "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
     "outline/": Metric("outline disagreement,", "%", 100, 1, higher_is_better=False),
     "outline_visible/": Metric("visible outline disagreement,", "%", 100, 1, higher_is_better=False),
     # Distances as published, a hundred times the value, by the diagonal of a model's box.
