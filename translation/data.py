@@ -77,11 +77,14 @@ class Domain(Opened):
 class Truth:
     """What a recogniser has to find in the images of a domain: a class number per pixel or image, as it counts them.
 
-    Raises UserError where its classes are not those of the labels.
+    Without one, the label maps of the domain as they are. Raises UserError where a recogniser's classes are not those
+    of the labels; key: of the config, that names it.
     """
 
-    def __init__(self, domain: Domain, recogniser: Recogniser, key: str):
-        self.domain, self.per_pixel = domain, recogniser.per_pixel
+    def __init__(self, domain: Domain, recogniser: Recogniser | None = None, key: str = ""):
+        self.domain, self.per_pixel = domain, recogniser is None or recogniser.per_pixel
+        if recogniser is None:
+            return
         kinds = ("a class per image", "a class per pixel")
         if self.per_pixel != (LABELS in domain.maps):
             raise UserError(f"{key}: its run finds {kinds[self.per_pixel]}, {domain.title} has "
@@ -112,17 +115,6 @@ class Truth:
         if self.per_pixel:
             return layers[:, self.domain.channels + self.domain.maps.index(LABELS)].long()
         return self.numbers[0, index] if mirrored is None else self.numbers[mirrored.long(), index]
-
-
-class MapTruth:
-    """The label maps of a domain, as they are."""
-
-    per_pixel = True
-
-    def __init__(self, domain: Domain):
-        self.domain = domain
-
-    of = Truth.of
 
 
 def _shortened(classes: tuple[str, ...]) -> str:
