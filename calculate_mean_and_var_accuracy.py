@@ -15,7 +15,7 @@ from experiment.run import Run, expand, open_run, warn_of_mixture
 from paper import text as paper_text
 from paper.tables import TABLES, place
 from reporting import compare
-from reporting.metrics import is_headline
+from reporting.metrics import is_headline, is_news
 from reporting.options import create_parser, write_or_print
 from reporting.ranking import ranked
 from reporting.tables import of_weights, render, summarise
@@ -68,8 +68,11 @@ def results(runs: list[Run], arguments: argparse.Namespace) -> str:
         if not any(is_one(metric, name) for metric in known):
             raise choice_error("--metric: recorded metric", name, known)
 
+    # The floors and ceilings of two experiments are not compared unless that is asked for.
+    usual = is_news if arguments.compare else is_headline
+
     def wanted(metric: str) -> bool:
-        return any(is_one(metric, name) for name in wishes) if wishes else is_headline(metric)
+        return any(is_one(metric, name) for name in wishes) if wishes else usual(metric)
 
     if not any(map(wanted, known)):
         raise UserError(f"{', '.join(arguments.runs)}: no results of last or best weights recorded; evaluate these "

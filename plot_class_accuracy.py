@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from errors import UserError, run_script
-from experiment import predictions
+from experiment import predictions, records
 from experiment.run import expand, open_run, warn_of_mixture
 from reporting.classwise import collect, render
 from reporting.confusion import draw_classwise
@@ -30,7 +30,7 @@ def main() -> None:
     if not wanted:
         there = ", ".join(sorted({f"{each.classifier} ({each.checkpoint})" for each in kept}))
         raise UserError(f"{', '.join(arguments.runs)}: no predictions of these weights and classifiers; found: {there}")
-    found = collect(wanted, arguments.pool)
+    found = collect(wanted, arguments.pool, [row for run in runs for row in records.read(run.folder)])
     for each in found:
         for path in draw_classwise(Path(arguments.out), each):
             print(path, file=sys.stderr)
@@ -40,7 +40,7 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = create_parser(__doc__, pool=True, table="--table")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last",
-                        help="weights of the last epoch (default), or those with the best test accuracy (an oracle)")
+                        help="weights of the last epoch (default), or those of the best; figures say what chose it")
     parser.add_argument("--classifier", nargs="+", choices=tuple(CLASSIFIERS),
                         help="default: all that there are predictions of")
     parser.add_argument("--out", metavar="DIR", default="results/figures",

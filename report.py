@@ -40,7 +40,7 @@ from reporting.graph import Arrow, Box
 from reporting.graph import draw as draw_graph
 from reporting.inventory import RunFacts, by_experiment
 from reporting.layers import in_order
-from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_news, reference_of
+from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_mean, is_news, reference_of
 from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
@@ -260,8 +260,7 @@ def drawn_curves(facts: list[RunFacts]) -> Markup:
         for wanted in (named, ["loss"]):
             what = "Losses" if wanted == ["loss"] else "Metrics" if len(wanted) > 1 else wanted[0].capitalize()
             panels = {metric: lines for metric in wanted if (lines := pooled(
-                has_factors(rows), lambda pool, metric=metric, rows=rows: curves(
-                    [row for row in rows if metric == "loss" or is_news(row["metric"])], metric, pool)))}
+                has_factors(rows), lambda pool, metric=metric, rows=rows: curves(rows, metric, pool)))}
             longest = max((len(curve.epochs) for each in panels.values() for lines in each.values() for curve in lines),
                           default=0)
             parts.append(figure_of(panels, what) if longest > 1 else page.paragraph(
@@ -364,10 +363,10 @@ def reproduction(runs: list[Run], facts: list[RunFacts], chain: Chain, arguments
 
 
 def has_factors(rows: Records) -> bool:
-    """Say whether an experiment was tested on several factors of a dataset."""
+    """Say whether an experiment was tested on several factors of a dataset, in what can be pooled."""
     seen: dict[tuple[str, ...], set[str]] = {}
     for row in rows:
-        if is_judged(row["metric"]):
+        if is_judged(row["metric"]) and is_mean(row["metric"]):
             seen.setdefault((row["experiment"], row["dataset"], row["split"]), set()).add(row["factor"])
     return any(len(factors) > 1 for factors in seen.values())
 

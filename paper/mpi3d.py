@@ -9,7 +9,7 @@ from paper.tables import Entry
 from reporting import tables
 from reporting.formats import FORMATS
 from reporting.metrics import metric_of
-from reporting.tables import WEIGHTS, Records, beside, oracles, slashed
+from reporting.tables import Records, beside, best_selections, choices, slashed, weights_title
 
 METRICS = ("ssim", "lpips", "l1")
 KNOWN = ("ssim", "lpips")
@@ -73,7 +73,8 @@ FOOTNOTE = ("Reconstructions of the real images of MPI3D (large objects), compar
 def grid(rows: list[Row]) -> list[tuple[str, ...]]:
     """Arrange rows as text cells under HEADER: the metrics side by side, `-` where there is none."""
     names = ("experiment", "trained_on", "model", "variant", "checkpoint", "compared_with", "images")
-    return [(*key[:4], WEIGHTS[key[4]], key[5], *(part for metric in METRICS for part in _cells(found, metric)),
+    return [(*key[:4], weights_title(key[4], best_selections(found.values())), key[5],
+             *(part for metric in METRICS for part in _cells(found, metric)),
              slashed(row.seeds for row in found.values()), str(key[6]))
             for key, found in beside(rows, names, "metric").items()]
 
@@ -85,9 +86,9 @@ def _cells(found: dict[str, Row], metric: str) -> list[str]:
 
 
 def footnote(rows: list[Row]) -> str:
-    """Explain the columns, with the data that the oracle looked at."""
-    chosen = oracles(rows)[2:-1]
-    return f"{FOOTNOTE} Oracle: weights of the epoch with the {chosen}." if chosen else FOOTNOTE
+    """Explain the columns, with the data that the best weights were chosen on."""
+    return " ".join([FOOTNOTE, *(f"{name.capitalize()}: weights of the epoch with the {by}."
+                                 for name, by in choices(best_selections(rows)).items())])
 
 
 def render(rows: list[Row], style: str) -> str:

@@ -1,6 +1,7 @@
-"""What files call a dataset, what the paper's tables call a model, and in what configs depart from published runs."""
+"""What the papers' tables call a model, and in what configs depart from the published runs."""
 
 import re
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +65,6 @@ def paper_name(config: Config) -> tuple[str, str]:
     return f"{IMPOSSIBLE[training.impossible]}{'E-' if model.type == 'extractor' else ''}{name}", variant
 
 
-def of_shapes(config: Config) -> bool:
-    """Say whether a run belongs to Table 6.2: shape and pose of views."""
-    return config.model.type == "point_cloud"
-
-
 def look_of(folder: str) -> str:
     """Return what Table 6.2 calls the views in a folder: stylised ones where its name ends so, such as cars_stylised_2.
     """
@@ -105,9 +101,10 @@ def departures(config: Config) -> list[str]:
     """
     roots = config.dataset.roots
     joined = [f"dataset.root = {' + '.join(roots)} (one root)"] if len(roots) > 1 else []
-    if of_shapes(config):
+    model = config.model
+    if model.type == "point_cloud":
         return joined + _differing(config, OF_SHAPES)
-    (table, _), model = paper_row(config), config.model
+    table, _ = paper_row(config)
     if table == "4.3":
         return joined + _differing(config, OF_SWAPPING)
     expected = COMMON | OF_TABLE[table] | ({} if model.type == "classifier" else OF_AUTOENCODERS[table])
@@ -131,12 +128,7 @@ def departures(config: Config) -> list[str]:
 
 def _differing(config: Config, expected: dict[str, Any]) -> list[str]:
     return [f"{key} = {_text(value)} ({_text(wanted)})" for key, wanted in expected.items()
-            if (value := _value(config, key)) != wanted]
-
-
-def _value(config: Config, key: str) -> Any:
-    section, name = key.split(".")
-    return getattr(getattr(config, section), name)
+            if (value := attrgetter(key)(config)) != wanted]
 
 
 def _text(value: Any) -> str:

@@ -93,7 +93,7 @@ TABLE_4_3: dict[tuple[str, str], dict[str, Published]] = {
         ("3", "0"): (69.2, 38.2, 25.4, 76.08),
     }.items()}
 # Table 6.2 of "Annotation Invariant Style Transfer": (trained on, tested on) -> metric -> one run's figure, distances a
-# hundred times the value, accuracy as a part. Its "Experiment 2" and "Experiment 3" are trained on Stylized 2 and 3.
+# hundred times the value, accuracy in percent. Its "Experiment 2" and "Experiment 3" are trained on Stylized 2 and 3.
 _DATASETS = ("Original", "Stylized 2", "Stylized 3")
 TABLE_6_2: dict[tuple[str, str], dict[str, float]] = {
     (trained, tested): dict(zip(("precision", "coverage", "chamfer", "pose_accuracy", "pose_median"), values,

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from experiment.run import Run
-from paper.placement import departures, look_of, of_shapes, paper_row
+from paper.placement import departures, look_of, paper_row
 from paper.published import TABLE_4_3, TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
 from reporting.metrics import CLASSIFIERS, Metric, metric_of
 from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
 
 Row = tuple[str, ...]
-NOTHING = Published(math.nan)
+UNPUBLISHED = Published(math.nan)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the paper. like: which of our weights its figures are compared with, `last` or `best` (the oracle)."""
+    """A table of the paper. like: which of our weights its figures are compared with, `last` or `best`."""
 
     title: str
     names: tuple[str, ...]
@@ -57,26 +57,25 @@ class Table:
     remark: str
 
 
+def _column(name: str, dataset: str, split: str, classifiers: tuple[str, ...], table: dict[Any, dict[str, Any]],
+            key: str, samples: int | None = None, **others: Any) -> Column:
+    found = {row: values[key] for row, values in table.items() if key in values}
+    published = {row: each if isinstance(each, Published) else Published(each) for row, each in found.items()}
+    return Column(name, dataset, split, classifiers, published, samples, **others)
+
+
 def _s5(metric: str) -> Column:
-    shown, published = metric_of(metric), {row: Published(values[metric]) for row, values in TABLE_S5.items()}
-    return Column(f"{shown.title} ({'higher' if shown.higher_is_better else 'lower'} is better)", "mpi3d", "all", ("",),
-                  published, None, "real", f"{metric}/synthetic")
-
-
-def _accuracy(name: str, dataset: str, split: str, classifiers: tuple[str, ...], table: dict[Any, dict[str, Published]],
-              key: str, samples: int | None = None) -> Column:
-    published = {row: values[key] for row, values in table.items() if key in values}
-    return Column(name, dataset, split, classifiers, published, samples)
+    shown = metric_of(metric)
+    return _column(f"{shown.title} ({'higher' if shown.higher_is_better else 'lower'} is better)", "mpi3d", "all",
+                   ("",), TABLE_S5, metric, factor="real", metric=f"{metric}/synthetic")
 
 
 def _4_3(name: str, metric: str, key: str = "", samples: int | None = None) -> Column:
-    published = {row: values[key] for row, values in TABLE_4_3.items() if key}
-    return Column(name, "carla", "test", ("",), published, samples, None, metric)
+    return _column(name, "carla", "test", ("",), TABLE_4_3, key, samples, factor=None, metric=metric)
 
 
 def _shapes(name: str, metric: str) -> Column:
-    published = {row: Published(values[metric]) for row, values in TABLE_6_2.items()}
-    return Column(name, "", "test", ("network",), published, 7500, metric=metric)
+    return _column(name, "", "test", ("network",), TABLE_6_2, metric, 7500, metric=metric)
 
 
 # The network classifies for itself; in the latent space of an autoencoder kNN does.
@@ -87,14 +86,14 @@ TABLES = {
                 "Table S5: reconstructions of real MPI3D images, compared with the synthetic images that have the same "
                 "factors. The paper does not say which epoch; the difference is that of the last one."),
     "s6": Table("Table S6", ("model", "variant"), (
-        _accuracy("TICaM", "ticam", "all", _S6, TABLE_S6, "ticam", 13356),
-        _accuracy("SVIRO", "sviro", "train", _S6, TABLE_S6, "sviro", 11959),
-        _accuracy("SVIRO-Illumination", "sviro_illumination", "all", _S6, TABLE_S6, "sviro_illumination"),
+        _column("TICaM", "ticam", "all", _S6, TABLE_S6, "ticam", 13356),
+        _column("SVIRO", "sviro", "train", _S6, TABLE_S6, "sviro", 11959),
+        _column("SVIRO-Illumination", "sviro_illumination", "all", _S6, TABLE_S6, "sviro_illumination"),
     ), "best", "Table S6: accuracy in % of classifiers, and of kNN in the latent space of autoencoders. The published "
                "figures are an oracle's over ten runs (of each the epoch that is best on TICaM), so the difference is "
-               "that of our oracle. SVIRO-Illumination: published beside the weights, as means only."),
+               "that of our best weights. SVIRO-Illumination: published beside the weights, as means only."),
     "s7": Table("Table S7", ("model",), tuple(
-        _accuracy(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
+        _column(CLASSIFIERS[key], "digit_photos", "all", (key,), TABLE_S7, key) for key in ("knn", "forest", "svm")
     ), "last", "Table S7: accuracy in % on photographed digits after training on MNIST. The paper does not say which "
                "epoch; the difference is that of the last one. The SVM of II-E-TAE is not printed clearly there."),
     "4.3": Table("Table 4.3", ("λ_out", "λ_in"), (
@@ -121,7 +120,7 @@ TABLES = {
 
 
 # Floor and ceiling of translations: rows, and whose metrics stand there.
-BESIDE = ((("untranslated", "-"), "/untranslated"), (("real images", "-"), "/real"))
+BESIDE = {("untranslated", "-"): "/untranslated", ("real images", "-"): "/real"}
 
 
 class Entry(NamedTuple):
@@ -140,9 +139,8 @@ def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
 
     A translation has two more, of its floor and its ceiling; shape and pose has one for each test set.
     """
-    config = run.config
-    shapes = of_shapes(config)
-    found = None if shapes else paper_row(config)
+    config, found = run.config, paper_row(run.config)
+    shapes = config.model.type == "point_cloud"
     departs = tuple(departures(config)) if (found or shapes) and not run.published else ()
     if shapes:
         looks = dict.fromkeys(look_of(Path(root).name) for root in config.dataset.roots)
@@ -153,7 +151,7 @@ def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
     if not found:
         return []
     entries = [Entry(run.experiment, config.training.seed, *found, departs, records)]
-    for row, kind in BESIDE if found[0] == "4.3" else ():
+    for row, kind in BESIDE.items() if found[0] == "4.3" else ():
         same = [record | {"metric": record["metric"].replace(kind, "/translated")} for record in records
                 if record["metric"].endswith(kind)]
         entries.append(Entry(run.experiment, config.training.seed, "4.3", row, (), same))
@@ -190,7 +188,7 @@ def lines(table: Table, column: Column, entries: list[Entry]) -> list[Line]:
     others = sorted({row for row, _, _ in groups} - set(known))
     found = []
     for row in [*known, *others]:
-        published = column.published.get(row, NOTHING)
+        published = column.published.get(row, UNPUBLISHED)
         ours = [_line(table, column, group) for key, group in sorted(groups.items()) if key[0] == row]
         found += ours or [Line(row, published)]
     return found
@@ -201,7 +199,14 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
     departures = ", ".join(first.departures)
     notes = [f"departs from the published runs (theirs in brackets): {departures}"] if departures else []
     scores, sizes, chosen = {}, set(), ""
-    for key, seeds in group(row for entry in entries for row in entry.records if column.holds(row)).items():
+    groups = group(row for entry in entries for row in entry.records if column.holds(row))
+    parts = list(dict.fromkeys(key.factor for key in groups))
+    if len(parts) > 1:
+        notes.append(f"{column.name}: tested on several parts of {column.dataset}, shown is {parts[0]}, not "
+                     f"{', '.join(parts[1:])}")
+    for key, seeds in groups.items():
+        if key.factor != parts[0]:
+            continue
         rows = {seed: row for seed, factors in seeds.items() for row in factors.values()}
         finite = {seed: row for seed, row in rows.items() if math.isfinite(row["value"])}
         lost = ", ".join(str(seed) for seed in sorted(rows.keys() - finite.keys()))
@@ -216,7 +221,7 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
         notes.append(f"{column.name}: not all seeds were tested on the same number of images")
     if column.samples and sizes - {column.samples}:
         notes.append(f"{column.name}: published on {column.samples} test images")
-    published = column.published.get(first.row, NOTHING)
+    published = column.published.get(first.row, UNPUBLISHED)
     runs = len({entry.seed for entry in entries})
     return Line(first.row, published, first.experiment, scores, runs, tuple(sorted(sizes)), tuple(notes), chosen)
 
@@ -242,7 +247,7 @@ def marks(values: Sequence[tuple[float, float]], metric: Metric) -> list[str]:
 
 def unplaced(table: Table, entries: list[Entry]) -> list[str]:
     """Name the test sets that entries have figures on, and no column of the table."""
-    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(dict(BESIDE).values())
+    measures, beside = {column.metric.partition("/")[0] for column in table.columns}, tuple(BESIDE.values())
     rows = of_weights((row for entry in entries for row in entry.records),
                       lambda name: name.partition("/")[0] in measures and not name.endswith(beside))
     return sorted({f"{title_of(row['dataset'], row['factor'], row['split'])}, {row['classifier'] or row['metric']}"

@@ -4,18 +4,15 @@ import math
 from functools import reduce
 from itertools import chain
 
-from paper.tables import TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
+from paper.tables import BESIDE, TABLES, Column, Entry, Line, Table, difference, lines, marks, unplaced
 from reporting.formats import FORMATS, heading, remarks
 from reporting.metrics import Metric
-from reporting.tables import WEIGHTS, Cell, slashed
+from reporting.tables import WEIGHTS, Cell, choices_note, slashed, weights_title
 
-OURS = ("experiment", "published: mean ± std", "max", "last epoch: mean ± std", "max", "oracle: mean ± std", "max",
-        "difference", "seeds", "test images")
 LEGEND = ("±, ours: sample standard deviation over seeds (n - 1); published: the paper does not say which. Last epoch: "
-          "weights after the last epoch. Oracle: weights of the epoch with the best accuracy, chosen on test data. "
-          "Difference: ours less the published mean. Seeds: with a figure, of the runs given. A dash: missing. "
-          "*: best of its column, or equal to it as printed; ≈: mean ± std overlaps with that of the best; where there "
-          "is one seed only, no spread is known.")
+          "weights after the last epoch. {chosen} Difference: ours less the published mean. Seeds: with a figure, of "
+          "the runs given. A dash: missing. *: best of its column, or equal to it as printed; ≈: mean ± std overlaps "
+          "with that of the best; where there is one seed only, no spread is known.")
 
 
 NOTHING = Cell(math.nan, math.nan, math.nan, 0)
@@ -26,22 +23,25 @@ def render(names: list[str], entries: list[Entry], style: str) -> str:
 
     `csv` is for other programs: one line per row and column, all columns in one file, in full precision.
     """
-    chosen = [(name, TABLES[name], [entry for entry in entries if entry.table == name]) for name in names]
+    tables = [(name, TABLES[name], [entry for entry in entries if entry.table == name]) for name in names]
     if style == "csv":
-        body = [cells for name, table, ours in chosen for cells in _csv(name, table, ours)]
+        body = [cells for name, table, ours in tables for cells in _csv(name, table, ours)]
         return FORMATS[style](CSV_HEADER, body)
     notes: dict[str, int] = {}
-    blocks = []
-    for _, table, ours in chosen:
-        for column in table.columns:
-            body = _grid(table, column, lines(table, column, ours), notes)
-            best = "max" if column.shown.higher_is_better else "min"
-            header = (*table.names, *(best if name == "max" else name for name in OURS))
-            text = FORMATS[style](header, body, len(table.names) + 1)
-            blocks.append(heading(style, f"{table.title}: {column.name}") + text)
-    below = [table.remark for _, table, _ in chosen] + [LEGEND]
+    blocks, selections = [], []
+    filled = [(table, column, lines(table, column, ours)) for _, table, ours in tables for column in table.columns]
+    for table, column, found in filled:
+        chosen = [line.selection for line in found if line.selection]
+        selections += chosen
+        figures = (f"{kind}: mean ± std" for kind in ("published", *(weights_title(each, chosen) for each in WEIGHTS)))
+        header = (*table.names, "experiment", *(part for each in figures for part in (each, column.shown.best)),
+                  "difference", "seeds", "test images")
+        text = FORMATS[style](header, _grid(table, column, found, notes), len(table.names) + 1)
+        blocks.append(heading(style, f"{table.title}: {column.name}") + text)
+    legend = LEGEND.format(chosen=choices_note(selections, "value, chosen on test data"))
+    below = [*(table.remark for _, table, _ in tables), legend]
     below += [f"[{number}] {text}." for text, number in notes.items()]
-    for _, table, ours in chosen:
+    for _, table, ours in tables:
         if others := unplaced(table, ours):
             below.append(f"Measured too, but in no column of {table.title}: {'; '.join(others)}.")
     # Added, as HTML that is joined to a plain text would be escaped no more.
@@ -54,7 +54,9 @@ def _grid(table: Table, column: Column, found: list[Line], notes: dict[str, int]
     metric, figures = column.shown, []
     for kind in ([line.published for line in found],
                  *([line.scores.get(name, NOTHING) for line in found] for name in WEIGHTS)):
-        marked = marks([each[:2] for each in kind], metric)
+        # A floor or a ceiling is none of those of which one is the best.
+        marked = marks([NOTHING[:2] if line.row in BESIDE else each[:2]
+                        for line, each in zip(found, kind, strict=True)], metric)
         figures.append([(f"{_number(metric, *each[:2])} {mark}".rstrip(), _number(metric, each[2]))
                         for each, mark in zip(kind, marked, strict=True)])
     grid = []
@@ -70,7 +72,7 @@ def _number(metric: Metric, value: float, std: float = math.nan, sign: str = "")
 
 
 def _seeds(line: Line) -> str:
-    """Say how many seeds have a figure: of last epoch/oracle where they differ, `of` how many runs where some lack."""
+    """Say how many seeds have a figure: of last/best weights where they differ, `of` how many runs where some lack."""
     if not line.runs:
         return "-"
     counts = list(dict.fromkeys(score.seeds for score in line.scores.values())) or [0]

@@ -32,7 +32,7 @@ KINDS = {
         "Label maps of {data}, {weights}",
         "Images of {data} beside their label maps, those that the network predicts, and where both differ"),
     r"classes_(?P<data>.+)_(?P<weights>last|best)": (
-        "Classes of {data} taken for each other, and their IoU, {weights}",
+        "Confusion of the classes of {data}, and their IoU, {weights}",
         "Confusion matrix and IoU of each class on {data}"),
     r"shapes_(?P<data>.+)_(?P<predictor>network|untrained|constant)_(?P<weights>last|best)": (
         "Shapes and masks of {data}, {predictor}, {weights}",

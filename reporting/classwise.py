@@ -1,5 +1,6 @@
 """What an accuracy over whole labels hides: which seats and which classes fail, over seeds, from predictions."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,7 @@ import numpy as np
 from errors import UserError
 from reporting.formats import FORMATS
 from reporting.metrics import CLASSIFIERS, METRICS
-from reporting.tables import WEIGHTS, Key, Seeds, cell, group, span, title
+from reporting.tables import Key, Records, Seeds, cell, group, span, title, weights_title
 
 SEATS = {1: ("",), 3: ("left", "middle", "right")}
 
@@ -57,18 +58,24 @@ class Classwise:
         return np.flatnonzero(pooled.sum(axis=0) + pooled.sum(axis=1)).tolist()
 
 
-def collect(found: Iterable[Any], pool: bool = False) -> list[Classwise]:
+def collect(found: Iterable[Any], pool: bool = False, records: Records = ()) -> list[Classwise]:
     """Group predictions over seeds, sorted by data, classifier and experiment.
 
-    found: as in `experiment.predictions`. With `pool`, the factors of a dataset count as one test set. Raises UserError
-    where a seed has several, different predictions of the same, or seeds are not comparable.
+    found: as in `experiment.predictions`; records: of the same runs, which say how best weights were chosen. With
+    `pool`, the factors of a dataset count as one test set. Raises UserError where a seed has several, different
+    predictions of the same, or seeds are not comparable.
     """
     rows = [vars(each) | {"metric": "accuracy", "epoch": None, "value": each.predicted.tobytes() + each.true.tobytes()}
             for each in found]
-    return [_count(key, seeds) for key, seeds in group(rows, pool).items()]
+    chosen = defaultdict(set)
+    for row in records:
+        if row["checkpoint"] == "best":
+            chosen[row["experiment"]].add(row["selection"])
+    return [_count(key, seeds, weights_title(key.checkpoint, chosen[key.experiment]))
+            for key, seeds in group(rows, pool).items()]
 
 
-def _count(key: Key, seeds: Seeds) -> Classwise:
+def _count(key: Key, seeds: Seeds, weights: str) -> Classwise:
     sample = next(iter(seeds[min(seeds)].values()))
     classes, seats = tuple(sample["classes"].tolist()), sample["true"].shape[1]
     counts, whole = [], []
@@ -84,7 +91,7 @@ def _count(key: Key, seeds: Seeds) -> Classwise:
         whole.append((true == predicted).all(axis=1).mean())
     names = SEATS.get(seats) or tuple(f"seat {number}" for number in range(1, seats + 1))
     return Classwise(key.experiment, title(key, seeds), CLASSIFIERS.get(key.classifier, key.classifier),
-                     WEIGHTS.get(key.checkpoint, key.checkpoint), classes, names, np.array(counts), np.array(whole))
+                     weights, classes, names, np.array(counts), np.array(whole))
 
 
 class Row(NamedTuple):

@@ -8,8 +8,8 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import METRICS, Metric, is_judged, metric_of, subject
-from reporting.tables import Records, group, of_weights, seed_values, title, units, weights_title
+from reporting.metrics import IGNORANT, METRICS, Metric, is_judged, metric_of, subject, units
+from reporting.tables import Records, group, of_weights, seed_values, title, weights_title
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
@@ -87,7 +87,8 @@ def comparisons(records: Records, a: str, b: str, pool: bool = False,
     Classifiers are compared with themselves; a network's own predictions, which have none beside them, with all. Raises
     UserError where the experiments have nothing in common.
     """
-    groups = group(of_weights((row for row in records if row["experiment"] in (a, b)), wanted), pool)
+    own = (row for row in records if row["experiment"] in (a, b) and row["classifier"] not in IGNORANT)
+    groups = group(of_weights(own, wanted), pool)
     pairs = [(key, other) for key in groups for other in groups
              if (key.experiment, other.experiment) == (a, b) and key.checkpoint == other.checkpoint
              and key[:4] == other[:4] and (key.classifier == other.classifier

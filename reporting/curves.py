@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from reporting.metrics import CLASSIFIERS, metric_of
+from reporting.metrics import CLASSIFIERS, metric_of, reference_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
 from reporting.tables import Records, cell, group, seed_values, span, title
 
@@ -44,12 +44,14 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
     """Return panel -> curves of a metric, by its name before a slash (`accuracy`, `loss`), in its unit, sorted by name.
 
     A panel is a classifier and its test set, or a loss and the data it is of; the total loss goes first. Values that
-    are not finite, and records that do not say their epoch, are left out.
+    are not finite, records that do not say their epoch, and floors and ceilings, which do not change, are left out.
     """
     wanted = [row for row in records if row["metric"].partition("/")[0] == metric and row["checkpoint"] == "epoch"
               and row["epoch"] is not None and math.isfinite(row["value"])]
+    names = {row["metric"] for row in wanted}
+    still = {name for name in names if (floor := reference_of(name, "")) and floor.metric in names}
     points: dict[tuple[tuple[str, str], str], list[tuple[int, float, float, int]]] = defaultdict(list)
-    for key, seeds in group(wanted, pool).items():
+    for key, seeds in group((row for row in wanted if row["metric"] not in still), pool).items():
         shown = metric_of(key.metric)
         what = key.metric.partition("/")[2] or CLASSIFIERS.get(key.classifier, key.classifier) or shown.title
         mean, std, _, count = cell(seed_values(seeds).values(), shown)
@@ -79,13 +81,14 @@ def draw_curves(path: Path, found: dict[str, Panels]) -> list[Path]:
     for ax in grid[len(panels):]:
         ax.remove()
     for number, (ax, (metric, what, data, lines)) in enumerate(zip(grid, panels, strict=False)):
-        _panel(ax, lines, names)
+        bottom = _bottom(lines) if metric == "loss" else -math.inf
+        _panel(ax, lines, names, bottom)
         ax.set_title("\n".join([f"{what} loss" if metric == "loss" else what, *wrap(data, TITLE)]))
         ax.set_xlabel("epoch" if number + columns >= len(panels) else "")
         same = number % columns and panels[number - 1][0] == metric
         ax.set_ylabel("" if same else "\n".join(wrap(metric_of(metric).label, LABEL)))
-        if metric == "loss":
-            _scale(ax, lines)
+        if math.isfinite(bottom):
+            _make_logarithmic(ax, bottom)
     handles = [Line2D([], [], marker="o", markersize=2, **line_style(number)) for number in range(len(names))]
     figure.legend(handles, labels, loc="outside lower center", ncols=legend_columns, title=describe(drawn) or None,
                   title_fontsize=7)
@@ -93,32 +96,39 @@ def draw_curves(path: Path, found: dict[str, Panels]) -> list[Path]:
 
 
 def describe(found: Iterable[Curve]) -> str:
-    """Say what lines and bands are; nothing where every line is a single seed."""
+    """Say what lines, bands and bars are; nothing where every line is a single seed."""
     several = any(curve.seeds.max() > 1 for curve in found)
-    return "mean over seeds; band: standard deviation (n - 1)" if several else ""
+    return "mean ± standard deviation over seeds (n - 1)" if several else ""
 
 
-def _panel(ax: Axes, found: list[Curve], names: list[str]) -> None:
+def _panel(ax: Axes, found: list[Curve], names: list[str], bottom: float) -> None:
     for curve in found:
         style = line_style(names.index(curve.experiment))
         few = len(curve.epochs) <= 30
         ax.plot(curve.epochs, curve.mean, label=curve.experiment, marker="o" if few else None, markersize=2, **style)
-        spread_known = np.isfinite(curve.std)
-        ax.fill_between(curve.epochs, curve.mean - curve.std, curve.mean + curve.std, where=spread_known, alpha=0.2,
-                        color=style["color"], linewidth=0)
+        # A band that reaches down to zero would end in a cliff, and stretch a logarithmic axis without end.
+        low, high = np.maximum(curve.mean - curve.std, bottom), curve.mean + curve.std
+        ax.fill_between(curve.epochs, low, high, where=np.isfinite(curve.std), alpha=0.2, color=style["color"],
+                        linewidth=0)
+        if len(curve.epochs) == 1:
+            # A band has no width there.
+            ax.errorbar(curve.epochs, curve.mean, curve.std, color=style["color"], capsize=2, linewidth=0.8)
     ax.grid(axis="y")
     ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
-def _scale(ax: Axes, found: list[Curve]) -> None:
+def _bottom(found: list[Curve]) -> float:
+    """Return where a logarithmic axis of losses that span a wide range ends, minus infinity for others."""
     values = np.concatenate([curve.mean for curve in found])
-    if values.min() > 0 and values.max() > WIDE * values.min():
-        ax.set_yscale("log")
-        # Plain numbers: mathematical notation is off, for names that hold dollar signs.
-        ax.yaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_minor_formatter(NullFormatter())
-        # A band that reaches down to zero would stretch the axis without end.
-        ax.set_ylim(bottom=values.min() / 1.5)
+    return values.min() / 1.5 if values.min() > 0 and values.max() > WIDE * values.min() else -math.inf
+
+
+def _make_logarithmic(ax: Axes, bottom: float) -> None:
+    ax.set_yscale("log")
+    # Plain numbers: mathematical notation is off, for names that hold dollar signs.
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_ylim(bottom=bottom)
 
 
 def _count(found: list[Curve], name: str) -> str:

@@ -126,8 +126,8 @@ _LATEX = {character: "\\" + character for character in "&%_#${}"}
 _LATEX |= {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 # Other characters in LaTeX's default font encoding.
 _LATEX |= {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}"}
-_LATEX |= {"±": r"$\pm$", "β": r"$\beta$", "γ": r"$\gamma$", "↑": r"$\uparrow$", "↓": r"$\downarrow$"}
-_LATEX["≈"] = r"$\approx$"
+_LATEX |= {"±": r"$\pm$", "β": r"$\beta$", "γ": r"$\gamma$", "λ": r"$\lambda$", "≈": r"$\approx$"}
+_LATEX |= {"↑": r"$\uparrow$", "↓": r"$\downarrow$", "→": r"$\rightarrow$"}
 
 FORMATS: dict[str, Callable[..., str]] = {
     "terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex,

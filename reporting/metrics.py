@@ -38,7 +38,7 @@ class Metric:
         return f"{mean:{sign}.{self.decimals}f}{spread}"
 
 
-# A name that ends in a slash stands for all that begin with it.
+# A name that ends in a slash stands for all that begin with it. In the order of preference, too.
 METRICS = {
     "accuracy": Metric("accuracy", "%", 100, 1),
     "loss/": Metric("loss", higher_is_better=False),
@@ -52,17 +52,17 @@ METRICS = {
     "overall_accuracy": Metric("overall accuracy", "%", 100, 1),
     "mean_accuracy": Metric("mean accuracy", "%", 100, 1),
     "iou/": Metric("IoU", "%", 100, 1),
-    "fid": Metric("FID", decimals=1, higher_is_better=False),
-    # In tables of the field, a thousand times the value.
-    "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
-    "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
-    "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
     "agreement/": Metric("label agreement,", "%", 100, 1),
     "agreement_mean/": Metric("mean label agreement,", "%", 100, 1),
     "agreement_miou/": Metric("label mIoU,", "%", 100, 1),
     "second_agreement/": Metric("label agreement by the second judge,", "%", 100, 1),
     "second_agreement_mean/": Metric("mean label agreement by the second judge,", "%", 100, 1),
     "second_agreement_miou/": Metric("label mIoU by the second judge,", "%", 100, 1),
+    "fid": Metric("FID", decimals=1, higher_is_better=False),
+    # In tables of the field, a thousand times the value.
+    "kid": Metric("1000 × KID", scale=1000, decimals=2, higher_is_better=False),
+    "kernel/": Metric("1000 × kernel distance", scale=1000, decimals=2, higher_is_better=False),
+    "frechet/": Metric("Fréchet distance", decimals=1, higher_is_better=False),
     "outline/": Metric("outline disagreement,", "%", 100, 1, higher_is_better=False),
     "outline_visible/": Metric("visible outline disagreement,", "%", 100, 1, higher_is_better=False),
     # Distances as published, a hundred times the value, by the diagonal of a model's box.
@@ -79,6 +79,10 @@ METRICS = {
 }
 # Not what a judge says of weights: these have tables and figures of their own.
 APART = ("loss/", "gap/", "ssim/", "lpips/", "l1/")
+
+# No means over samples, so that values of several test sets make no value of all: parts of sums, distances, medians.
+NO_MEANS = ("miou", "overall_accuracy", "mean_accuracy", "iou/", "agreement", "second_agreement", "fid", "kid",
+            "frechet/", "kernel/", "pose_median", "gap/")
 
 # One for each class: kept for the last and best weights too, and shown where it is asked for.
 DETAILS = ("iou/",)
@@ -124,6 +128,11 @@ def is_judged(name: str) -> bool:
     return not name.startswith(APART)
 
 
+def is_mean(name: str) -> bool:
+    """Say whether a metric of several test sets is the mean of theirs, weighted by their samples."""
+    return not name.startswith(NO_MEANS)
+
+
 def is_headline(name: str) -> bool:
     """Say whether a metric stands in tables and logs without being asked for."""
     return is_judged(name) and not name.startswith(DETAILS)
@@ -138,6 +147,13 @@ def families(names: Iterable[str]) -> list[str]:
     """Return what metrics are called before a slash, accuracy first, losses last."""
     return sorted({name.partition("/")[0] for name in names},
                   key=lambda family: (family == "loss", family != "accuracy", family))
+
+
+def units(names: Iterable[str]) -> str:
+    """Say in which units metrics are: `accuracy in %, FID`."""
+    shown = [METRICS.get(name) or metric_of(name.partition("/")[0]) for name in names]
+    return ", ".join(dict.fromkeys(f"{metric.title.rstrip(',')} in {metric.unit}" if metric.unit else metric.title
+                                   for metric in shown))
 
 
 def subject(row: dict[str, Any]) -> str:

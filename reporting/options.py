@@ -14,7 +14,8 @@ def create_parser(description: str, pool: bool = False, table: str = "") -> argp
     parser.add_argument("runs", nargs="+", metavar="RUN", help="run folders, experiment folders or globs")
     if pool:
         parser.add_argument("--pool", action="store_true",
-                            help="take the factors of a dataset (cars left out in turn) as one test set")
+                            help="take the factors of a dataset (cars left out in turn) as one test set, in accuracies "
+                                 "and other means over samples")
     if table:
         parser.add_argument("--format", choices=FORMATS, default="terminal", help="of the table")
         parser.add_argument(table, metavar="FILE", help="write the table to a file")

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 
 from reporting.style import COLOURS, PAGE_INCHES, new_figure, save, save_figure
 
-# Characters of full size that fit above an image in a row of ten.
-LONGEST = 8
+# Images in a row, and characters of full size that fit above each of them.
+COLUMNS, LONGEST = 10, 8
 # A verdict's colour, dashes and mark: told apart without colour, too. Bluish green and vermilion of the palette.
 RIGHT, WRONG = (COLOURS[2], "-", "✓"), (COLOURS[1], (0, (3, 2)), "✗")
 
@@ -29,7 +29,7 @@ def contact_sheet(path: Path, images: list[np.ndarray], labels: list[str], title
     _sheet(path, rows, f"{title}; {explained}", columns, 0.6 * len(images) + 0.5, at=-0.15)
 
 
-def sample_sheet(path: Path, images: np.ndarray, labels: list[str], title: str, columns: int = 10) -> None:
+def sample_sheet(path: Path, images: np.ndarray, labels: list[str], title: str, columns: int = COLUMNS) -> None:
     """Draw images (n, C, H, W) in rows of `columns`, each with its class above it."""
     rows = [("", images[i : i + columns], labels[i : i + columns]) for i in range(0, len(images), columns)]
     _sheet(path, rows, title, columns, 0.85 * len(rows) + 0.35, width=PAGE_INCHES)
@@ -66,21 +66,21 @@ def _sheet(path: Path, rows: list[Row], title: str, columns: int, height: float,
 
 
 def verdict_sheet(path: Path, rows: dict[str, tuple[np.ndarray, list[str]]], predicted: list[str], right: list[bool],
-                  title: str, columns: int = 10) -> list[Path]:
+                  title: str) -> list[Path]:
     """Draw rows of images (n, C, H, W) as PDF and PNG, every column framed by whether its prediction is right.
 
     The keys name the rows; each has a text per image, or none, to write above it. predicted: the predicted class of
     each column, written with a tick or a cross under the first row's text; right: the verdicts. More images than
-    `columns` go on below. Returns the paths.
+    ten go on below. Returns the paths.
     """
-    starts, lines = range(0, len(right), columns), len(rows)
-    width = min(columns, len(right))
+    starts, lines = range(0, len(right), COLUMNS), len(rows)
+    width = min(COLUMNS, len(right))
     figure = new_figure(min(PAGE_INCHES, 0.62 * width + 0.9), (0.66 * lines + 0.42) * len(starts) + 0.45)
     grid = figure.subplots(lines * len(starts), width, squeeze=False)
     for ax in grid.ravel():
         ax.set_visible(False)
     for block, start in enumerate(starts):
-        chosen = range(start, min(start + columns, len(right)))
+        chosen = range(start, min(start + COLUMNS, len(right)))
         for line, (name, (images, texts)) in enumerate(rows.items()):
             for ax, i in zip(grid[block * lines + line], chosen, strict=False):
                 _show(ax, images[i])

@@ -9,14 +9,20 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import MEANINGS, METRICS, Metric, is_headline, is_judged, metric_of, reference_of, subject
+from reporting.metrics import MEANINGS, Metric, is_headline, is_judged, is_mean, metric_of, reference_of, subject, units
 
 Records = list[dict[str, Any]]
 # Seed -> factor -> record.
 Seeds = dict[int, dict[str, dict[str, Any]]]
 
-WEIGHTS = {"last": "last epoch", "best": "oracle"}
-ON_SOURCE = "best on source"
+WEIGHTS = ("last", "best")
+# What tables call best weights, by what chose them, and what notes say of them.
+ORACLE, ON_SOURCE = "oracle", "best on source"
+MEANT = {
+    ORACLE: "Oracle: weights of the epoch with the best {best}{by}.",
+    ON_SOURCE: "Best on source: weights of the epoch with the best value on data of the kind that was trained on{by}, "
+               "without labels of a target; there itself an oracle.",
+}  # fmt: skip
 
 
 class Key(NamedTuple):
@@ -60,15 +66,17 @@ class Row(NamedTuple):
 def group(records: Iterable[dict[str, Any]], pool: bool = False) -> dict[Key, Seeds]:
     """Group records over seeds, sorted: accuracy before other metrics, last weights before best ones, by epoch.
 
-    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set. Raises UserError
-    where a seed has several values for the same cell, which would count it twice, or seeds have not the same factors.
+    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set in those metrics
+    that are means over samples. Raises UserError where a seed has several values for the same cell, which would count
+    it twice, or seeds have not the same factors.
     """
     groups: dict[Key, Seeds] = defaultdict(lambda: defaultdict(dict))
     repeated: dict[str, None] = {}
     for row in records:
         epoch = row["epoch"] or 0 if row["checkpoint"] == "epoch" else 0
         key = Key(*(row[name] for name in Key._fields[:-1]), epoch)
-        other = groups[key._replace(factor="") if pool else key][row["seed"]].setdefault(row["factor"], row)
+        pooled = pool and is_mean(key.metric)
+        other = groups[key._replace(factor="") if pooled else key][row["seed"]].setdefault(row["factor"], row)
         if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
             when = f"epoch {epoch}" if epoch else key.checkpoint
             repeated[f"{key.experiment}, seed {row['seed']}, {title_of(*key[:3])}, {subject(row)}, {when}"] = None
@@ -152,24 +160,26 @@ def span(values: Iterable[int]) -> str:
 
 def weights_title(checkpoint: str, selections: Iterable[str]) -> str:
     """Return what tables call weights by how they were chosen: an oracle's, unless no target had a part in it."""
-    chosen = [part for each in selections for part in each.split("; ")]
-    if checkpoint == "best" and chosen and all(part.startswith("source: ") for part in chosen):
-        return ON_SOURCE
-    return WEIGHTS[checkpoint]
+    return "last epoch" if checkpoint == "last" else " or ".join(choices(selections) or [ORACLE])
 
 
-def oracles(rows: Iterable[Any]) -> str:
-    """Say in brackets what the best weights among rows were chosen by; an empty text where there are none."""
-    chosen = {part.removeprefix("oracle: ") for row in rows if row.checkpoint == "best"
-              for part in row.selection.split("; ")}
-    return f" ({'; '.join(sorted(chosen))})" if chosen else ""
+def choices(selections: Iterable[str]) -> dict[str, str]:
+    """Return what tables call best weights -> what they were chosen by, an oracle's first."""
+    parts = sorted({part for each in selections for part in each.split("; ")})
+    found = {ORACLE: [part.removeprefix("oracle: ") for part in parts if not part.startswith("source: ")],
+             ON_SOURCE: [part.removeprefix("source: ") for part in parts if part.startswith("source: ")]}
+    return {name: "; ".join(texts) for name, texts in found.items() if texts}
 
 
-def units(names: Iterable[str]) -> str:
-    """Say in which units metrics are: `accuracy in %, FID`."""
-    shown = [METRICS.get(name) or metric_of(name.partition("/")[0]) for name in names]
-    return ", ".join(dict.fromkeys(f"{metric.title.rstrip(',')} in {metric.unit}" if metric.unit else metric.title
-                                   for metric in shown))
+def choices_note(selections: Iterable[str], best: str) -> str:
+    """Explain what tables call best weights; best: what an oracle goes by."""
+    return " ".join(MEANT[name].format(best=best, by=f" ({by})" if by else "")
+                    for name, by in (choices(selections) or {ORACLE: ""}).items())
+
+
+def best_selections(rows: Iterable[Any]) -> list[str]:
+    """Return how the best weights among rows were chosen."""
+    return [row.selection for row in rows if row.checkpoint == "best"]
 
 
 # Experiment, dataset and metric -> whether it is a floor, and its name -> its value as text.
@@ -206,19 +216,15 @@ def _columns(found: References) -> list[tuple[str, bool, list[str]]]:
 
 def header(rows: list[Row]) -> tuple[str, ...]:
     rows, found = with_references(rows)
+    titles = [weights_title(name, best_selections(rows)) for name in WEIGHTS]
     best = "/".join(dict.fromkeys(metric_of(row.metric).best for row in rows)) or "max"
     return ("dataset", "classifier" if any(row.classifier for row in rows) else "metric", "experiment",
             *(title for title, *_ in _columns(found)),
-            *(part for name in WEIGHTS for part in (f"{_title_of(name, rows)}: mean ± std", best)), "seeds",
-            "test images")
-
-
-def _title_of(checkpoint: str, rows: list[Row]) -> str:
-    return weights_title(checkpoint, [row.selection for row in rows if row.checkpoint == checkpoint])
+            *(part for name in titles for part in (f"{name}: mean ± std", best)), "seeds", "test images")
 
 
 def grid(rows: list[Row]) -> list[tuple[str, ...]]:
-    """Arrange rows as text cells: floors and ceilings, last epoch and oracle side by side, `-` where there is none."""
+    """Arrange rows as text cells: floors and ceilings, last and best weights side by side, `-` where there is none."""
     lines, (rows, references) = [], with_references(rows)
     for (data, metric, classifier, name), found in beside(
             rows, ("dataset", "metric", "classifier", "experiment"), "checkpoint").items():
@@ -241,18 +247,14 @@ def footnote(rows: list[Row]) -> str:
     shown = units(names)
     # With other metrics the data may be a validation set, which its name says.
     best = "test accuracy, chosen on the test data itself" if set(names) <= {"accuracy"} else "value"
-    chosen = f"Oracle: weights of the epoch with the best {best}{oracles(rows)}."
-    if _title_of("best", rows) == ON_SOURCE:
-        chosen = (f"Best on source: weights of the epoch with the best value on data of the kind that was trained on"
-                  f"{oracles(rows).replace('source: ', '')}, without labels of a target; there itself an oracle.")
     notes = [f" {'Floor' if low else 'Ceiling'}: {'; '.join(f'{name}, {MEANINGS[name]}' for name in names)}."
              for _, low, names in _columns(found)]
     return (f"{shown[:1].upper()}{shown[1:]}. ± is the sample standard deviation over seeds (n - 1). Last epoch: "
-            f"weights after the last epoch. {chosen}" + "".join(notes))
+            f"weights after the last epoch. {choices_note(best_selections(rows), best)}" + "".join(notes))
 
 
 def render(rows: list[Row], style: str, note: str = "") -> str:
-    """Render as `terminal`, `markdown` or `latex`, last epoch and oracle side by side, or as `csv`.
+    """Render as `terminal`, `markdown` or `latex`, last and best weights side by side, or as `csv`.
 
     CSV is for other programs: one line per row, in full precision. note: what else is to be said below the table.
     """

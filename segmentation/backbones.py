@@ -15,7 +15,6 @@ from efficientnet_lite import BOUNDS, EfficientNetLite0
 from errors import choice_error
 from pretrained_model import EFFICIENTNET, load_weights, statistics
 
-OUTPUT_STRIDES = (16, 8)
 # Slower than torch's 0.1, as batches are small.
 MOMENTUM = 0.01
 # Of MobileNetV2's `features`: where stride 4 ends, and where the blocks do; what follows serves the classifier.
@@ -118,14 +117,10 @@ def create_backbone(name: str, output_stride: int, weights: str, layout: str = "
 
     weights: `imagenet`, `none`, or a file or a classifier's run folder of the classification network; layout:
     `published` for MobileNetV2 as the published DeepLabV3+ pads it. ResNet-50 is the same in both, EfficientNet-Lite0
-    is not published.
-    Raises UserError for unknown names and strides, and for weights that cannot be had or do not fit.
+    is not published, which raises UserError, as do weights that cannot be had or do not fit.
     """
-    layouts = ["torchvision"] if name == EFFICIENTNET else ["torchvision", "published"]
-    for key, value, allowed in (("backbone", name, BACKBONES), ("output_stride", output_stride, OUTPUT_STRIDES),
-                                ("layout", layout, layouts)):
-        if value not in allowed:
-            raise choice_error(f"model.{key}", value, allowed)
+    if (name, layout) == (EFFICIENTNET, "published"):
+        raise choice_error("model.layout", layout, ["torchvision"])
     padded = {"published": True} if name == "mobilenet_v2" and layout == "published" else {}
     backbone = BACKBONES[name](output_stride, weights, **padded)
     backbone.colours = statistics(name)

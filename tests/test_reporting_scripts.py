@@ -77,9 +77,10 @@ def test_all_tables_are_those_that_runs_belong_to(script, write, tmp_path, style
 def test_two_experiments_are_compared(succeed, write):
     for name, shift in (("first", 0.1), ("second", 0.0)):
         for seed, value in enumerate((0.5, 0.52, 0.47, 0.55)):
-            folder = write(name, seed, [{"value": value + shift * (1 + 0.1 * seed)}])
+            folder = write(name, seed, [{"value": value + shift * (1 + 0.1 * seed)},
+                                        {"value": 0.3, "metric": "agreement/real", "classifier": ""}])
     out = succeed("calculate_mean_and_var_accuracy.py", folder.parent, "--compare", "first", "second")
-    assert "first 11.5 points above second" in out
+    assert ("first 11.5 points above second" in out, "agreement" in out) == (True, False)
 
 
 def test_all_metrics_that_are_recorded_are_tabulated_or_those_asked_for(succeed, write):

@@ -14,7 +14,7 @@ from readers import READERS
 from readers.crop import crop
 from readers.opened import Opened, check_apart
 from training.passes import Passes
-from translation.config import EvaluationDataset, Target, Training, TranslationConfig
+from translation.config import EvaluationDataset, Training, TranslationConfig
 from translation.cut_outs import correct_colours
 from utils import mix_seed
 
@@ -24,7 +24,7 @@ LABELS, ALPHA = "labels", "alpha"
 class Domain(Opened):
     """Images of one domain, rendered or real, one by one; with an alpha map those of single things, on black."""
 
-    def __init__(self, section: EvaluationDataset | Target, classes: str, cache: str, device: torch.device):
+    def __init__(self, section: EvaluationDataset, classes: str, cache: str, device: torch.device):
         """Prepare and open the dataset that a config section names."""
         if section.name not in READERS:
             raise choice_error("dataset.name", section.name, READERS)
@@ -77,11 +77,14 @@ class Domain(Opened):
 class Truth:
     """What a recogniser has to find in the images of a domain: a class number per pixel or image, as it counts them.
 
-    Raises UserError where its classes are not those of the labels.
+    Without one, the label maps of the domain as they are. Raises UserError where a recogniser's classes are not those
+    of the labels; key: of the config, that names it.
     """
 
-    def __init__(self, domain: Domain, recogniser: Recogniser, key: str):
-        self.domain, self.per_pixel = domain, recogniser.per_pixel
+    def __init__(self, domain: Domain, recogniser: Recogniser | None = None, key: str = ""):
+        self.domain, self.per_pixel = domain, recogniser is None or recogniser.per_pixel
+        if recogniser is None:
+            return
         kinds = ("a class per image", "a class per pixel")
         if self.per_pixel != (LABELS in domain.maps):
             raise UserError(f"{key}: its run finds {kinds[self.per_pixel]}, {domain.title} has "
@@ -112,17 +115,6 @@ class Truth:
         if self.per_pixel:
             return layers[:, self.domain.channels + self.domain.maps.index(LABELS)].long()
         return self.numbers[0, index] if mirrored is None else self.numbers[mirrored.long(), index]
-
-
-class MapTruth:
-    """The label maps of a domain, as they are."""
-
-    per_pixel = True
-
-    def __init__(self, domain: Domain):
-        self.domain = domain
-
-    of = Truth.of
 
 
 def _shortened(classes: tuple[str, ...]) -> str:

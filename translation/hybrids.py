@@ -12,6 +12,8 @@ from translation.swapping import SwappingAutoencoder
 
 # A step through the real images that meets all of them before it comes back to one: a large prime.
 STRIDE = 104_729
+# Of a sheet.
+ROWS, COLUMNS = 5, 7
 
 
 class Hybrids:
@@ -38,11 +40,10 @@ class Hybrids:
 
 
 @torch.inference_mode()
-def hybrid_sheet(model: SwappingAutoencoder, target: Domain, path: Path, source: Domain, title: str, rows: int = 5,
-                 columns: int = 7) -> Path:
+def hybrid_sheet(model: SwappingAutoencoder, target: Domain, path: Path, source: Domain, title: str) -> Path:
     """Draw all combinations of some structures and some textures beside the picture of a path; return its own path."""
     path = path.with_name(f"hybrids_{path.name.removeprefix('translation_')}")
-    rendered, real = source.take(source.spread(rows))[0], target.take(target.spread(columns))[0]
+    rendered, real = source.take(source.spread(ROWS))[0], target.take(target.spread(COLUMNS))[0]
     structures, textures = model.codes(rendered)[0], model.codes(real)[1]
     sheet = {"texture of": torch.cat([torch.ones_like(rendered[:1]), real])}
     for i, structure in enumerate(structures):

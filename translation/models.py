@@ -12,7 +12,7 @@ from training.optimising import SingleOptimizerStep
 from translation.config import TranslationConfig
 from translation.cyclegan import CycleGan
 from translation.cyclegan_step import CycleGanStep
-from translation.data import LABELS, Domain, MapTruth, Pairs, Truth, open_evaluation
+from translation.data import LABELS, Domain, Pairs, Truth, open_evaluation
 from translation.hybrids import Hybrids, hybrid_sheet
 from translation.judge import Translate, TranslationJudge
 from translation.swapping import SwappingAutoencoder
@@ -53,7 +53,7 @@ def open_truths(config: TranslationConfig, source: Domain, target: Domain,
     if not getattr(config.training, "lambda_in", 0):
         return truth, None
     real = config.training.real_labels and LABELS in target.maps
-    return MapTruth(source), MapTruth(target) if real else None
+    return Truth(source), Truth(target) if real else None
 
 
 def create_step(model: nn.Module, config: TranslationConfig, recogniser: Recogniser | None, batches: Pairs,

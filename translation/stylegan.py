@@ -15,10 +15,10 @@ SLOPE, GAIN, EPSILON = 0.2, math.sqrt(2), 1e-8
 BLUR = (1, 3, 3, 1)
 
 
-def unit(values: Tensor, dim: int = 1) -> Tensor:
-    """Return values of length 1 along a dimension, in 32 bits."""
+def unit(values: Tensor) -> Tensor:
+    """Return values (n, c, ...) of length 1 along c, in 32 bits."""
     values = values.float()
-    return values * torch.rsqrt(values.square().sum(dim, keepdim=True) + EPSILON)
+    return values * torch.rsqrt(values.square().sum(dim=1, keepdim=True) + EPSILON)
 
 
 def kernel_of(taps: tuple[int, ...], gain: float = 1.0) -> Tensor:

@@ -73,3 +73,6 @@ def test_the_note_says_how_the_oracle_was_chosen_where_there_is_one():
     oracle = entry(checkpoint="best")
     assert "Oracle: weights of the epoch with the highest accuracy on sviro (x5)." in footnote(summarise([oracle]))
     assert "racle" not in footnote(summarise([entry()]))
+    source = summarise([entry(checkpoint="best", selection="source: highest SSIM on mpi3d (toy)")])
+    assert grid(source)[0][4] == "best on source"
+    assert footnote(source).endswith(" Best on source: weights of the epoch with the highest SSIM on mpi3d (toy).")

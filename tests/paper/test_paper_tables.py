@@ -151,6 +151,16 @@ def test_every_format_holds_published_figures_and_ours(style):
     assert "II-E-TAE" in text
 
 
+def test_our_best_weights_are_called_by_what_chose_them():
+    ours = [entry(1, {"selection": "source: highest accuracy on sviro_nocar"}, {"dataset": "sviro", "split": "train"})]
+    below = render(["s6"], ours, "markdown")
+    ticam, sviro = below.split("**Table S6: ")[1:3]
+    assert ("best on source: mean ± std" in ticam, "oracle" in ticam) == (True, False)
+    assert ("oracle: mean ± std" in sviro, "best on source" in sviro) == (True, False)
+    assert "Best on source: weights of the epoch with the best value on data of the kind" in below
+    assert "Oracle: weights of the epoch with the best value, chosen on test data (highest accuracy on" in below
+
+
 def test_csv_has_a_line_per_row_and_column_in_full_precision():
     rows = list(csv.DictReader(io.StringIO(render(["s6"], [entry(1, {"value": 1 / 3})], "csv"))))
     assert len(rows) == 3 * 15
@@ -182,6 +192,11 @@ def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling(
     config = load_config(CFG / "carla_cityscapes_in5_out1.toml")
     run = SimpleNamespace(config=config, experiment="ours", published=False)
     entries = place(run, records)
+    # What is no translation is none of those of which one is the best.
+    other = SimpleNamespace(config=load_config(CFG / "carla_cityscapes_in0_out1.toml"), experiment="x", published=False)
+    both = [*entries, *place(other, [each | {"value": 0.5} for each in records])]
+    assert render(["4.3"], both, "markdown").count("70.0 * | 70.0") == 1
+    assert "90.0 *" not in render(["4.3"], both, "markdown")
     found = {line.row: line for line in lines(TABLES["4.3"], TABLES["4.3"].columns[0], entries) if line.experiment}
     assert {row: line.scores["last"].mean for row, line in found.items()} == pytest.approx(
         {("1", "5"): 70, ("untranslated", "-"): 60, ("real images", "-"): 90})
@@ -190,3 +205,9 @@ def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling(
     for published in ("53.0", "69.2", "76.1", "25.4"):
         assert published in text
     assert "Measured too" not in text
+    # What several towns have is no figure of both.
+    towns = place(run, [*records, *(each | {"factor": "Town10", "value": 0.1} for each in records)])
+    line = lines(TABLES["4.3"], TABLES["4.3"].columns[0], towns)
+    [ours] = [each for each in line if each.row == ("1", "5")]
+    assert ours.scores["last"].mean == pytest.approx(70)
+    assert ours.notes[-1] == "overall accuracy: tested on several parts of carla, shown is Town07, not Town10"

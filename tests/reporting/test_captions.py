@@ -19,7 +19,7 @@ DATASETS = {"sviro_x5_all": "sviro (x5), all", "latent_last": "latent, last"}
     ("hybrids_sviro_x5_all_last", "Structures of images of sviro (x5), all with textures of real ones, weights of the "
                                   "last epoch"),
     ("segmentation_sviro_x5_all_best", "Label maps of sviro (x5), all, weights of the best epoch"),
-    ("classes_sviro_x5_all_last", "Classes of sviro (x5), all taken for each other, and their IoU, weights of the last "
+    ("classes_sviro_x5_all_last", "Confusion of the classes of sviro (x5), all, and their IoU, weights of the last "
                                   "epoch"),
     ("shapes_sviro_x5_all_constant_last", "Shapes and masks of sviro (x5), all, the same for every image, weights of "
                                           "the last epoch"),

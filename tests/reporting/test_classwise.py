@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+from small_records import row
 
 from errors import UserError
 from reporting.classwise import collect, render, rows
@@ -64,9 +65,9 @@ def test_rows_hold_mean_and_deviation_over_seeds():
     found = {(row.seat, row.true_class): row for row in rows(collect(runs)[0])}
     assert len(found) == 1 + 3 * 5
     shares = [100 * recall_score(run.true[:, 2], run.predicted[:, 2], average=None)[3] for run in runs]
-    row = found["right", "adult"]
-    assert (row.mean, row.std) == pytest.approx((statistics.mean(shares), statistics.stdev(shares)))
-    assert (row.seeds, row.samples) == (3, str((runs[0].true[:, 2] == 3).sum()))
+    adult = found["right", "adult"]
+    assert (adult.mean, adult.std) == pytest.approx((statistics.mean(shares), statistics.stdev(shares)))
+    assert (adult.seeds, adult.samples) == (3, str((runs[0].true[:, 2] == 3).sum()))
 
 
 def test_a_class_that_never_occurs_at_a_seat_has_no_row():
@@ -109,6 +110,15 @@ def test_the_same_twice_counts_once_and_two_that_differ_are_refused():
 def test_other_classes_are_not_counted_together():
     with pytest.raises(UserError, match="other classes of sviro"):
         collect([kept(), kept(seed=2, classes=NAMES[::-1])])
+
+
+@pytest.mark.parametrize(("selection", "title"), [
+    ("source: highest accuracy on sviro (x5)", "best on source"), ("oracle: highest accuracy on ticam", "oracle")])
+def test_weights_are_called_by_what_chose_them(selection, title):
+    records = [row(checkpoint="best", selection=selection),
+               row(checkpoint="best", experiment="other", selection="oracle: lowest FID on ticam")]
+    assert [each.weights for each in collect([kept(), kept(checkpoint="best")], records=records)] == [
+        "last epoch", title]
 
 
 @pytest.mark.parametrize("style", FORMATS)

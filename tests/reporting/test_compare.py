@@ -112,6 +112,13 @@ def test_a_network_is_compared_with_each_classifier_in_a_latent_space():
     assert found["svm / network"].difference == pytest.approx(np.mean(A) / 2 - np.mean(B))
 
 
+def test_floors_are_compared_with_nothing():
+    rows = [record(name, seed, value, classifier=classifier, metric="mask_iou")
+            for name, shift in (("a", 0.1), ("b", 0)) for seed in range(3)
+            for classifier, value in (("network", 0.5 + shift), ("constant", 0.2))]
+    assert [classifier for _, classifier, *_ in comparisons(rows, "a", "b")] == ["network mask IoU"]
+
+
 @pytest.mark.parametrize("other", [{"dataset": "ticam"}, {"split": "train"}, {"factor": "x5"}, {"checkpoint": "best"},
                                    {"classifier": "svm"}])
 def test_nothing_in_common_is_said(other):

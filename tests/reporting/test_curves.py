@@ -105,6 +105,21 @@ def test_a_single_epoch_has_its_own_number_on_the_axis_and_no_fractions(drawn):
     assert [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high] == [3]
 
 
+def test_the_spread_of_a_single_epoch_is_a_bar(drawn):
+    [bars] = drawn(curves([record(seed, 3, value) for seed, value in enumerate((0.4, 0.5, 0.6))], "accuracy"),
+                   "accuracy").axes[0].containers
+    [[low, high]] = bars.lines[2][0].get_segments()
+    assert (low[1], high[1]) == pytest.approx((40, 60))
+
+
+def test_floors_and_ceilings_have_no_curves():
+    kinds = ("translated", "untranslated", "real")
+    rows = [record(1, 1, 0.1, metric=f"agreement/{kind}", classifier="") for kind in kinds]
+    assert [what for what, _ in curves(rows, "agreement")] == ["translated"]
+    # A class of that name is none.
+    assert [what for what, _ in curves([record(1, 1, 0.1, metric="iou/floor")], "iou")] == ["floor"]
+
+
 def test_an_experiment_has_one_colour_in_all_panels(drawn):
     rows = [record(1, epoch, 0.5, experiment=name, factor=factor) for name, factor in
             (("a", "x5"), ("b", "x5"), ("b", "i3")) for epoch in (1, 2)]
@@ -131,4 +146,4 @@ def test_a_legend_speaks_of_means_and_bands_only_where_there_are_several_seeds(d
         return drawn(curves(rows, "accuracy"), "accuracy").legends[0].get_title().get_text()
 
     assert title(1) == ""
-    assert "band" in title(1, 2)
+    assert "deviation" in title(1, 2)

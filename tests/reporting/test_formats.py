@@ -1,11 +1,14 @@
 """Tables as HTML, and special characters in the other formats, which are tested with the tables that use them."""
 
+import itertools
 import re
 from html.parser import HTMLParser
 
 import pytest
 
+from paper.tables import TABLES
 from reporting.formats import FORMATS, heading, remarks
+from reporting.metrics import METRICS
 
 HEADER = ("name", "value", "words")
 
@@ -79,6 +82,15 @@ def test_a_latex_cell_prints_what_it_holds(text, cell):
     lines = FORMATS["latex"](HEADER, [("a", text, "x")], 1).splitlines()
     assert rf"a & {cell} & x \\" in lines
     assert all(len(re.findall(r"(?<!\\)&", line)) == 2 for line in lines if line.endswith(r"\\"))
+
+
+def test_latex_knows_all_characters_of_our_own_tables():
+    """What is beyond Latin-1 stops LaTeX unless it is written as mathematics."""
+    texts = [metric.title for metric in METRICS.values()]
+    texts += [text for table in TABLES.values() for column in table.columns
+              for text in (*table.names, column.name, *itertools.chain(*column.published))]
+    text = FORMATS["latex"](HEADER, [(each, "1 ± 2", "≈") for each in texts], 1)
+    assert {each for each in text if ord(each) > 255} == set()
 
 
 @pytest.mark.parametrize("first", ["[a]", "*"])

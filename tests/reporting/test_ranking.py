@@ -18,6 +18,19 @@ def test_experiments_are_ranked_by_the_preferred_metric_on_one_test_set_in_its_d
     names = [each.experiment for each in rows]
     assert names == ["b", "c", "a"] * 4 + ["b", "c", "a", "0 unknown"] + ["b", "c", "a"]
     assert note == "Experiments are in the order of knn on source, test, last epoch, the best first."
+    kinds = {"floor": (1.0, 1.0, 1.0), "translated": (20.0, 30.0, 10.0), "untranslated": (90.0, 90.0, 90.0)}
+    rows, note = ranked(summarise([
+        row(experiment=name, dataset="source", factor="", split="test", metric=f"frechet/{kind}", classifier="",
+            value=value) for kind, values in kinds.items() for name, value in zip("abc", values, strict=True)]),
+        "source, test")
+    assert [each.experiment for each in rows] == ["c", "a", "b"] * 3
+    assert "in the order of Fréchet distance translated on" in note
+    # A classifier, which has no neighbours, beside latents, which have no network.
+    network = row(experiment="d", dataset="source", factor="", split="test", classifier="network", value=0.65)
+    rows, note = ranked(summarise([*found, network]), "source, test")
+    assert [each.experiment for each in rows if each.classifier == "knn" and each.dataset == "target, test"] == [
+        "b", "c", "a", "0 unknown"]
+    assert note == "Experiments are in the order of network or knn on source, test, last epoch, the best first."
     only = [each for each in summarise(found) if each.metric == "fid"]
     assert [each.experiment for each in ranked(only, "source, test")[0]] == ["a", "c", "b"] * 2
     assert "did you mean 'source, test'" in refused(ranked, rows, "sorce, test")

@@ -77,6 +77,17 @@ def test_pooled_accuracy_counts_the_right_ones_of_all_factors():
         summarise(records[:-1], pool=True)
 
 
+@pytest.mark.parametrize("metric", ["miou", "iou/person", "mean_accuracy", "fid", "kernel/translated",
+                                    "agreement_miou/real", "pose_median"])
+def test_what_is_no_mean_over_samples_is_not_pooled(metric):
+    """The IoU of two towns is not the mean of theirs, nor is a distance or a median."""
+    records = [row(factor=town, metric=metric, value=value, n=n)
+               for town, value, n in (("Town01", 0.2, 10), ("Town07", 0.6, 30))]
+    found = summarise(records, pool=True, wanted=is_judged)
+    assert [each.dataset for each in found] == ["sviro (Town01), all", "sviro (Town07), all"]
+    assert found == summarise(records, wanted=is_judged)
+
+
 def test_pooling_keeps_datasets_splits_and_classifiers_apart():
     records = [row(factor=factor, **{name: value}) for factor in ("x5", "i3")
                for name, value in (("dataset", "a"), ("split", "test"), ("classifier", "svm"))]
@@ -157,8 +168,9 @@ def test_weights_that_no_target_chose_are_called_no_oracle():
     assert "Best on source: weights of the epoch with the best value on data" in footnote(rows)
     assert "(highest accuracy on glyphs), without labels of a target" in footnote(rows)
     mixed = summarise([row(checkpoint="best"), row(checkpoint="best", selection=own, experiment="other")])
-    assert header(mixed)[5] == "oracle: mean ± std"
-    assert "(highest accuracy on sviro (x5); source: highest accuracy on glyphs)" in footnote(mixed)
+    assert header(mixed)[5] == "oracle or best on source: mean ± std"
+    assert "itself (highest accuracy on sviro (x5)). Best on source: " in footnote(mixed)
+    assert "(highest accuracy on glyphs), without" in footnote(mixed)
 
 
 TABLE = [
