@@ -64,7 +64,7 @@ demo-shape: env
 	rm -rf $(SHAPES)
 	$(RUN) -m standin --dataset meshes --factor animal --sceneries 20 --out $(SHAPES)
 	$(RUN) render_views.py $(SHAPES)/meshes --out $(SHAPES)/views --size 64 --views 12
-	$(RUN) repeat_train.py cfg/demo_shape.toml --seeds 1-3 --out $(SHAPES)/runs
+	$(RUN) repeat_train.py cfg/demo_shape.toml --seeds 1-2 --jobs 2 --out $(SHAPES)/runs
 	$(RUN) eval_shape_pose.py $(SHAPES)/runs --checkpoint last --floors
 	$(RUN) calculate_mean_and_var_accuracy.py $(SHAPES)/runs --metric chamfer pose_accuracy pose_median pose_accuracy_half_turn
 	@find $(SHAPES) -name '*.png' -path '*images*' | sort | sed 's/^/picture: /'
