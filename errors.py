@@ -43,9 +43,16 @@ def check_range(what: str, found: float | None, least: float, most: float = math
 def choice_error(what: str, found: object, allowed: Iterable[object]) -> UserError:
     """Build the error for `found` not being among `allowed`: what it is, what is allowed, and the nearest match."""
     names, found = [str(name) for name in allowed], shortened(str(found))
+    known, hint = f"allowed: {', '.join(names) or 'nothing'}", nearest(found, names)
+    # Behind many names nobody would look for it.
+    told = f"{hint} {known}" if hint and len(known) > 300 else "; ".join(filter(None, (known, hint)))
+    return UserError(f"{what}: '{found}' is not known; {told}")
+
+
+def nearest(found: str, names: list[str]) -> str:
+    """Return a question that shows which of some names is meant, or nothing where none is near."""
     close = difflib.get_close_matches(found, names, n=1, cutoff=0.5)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    return UserError(f"{what}: '{found}' is not known; allowed: {', '.join(names) or 'nothing'}{hint}")
+    return f"did you mean '{close[0]}'?" if close else ""
 
 
 def run_script(main: Callable[[], None]) -> None:

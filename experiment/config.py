@@ -80,7 +80,8 @@ class Section(BaseModel):
 class EvaluationDataset(Section):
     """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`.
 
-    skip_bad: leave out names without a label and images that cannot be read, instead of refusing them.
+    skip_bad: leave out names without a label and images that cannot be read, instead of refusing them; in
+    `[dataset]` it holds for evaluation datasets, too.
     """
 
     name: DatasetName
@@ -216,8 +217,8 @@ class Config(Section):
     evaluation: Evaluation = Evaluation()
 
     def evaluation_datasets(self) -> list[EvaluationDataset]:
-        """Return the evaluation datasets with `root` filled in, and with `image_size` where they have one."""
-        own = {"root": self.dataset.roots[0], "image_size": self.dataset.image_size}
+        """Return the evaluation datasets with `root` and `skip_bad` filled in, and `image_size` where they have one."""
+        own = {"root": self.dataset.roots[0], "image_size": self.dataset.image_size, "skip_bad": self.dataset.skip_bad}
         return [section.model_copy(update={key: own[key] for key in own if not getattr(section, key, own[key])})
                 for section in self.evaluation.datasets]
 
@@ -269,10 +270,11 @@ def load_config(path: str | Path, overrides: list[str] | tuple[str, ...] = (), s
     raw = _move_gpu(raw)
     if published:
         raw = published_config.translate(raw, str(path))
-    kind: type[Section] = _Outline
+    model = raw.get("model")
+    name = str(model.get("type")).lower() if isinstance(model, dict) else ""
+    # Where the type is none, the outline tells.
+    kind = BY_TYPE[name].config(name) if name in BY_TYPE else _Outline
     try:
-        name = _Outline.model_validate(raw).model.type
-        kind = BY_TYPE[name].config(name)
         return kind.model_validate(raw)
     except ValidationError as error:
         raise _one_line(error, str(path), changed, kind) from None
@@ -336,7 +338,10 @@ def _apply(raw: dict[str, Any], override: str) -> str:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
             raise UserError(f"--set {override}: '{part}' is not a section")
-    table[parts[-1]] = toml_text.value_of(text)
+    table[parts[-1]] = value = toml_text.value_of(text)
+    if isinstance(value, str) and text.lstrip()[:1] in ("[", "{"):
+        raise UserError(f"--set {shortened(override)}: not readable as TOML; a shell takes quotes away, so put all of "
+                        f"it into others: --set '{shortened(key)}=[\"one\", \"two\"]'")
     return ".".join(parts)
 
 
@@ -372,7 +377,9 @@ def is_below(key: str, names: Iterable[str]) -> bool:
 def _keys_beside(location: tuple[int | str, ...], kind: type[Section]) -> list[str]:
     """Return the dotted keys allowed where an unknown one was found."""
     if len(location) == 1:
-        return list(kind.model_fields)
+        return [*kind.model_fields, *(
+            f"{section}.{location[0]}" for section, field in kind.model_fields.items()
+            if location[0] in getattr(field.annotation, "model_fields", ()))]
     below = kind.model_fields[location[0]].annotation
     if location[:2] == ("evaluation", "datasets"):
         below = get_args(below.model_fields["datasets"].annotation)[0]

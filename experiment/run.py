@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from errors import UserError, printable
+from errors import UserError, nearest, printable
 from experiment import published_run as published
 from experiment import records
 from experiment.config import PLACES, Config, differences, dump_config, load_config
@@ -149,7 +149,9 @@ def open_run(folder: Path, overrides: list[str] | tuple[str, ...] = ()) -> Run:
     A published run does not say its seed, and has a number of its own in its place.
     """
     if not (folder / "cfg.toml").is_file():
-        raise UserError(f"{folder}: not a run folder (looked for {folder / 'cfg.toml'})")
+        near = [*folder.glob("*/cfg.toml"), *folder.parent.glob(f"{glob.escape(folder.name)}-*/cfg.toml")]
+        hint = f"; run folders there: {', '.join(sorted(str(path.parent) for path in near)[:5])}" if near else ""
+        raise UserError(f"{folder}: not a run folder (looked for {folder / 'cfg.toml'}){hint}")
     config = load_config(folder / "cfg.toml", overrides, kept=True)
     if "seed" not in config.training.model_fields_set and published.is_published(folder):
         training = config.training.model_copy(update={"seed": published.number(folder)})
@@ -182,7 +184,10 @@ def expand(patterns: list[str]) -> list[Path]:
             # What lies within a run, such as copies of configs in a published one, is no run.
             runs += sorted(path for path in found if found.isdisjoint(path.parents))
         if not runs:
-            raise UserError(f"{pattern}: no run folder here (looked for cfg.toml in it and in the folders below it)")
+            beside = [path.name for path in Path(pattern).parent.glob("*") if path.is_dir() and path != Path(pattern)]
+            hint = nearest(Path(pattern).name, beside)
+            raise UserError(f"{pattern}: no run folder here (looked for cfg.toml in it and in the folders below it)"
+                            f"{'; ' * bool(hint)}{hint}")
         folders += runs
     # A run counts once, however it is spelled.
     return list({folder.resolve(): folder for folder in reversed(folders)}.values())[::-1]

@@ -20,12 +20,20 @@ TOKEN = re.compile(r"""\"(?:\\.|[^"\\])*\"|'[^']*'|[^"'\[\]{},]+|.""", re.DOTALL
 
 def read(path: Path) -> dict[str, Any]:
     """Return what a TOML file holds; UserError where it is none."""
+    text = ""
     try:
-        return parse(read_text(path))
+        text = read_text(path)
+        return parse(text)
     except FileNotFoundError:
         raise choice_error("config file", path, sorted(path.parent.glob("*.toml"))) from None
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as TOML: {reason(error)}") from None
+        raise UserError(f"{path}: not readable as TOML: {reason(error)}{_line_of(error, text)}") from None
+
+
+def _line_of(error: Exception, text: str) -> str:
+    """Return the line of a text that an error names, to stand behind its message."""
+    place = re.search(r"\(at line (\d+),", str(error))
+    return f": {shortened(text.split(chr(10))[int(place[1]) - 1].strip())}" if place else ""
 
 
 def parse(text: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from readers.carla import Carla
 from readers.cityscapes import Cityscapes
 from readers.cut_outs import CutOuts
 from readers.digits import DigitPhotos, Handwritten, Mnist
-from readers.folder import Folder
+from readers.folder import ColourFolder, Folder
 from readers.glyphs import Glyphs, Letters
 from readers.listing import Listing
 from readers.mpi3d import Mpi3d
@@ -21,7 +21,7 @@ from readers.views import ShapeNetViews, Views
 
 READERS: dict[str, type[Reader]] = {reader.name: reader for reader in (
     Sviro, SviroIllumination, SviroNoCar, Ticam, Mpi3d, Mnist, DigitPhotos, Handwritten, Glyphs, Letters, Folder,
-    Carla, Cityscapes, CamVid, StreetFolder, Views, ShapeNetViews, CutOuts)}
+    ColourFolder, Carla, Cityscapes, CamVid, StreetFolder, Views, ShapeNetViews, CutOuts)}
 
 __all__ = ["READERS", "Listing", "Reader", "create_reader"]
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from errors import UserError, printable
 from readers.base import Reader, Size, find_folder, subfolders
-from readers.images import NO_IMAGES, open_cropped, scan
+from readers.images import NO_IMAGES, centre_crop, open_colour, open_cropped, scan, to_array
 from readers.listing import Listing
 
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
@@ -59,6 +59,9 @@ class Folder(Reader):
             for entry in scan(path, listing):
                 label = (self.classes.index(printable(path.name)),)
                 listing.add_files(os.path.relpath(entry.path, self.root), label, [entry], split)
+        if not listing.sceneries and not listing.bad:
+            raise UserError(f"{self.name} at {self.root}: no images in its folders {', '.join(self.classes[:5])}"
+                            f"{', ...' * (len(self.classes) > 5)}; expected <root>/<class>/<image>")
 
     def _sceneries(self, listing: Listing, found: list[tuple[Path, str]]) -> None:
         self.mirrors, self.empty = True, 0
@@ -76,3 +79,13 @@ class Folder(Reader):
             listing.add_files(path.name, label, images, split)
         most = max((max(label) for label in listing.labels), default=0)
         self.classes = tuple(str(number) for number in range(most + 1))
+
+
+class ColourFolder(Folder):
+    """The same in colour."""
+
+    name = "colour_folder"
+    channels = 3
+
+    def prepare(self, source: str, size: Size) -> np.ndarray:
+        return to_array(centre_crop(open_colour(source), size), size)

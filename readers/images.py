@@ -101,8 +101,9 @@ def centre_crop(image: Image.Image, size: Size) -> Image.Image:
 
 
 def to_array(image: Image.Image, size: Size) -> np.ndarray:
-    """Resize a grey image (bilinear, antialiased) to uint8 (1, height, width)."""
-    return np.asarray(image.resize(width_height(size), Image.Resampling.BILINEAR), dtype=np.uint8)[None]
+    """Resize an image (bilinear, antialiased) to uint8 (channels, height, width), one channel of a grey one."""
+    array = np.asarray(image.resize(width_height(size), Image.Resampling.BILINEAR), dtype=np.uint8)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
 
 
 def open_cropped(path: str | Path, size: Size) -> np.ndarray:

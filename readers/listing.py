@@ -97,4 +97,5 @@ class Listing:
 def too_bad(source: str, problem: str, count: int) -> str:
     """Word the refusal of bad sources: the first of them, how many there are, and how to leave them out."""
     more = f" (and {count - 1} more like it)" if count > 1 else ""
-    return f"{source}: {problem}{more}; dataset.skip_bad = true leaves {'them' if count > 1 else 'it'} out"
+    which = "them" if count > 1 else "it"
+    return f"{source}: {problem}{more}; skip_bad = true in the section of this dataset leaves {which} out"

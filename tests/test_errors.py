@@ -14,6 +14,7 @@ PROJECT = Path(__file__).parents[1]
     ("svn", ["knn", "svm"], "x: 'svn' is not known; allowed: knn, svm; did you mean 'svm'?"),
     ("banana", ["knn", "svm"], "x: 'banana' is not known; allowed: knn, svm"),
     ("y", [], "x: 'y' is not known; allowed: nothing"),
+    ("svn", ["svm", *"a" * 100], f"x: 'svn' is not known; did you mean 'svm'? allowed: svm{', a' * 100}"),
     (3, (number for number in (10, 20)), "x: '3' is not known; allowed: 10, 20"),
     ("two\nlines", ["a\x1b"], r"x: 'two lines' is not known; allowed: a\x1b")])
 def test_a_wrong_choice_says_in_one_line_what_was_found_what_is_allowed_and_the_nearest(found, allowed, message):

@@ -22,18 +22,18 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "python.md"
 
 def test_the_examples_of_the_document_run_as_they_are(finished, standins, cache, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    finished(copy=Path("results/demo/e_tae/1"))
+    finished(copy=Path("results/demo/e_tae/1-x"))
     finished("classifier", "scratch", copy=Path("results/demo/letters"))
     write_standin("camvid", Path("data"), sceneries=5)
-    write_run(Path("results/streets/1"), STREETS, tmp_path / "data", cache)
-    write_run(Path("results/cars/1"), SHAPES, write_views(tmp_path / "views", models=8), cache)
+    write_run(Path("results/streets/1-x"), STREETS, tmp_path / "data", cache)
+    write_run(Path("results/cars/1-x"), SHAPES, write_views(tmp_path / "views", models=8), cache)
     shutil.copytree(standins / "digit_photos" / "1", "photos")
     for place, file in (("streets", next(Path("data/CamVid/val").iterdir())), ("cars", Path("views/views/box_0/0.png")),
                         ("photos", next(Path("photos").iterdir()))):
         Path(place).mkdir(exist_ok=True)
         shutil.copy(file, Path(place) / "0.png")
     first, second = re.findall("^```python\n(.*?)^```", DOCUMENT.read_text(), re.M | re.S)
-    assert len(first.strip().splitlines()) == 10
+    assert len(first.strip().splitlines()) == 11
     names = {}
     exec(first, names)
     count, size = len(names["images"]), (1, 32, 32)

@@ -119,13 +119,14 @@ def test_what_a_file_leaves_out_is_what_the_paper_used(tmp_path):
     ("evaluation.classifier=['knn']", ["evaluation.classifier", "did you mean 'evaluation.classifiers'"]),
     ("evaluation.datasets=[{name='sviro', facto='x5'}]",
      ["evaluation.datasets.0.facto", "did you mean 'evaluation.datasets.0.factor'"]),
+    ("epochs=3", ["key: 'epochs'", "dataset, model, training, evaluation, ", "did you mean 'training.epochs'"]),
     ("trainning.epochs=3", ["'trainning'", "dataset, model, training, evaluation", "did you mean 'training'"]),
     ("model.seed=3", ["model.seed", "model.type"])])
 def test_an_unknown_key_names_the_allowed_ones_and_the_nearest(tmp_path, change, pieces):
     message = refusal(tmp_path, MINIMAL, change)
     assert "experiment.toml" in message
-    assert "is not known; allowed: " in message
-    assert [piece for piece in pieces if piece not in message] == []
+    assert "is not known; " in message
+    assert [piece for piece in ("allowed: ", *pieces) if piece not in message] == []
 
 
 @pytest.mark.parametrize(("line", "told"), [
@@ -189,6 +190,16 @@ def test_a_refusal_stays_one_line_whatever_was_found(tmp_path, line):
 
 def test_several_mistakes_are_counted(tmp_path):
     assert "(and 2 more)" in refusal(tmp_path, MINIMAL, "training.loss=x", "model.knn=0", "dataset.limit=0")
+
+
+@pytest.mark.parametrize("value", ["[some/data, other]", "{a"])
+def test_a_list_whose_quotes_the_shell_took_is_no_text(tmp_path, value):
+    assert """put all of it into others: --set 'dataset.root=["one", "two"]'""" in refusal(tmp_path, MINIMAL,
+                                                                                           f"dataset.root={value}")
+
+
+def test_a_mistake_in_toml_is_shown_with_its_line(tmp_path):
+    assert "(at line 1, column 10): epochs = many" in refusal(tmp_path, "epochs = many\n" + MINIMAL)
 
 
 def test_a_missing_file_names_the_nearest_one(tmp_path):
@@ -311,6 +322,9 @@ def test_evaluation_takes_the_root_that_is_trained_on_and_of_several_the_first(t
     alone = load(tmp_path, FULL)
     assert [target.root for target in alone.evaluation_datasets()] == ["some/data", "elsewhere"]
     assert alone.evaluation.datasets[0].root is None
+    for kept in (False, True):
+        config = load(tmp_path, FULL, f"dataset.skip_bad={kept}".lower())
+        assert [target.skip_bad for target in config.evaluation_datasets()] == [kept, kept]
     one, other, both = (load(tmp_path, FULL, f"dataset.root={roots}") for roots in ('"a"', '["b"]', '["a", "b"]'))
     assert (one.dataset.root, other.dataset.root, both.dataset.root) == ("a", "b", ["a", "b"])
     assert [each.dataset.roots for each in (one, other, both)] == [["a"], ["b"], ["a", "b"]]

@@ -167,6 +167,14 @@ def test_a_kill_while_a_run_is_made_leaves_nothing_that_is_taken_for_a_run(confi
         expand([str(tmp_path / "results")])
 
 
+def test_runs_that_may_be_meant_are_named(make):
+    folder = make("mine/1-x")
+    for near in (folder.parent, folder.parent / "1"):
+        assert str(refused(open_run, near)).endswith(f"; run folders there: {folder}")
+    assert "; did you mean 'mine'?" in refused(expand, [str(folder.parents[1] / "mien")])
+    assert str(refused(expand, [str(folder.parents[1] / "x")])).endswith("below it)")
+
+
 def test_opening_changes_nothing_and_overrides_stay_in_this_process(make):
     folder = make("run")
     before = {name: (folder / name).read_bytes() for name in ("cfg.toml", "environment.json")}

@@ -102,7 +102,7 @@ def test_names_without_a_label_are_named_and_counted_and_left_out_on_request(tmp
     named = sorted(bad)[0] if name in ("sviro", "ticam") else sorted(bad)[0].parent
     message = refusal(reader(tmp_path, name), tmp_path / "cache")
     assert message.startswith(f"{named}: ")
-    assert "(and 2 more like it); dataset.skip_bad = true leaves them out" in message
+    assert "(and 2 more like it); skip_bad = true in the section of this dataset leaves them out" in message
     prepared = prepare(reader(tmp_path, name, skip_bad=True), 16, tmp_path / "cache")
     assert len(prepared.names) == 6
     assert sum(len(sources) for sources in prepared.dropped.values()) == 3
@@ -153,7 +153,7 @@ def test_a_scenery_keeps_its_readable_variants_and_goes_with_the_last_of_them(tm
     assert (again.names, again.sources, again.dropped) == (prepared.names, prepared.sources, prepared.dropped)
     # What was prepared with holes is not taken for whole by those who want no holes.
     strict = refusal(create_reader("folder", tmp_path / "data", [], None), tmp_path / "cache")
-    assert "(and 4 more like it); dataset.skip_bad = true leaves them out" in strict
+    assert "(and 4 more like it); skip_bad = true in the section of this dataset leaves them out" in strict
 
 
 @pytest.mark.parametrize("name", ["Kombi Bäume 日本", "x" * 200, "o'clock \"quoted\" $HOME; *", "new\nline",
@@ -209,8 +209,8 @@ def test_a_link_that_leads_nowhere_and_an_empty_scenery_are_named_and_left_out_o
         path.unlink()
         if name == "sviro":
             path.symlink_to(tmp_path / "gone.png")
-        told = {"sviro": f"{path}: the link leads to no file; dataset.skip_bad",
-                "sviro_illumination": f"{path.parent}: no images in this scenery folder; dataset.skip_bad"}[name]
+        told = {"sviro": f"{path}: the link leads to no file; skip_bad",
+                "sviro_illumination": f"{path.parent}: no images in this scenery folder; skip_bad"}[name]
         assert told in refusal(reader(tmp_path, name))
         assert len(reader(tmp_path, name, skip_bad=True).listing().sceneries) == 5
 

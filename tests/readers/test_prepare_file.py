@@ -23,7 +23,7 @@ def root(standins, tmp_path_factory):
 
 
 FILES = {"sviro": "", "sviro_illumination": "", "ticam": "", "digit_photos": "", "camvid": "", "carla": "",
-         "views": "views", "cut_outs": "views", "folder": "digit_photos"}
+         "views": "views", "cut_outs": "views", "folder": "digit_photos", "colour_folder": "digit_photos"}
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -88,6 +88,17 @@ def test_class_folders_become_classes_in_alphabetical_order(tmp_path):
     assert not reader.mirrors
 
 
+def test_own_images_in_colour_keep_their_colours_and_grey_ones_among_them_are_grey(tmp_path):
+    (tmp_path / "saw").mkdir()
+    for name, mode, colour in (("a.png", "RGB", (200, 20, 0)), ("b.png", "L", 90), ("c.png", "RGBA", (9, 8, 7, 255))):
+        Image.new(mode, (40, 20), colour).save(tmp_path / "saw" / name)
+    reader = create_reader("colour_folder", tmp_path, [], None)
+    prepared = [reader.prepare(source, 16) for [source] in reader.listing().sources]
+    assert [each.shape for each in prepared] == [(3, 16, 16)] * 3
+    assert [each[:, 5, 5].tolist() for each in prepared] == [[200, 20, 0], [90, 90, 90], [9, 8, 7]]
+    assert reader.title == f"colour_folder {tmp_path.name}"
+
+
 def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
     sceneries(tmp_path / "train", ["0_1", "2_0"])
     sceneries(tmp_path / "test", ["1_1"], variants=1)
@@ -102,6 +113,8 @@ def test_scenery_folders_become_seats_with_variants_and_mirrors(tmp_path):
 
 def test_own_folders_that_make_no_sense_are_named(tmp_path):
     assert "found nothing; expected one folder per class" in refused(listed, "folder", tmp_path)
+    draw(tmp_path / "real" / "hammer" / "0.png")
+    assert "no images in its folders real; expected <root>/<class>/<image>" in refused(listed, "folder", tmp_path)
     sceneries(tmp_path, ["0_1"])
     (tmp_path / "hammer").mkdir()
     assert f"{tmp_path / 'hammer'}: no label in the name" in refused(listed, "folder", tmp_path)
