@@ -39,8 +39,8 @@ def main() -> None:
         raise UserError(f"--out {folder}: exists already; delete it, or choose another folder")
     sections = [config.dataset, *config.evaluation.datasets]
     drawn = [section for section in sections if section.name in KINDS]
-    if any(section.name == "folder" for section in sections):
-        raise UserError(f"{arguments.config}: own data ('folder') has no stand-in; allowed: {', '.join(KINDS)}, and "
+    if own := [section.name for section in sections if section.name in ("folder", "colour_folder")]:
+        raise UserError(f"{arguments.config}: own data ('{own[0]}') has no stand-in; allowed: {', '.join(KINDS)}, and "
                         "what needs no download")
     folder.mkdir(parents=True)
     try:

@@ -1,6 +1,8 @@
-"""The shortest config, runs stopped and compared, and processes waited for."""
+"""The shortest config and those in cfg/, runs stopped and compared, and processes waited for."""
 
+import re
 import time
+from pathlib import Path
 
 import torch
 
@@ -17,6 +19,13 @@ variation = "ae"
 [training]
 epochs = 2
 """
+
+
+def configs(pattern=""):
+    """The project's files in cfg/ with a text that a pattern finds, without a user's, which are of own data."""
+    texts = {path: path.read_text(encoding="utf-8") for path in (Path(__file__).parents[1] / "cfg").glob("*.toml")}
+    return sorted(path for path, text in texts.items() if re.search(pattern, text)
+                  and not re.search('name = "(colour_|street_)?folder"', text))
 
 
 def stop_after(patch, epoch):

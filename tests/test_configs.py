@@ -1,11 +1,11 @@
 """Every file in cfg/ trains a step and evaluates on small stand-ins of its datasets."""
 
 import copy
-import re
 from pathlib import Path
 
 import pytest
 import torch
+from runs import configs
 
 import pretrained_model
 import train_ae
@@ -15,10 +15,8 @@ from experiment.config import Config, load_config
 from standin import KINDS, write_standin
 from training.command import create_fabric
 
-PROJECT = Path(__file__).parent.parent
 # Those of translations, and of shape and pose, have tests of their own.
-CONFIGS = [path for path in sorted((PROJECT / "cfg").glob("*.toml"))
-           if not re.search('type = "(cyclegan|swapping|point_cloud)"', path.read_text(encoding="utf-8"))]
+CONFIGS = configs('type = "(?!cyclegan|swapping|point_cloud)')
 CARS = {"sviro": ["i3", "escape", "tucson", "lexus", "x5", "tesla"], "sviro_illumination": ["kodiaq"],
         "mpi3d": ["toy", "realistic"]}
 SCENERIES = {"sviro": 6, "digit_photos": 10, "mnist": 20}

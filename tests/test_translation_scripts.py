@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from runs import configs
 from sklearn.datasets import load_digits
 from small_views import write_cut_outs, write_views
 
@@ -303,8 +304,7 @@ def test_a_run_that_is_not_finished_translates_nothing(trained, tmp_path, fail, 
     assert not (tmp_path / "copy.partial").exists()
 
 
-CONFIGS = sorted(path for path in (Path(__file__).parent.parent / "cfg").glob("*.toml")
-                 if 'type = "cyclegan"' in path.read_text(encoding="utf-8"))
+CONFIGS = configs('type = "cyclegan"')
 
 
 def small(name, run, root):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from refusals import refused
-from runs import MINIMAL
+from runs import MINIMAL, configs
 
 from autoencoder.config import AutoencoderConfig
 from experiment.config import PLACES, differences, dump_config, load_config
@@ -85,7 +85,7 @@ def refusal(folder, text=MINIMAL, *overrides, seed=None):
     return refused(load, folder, text, *overrides, seed=seed)
 
 
-@pytest.mark.parametrize("path", sorted((PROJECT / "cfg").glob("*.toml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", configs(), ids=lambda path: path.stem)
 def test_every_file_in_cfg_loads_and_names_known_datasets(path):
     config = load_config(path)
     assert {config.dataset.name, *(target.name for target in config.evaluation.datasets)} <= set(READERS)

@@ -1,13 +1,14 @@
 from pathlib import Path
 
 import pytest
+from runs import configs
 
 from autoencoder.config import AutoencoderConfig
 from experiment.config import load_config
 from paper.placement import departures, paper_name, paper_row
 from paper.published import TABLE_4_3, TABLE_S5, TABLE_S6, TABLE_S7
 
-CONFIGS = sorted((Path(__file__).parents[2] / "cfg").glob("*.toml"))
+CONFIGS = configs()
 
 
 def config(training=None, model=None, dataset=None):
