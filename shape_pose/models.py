@@ -15,8 +15,6 @@ from shape_pose.config import Model
 SLOPE, POSE_WIDTH, POINT_SPREAD = 0.2, 32, 0.025
 # Side of the last feature map, and channels of the first.
 LAST, CHANNELS = 4, 16
-# Weights that are drawn at a time.
-AT_A_TIME = 4096 * 1024
 
 
 class SameConv(nn.Conv2d):
@@ -91,9 +89,7 @@ class PointCloudNet(nn.Module):
 
 
 def _truncated(weight: Tensor, spread: float) -> None:
-    # In parts, as torch draws again what lies outside, with some copies of all: else the most memory of a training.
-    for rows in weight.detach().split(max(1, AT_A_TIME // weight[0].numel())):
-        nn.init.trunc_normal_(rows, std=spread, a=-2 * spread, b=2 * spread)
+    nn.init.trunc_normal_(weight, std=spread, a=-2 * spread, b=2 * spread)
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -7,7 +7,6 @@ from refusals import refused
 from shape_views import write_views
 from torch.nn import functional as F
 
-from shape_pose import models
 from shape_pose.config import ShapePoseConfig
 from shape_pose.data import Batch, ViewBatches, open_training, resampled
 from shape_pose.losses import mask_error, student_loss
@@ -60,9 +59,7 @@ def test_convolutions_pad_as_tensorflow_does():
     assert model.encoder[2].around == (1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("at_a_time", [models.AT_A_TIME, 10_000])
-def test_weights_begin_as_published(monkeypatch, at_a_time):
-    monkeypatch.setattr(models, "AT_A_TIME", at_a_time)
+def test_weights_begin_as_published():
     model = create(configured(model={"width": 512, "points": 300})).model
     weight = model.shape_feature.weight
     assert weight.std().item() == pytest.approx(1.003 * (2 / 512) ** 0.5, rel=0.02)
