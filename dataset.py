@@ -85,12 +85,12 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
-        check_apart(scenes, opened)
         shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
         if shared:
             print(f"warning: {shared} of {len(scenes.rows)} test images of {scenes.title}, {scenes.split}, "
                   "are trained on", file=sys.stderr)
         opened.append(scenes)
+    check_apart(opened)
     return opened
 
 

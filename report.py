@@ -40,7 +40,7 @@ from reporting.graph import Arrow, Box
 from reporting.graph import draw as draw_graph
 from reporting.inventory import RunFacts, by_experiment
 from reporting.layers import in_order
-from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_mean, is_news, reference_of
+from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_mean, is_news, reference_of, title_of
 from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
@@ -168,8 +168,8 @@ def tested(facts: list[RunFacts]) -> dict[str, tuple[str, ...]]:
         for row in tables.of_weights(each.records):
             parts = found.setdefault(each.experiment, {}).setdefault((row["dataset"], row["split"]), {})
             parts[row["factor"]] = None
-    return {name: tuple(tables.title_of(data, *factors, split) if len(factors) == 1 else
-                        tables.title_of(data, f"{len(factors)} factors", split)
+    return {name: tuple(title_of(data, *factors, split) if len(factors) == 1 else
+                        title_of(data, f"{len(factors)} factors", split)
                         for (data, split), factors in sorted(each.items())) for name, each in found.items()}
 
 
@@ -303,7 +303,7 @@ def classes(kept: list[predictions.Predictions]) -> Markup:
 def pictures(runs: list[Run], rows: Records) -> Markup:
     """Show the pictures of one run of each experiment, and say where those of the others are."""
     data = {(row["dataset"], row["factor"], row["split"]) for row in rows}
-    datasets = {dataset_file_name(*each): tables.title_of(*each) for each in data}
+    datasets = {dataset_file_name(*each): title_of(*each) for each in data}
     groups: dict[str, list[tuple[Run, list[Path]]]] = {}
     for run in runs:
         # Of a published run, only what was drawn here.

@@ -9,7 +9,7 @@ import numpy as np
 
 from errors import UserError, choice_error
 from files import parse_json, read_arrays, write_arrays
-from reporting.tables import title_of
+from reporting.metrics import title_of
 
 FOLDER, VERSION = "latents", 1
 # Below this, squared distances are finite in 32 bit.

@@ -63,8 +63,8 @@ def create_parser(description: str) -> argparse.ArgumentParser:
     """Return the parser that all evaluation scripts share."""
     parser = options.create_parser(description)
     parser.add_argument("--checkpoint", nargs="+", choices=("last", "best"),
-                        help="weights of the last epoch, or those with the best test accuracy (an oracle); "
-                             "default: those that the run has")
+                        help="weights of the last epoch, or the best on the first evaluation dataset (an oracle, "
+                             "where that is a target); default: those that the run has")
     parser.add_argument("--set", nargs="+", default=[], action="extend", metavar="SECTION.KEY=VALUE",
                         help="override keys of [evaluation] and of places, for example "
                              "--set 'evaluation.datasets=[{name=\"sviro\", factor=\"x5\"}]'")

@@ -80,8 +80,8 @@ class Section(BaseModel):
 class EvaluationDataset(Section):
     """A dataset to evaluate on: `[[evaluation.datasets]]`. `root` falls back to the one of `[dataset]`.
 
-    skip_bad: leave out names without a label and images that cannot be read, instead of refusing them; in
-    `[dataset]` it holds for evaluation datasets, too.
+    skip_bad: leave out names without a label and images that cannot be read, instead of refusing them; by default as
+    `[dataset]` says.
     """
 
     name: DatasetName
@@ -89,7 +89,7 @@ class EvaluationDataset(Section):
     split: Split | None = None
     root: str | None = None
     limit: Annotated[int, Field(gt=0)] | None = None
-    skip_bad: Switch = False
+    skip_bad: Switch | None = None
 
 
 class MappedDataset(EvaluationDataset):
@@ -113,6 +113,7 @@ class Places(Section):
 
     root: Roots = "data"
     cache: str = "cache"
+    skip_bad: Switch = False
 
     @property
     def roots(self) -> list[str]:
@@ -219,7 +220,7 @@ class Config(Section):
     def evaluation_datasets(self) -> list[EvaluationDataset]:
         """Return the evaluation datasets with `root` and `skip_bad` filled in, and `image_size` where they have one."""
         own = {"root": self.dataset.roots[0], "image_size": self.dataset.image_size, "skip_bad": self.dataset.skip_bad}
-        return [section.model_copy(update={key: own[key] for key in own if not getattr(section, key, own[key])})
+        return [section.model_copy(update={key: own[key] for key in own if getattr(section, key, own[key]) is None})
                 for section in self.evaluation.datasets]
 
     @property

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from experiment.run import Run
 from paper.placement import departures, look_of, paper_row
 from paper.published import TABLE_4_3, TABLE_6_2, TABLE_S5, TABLE_S6, TABLE_S7, Published
-from reporting.metrics import CLASSIFIERS, Metric, metric_of
-from reporting.tables import WEIGHTS, Cell, cell, group, of_weights, title_of
+from reporting.metrics import CLASSIFIERS, Metric, metric_of, title_of
+from reporting.tables import WEIGHTS, Cell, cell, group, of_weights
 
 Row = tuple[str, ...]
 UNPUBLISHED = Published(math.nan)

@@ -91,13 +91,18 @@ class Opened:
         joined = [f"of {len(self.roots)} roots: {', '.join(self.roots)}"] if len(self.roots) > 1 else []
         return joined + [f"{len(sources)} left out: {reason}" for reason, sources in self.dropped.items()]
 
+    def spread(self, count: int) -> Tensor:
+        """Return at most so many images (n,), evenly spread over all."""
+        return torch.linspace(0, len(self.rows) - 1, min(count, len(self.rows)), device=self.device).round().long()
+
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people, see `label_text`."""
         return label_text(label, self.classes)
 
 
-def check_apart(opened: Opened, others: Sequence[Opened]) -> None:
-    """Raise UserError for an evaluation dataset that would share its records with another."""
-    if any(opened.identity == other.identity for other in others):
-        raise UserError(f"evaluation.datasets: two are called {opened.title}, {opened.split}, and would share their "
-                        "records; allowed: different name, factor or split")
+def check_apart(datasets: Sequence[Opened]) -> None:
+    """Raise UserError for evaluation datasets two of which would share their records."""
+    for i, opened in enumerate(datasets):
+        if any(opened.identity == other.identity for other in datasets[:i]):
+            raise UserError(f"evaluation.datasets: two are called {opened.title}, {opened.split}, and would share "
+                            "their records; allowed: different name, factor or split")

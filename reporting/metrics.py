@@ -156,6 +156,11 @@ def units(names: Iterable[str]) -> str:
                                    for metric in shown))
 
 
+def title_of(dataset: str, factor: str, split: str, factors: int = 1) -> str:
+    """Return what tables and figures call a test set, pooled over several factors or not."""
+    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
+
+
 def subject(row: dict[str, Any]) -> str:
     """Return what a record is of, beside its dataset: the classifier, where it is an accuracy, else the metric."""
     title = "" if row["metric"] == "accuracy" and row["classifier"] else metric_of(row["metric"]).title

@@ -9,7 +9,18 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import MEANINGS, Metric, is_headline, is_judged, is_mean, metric_of, reference_of, subject, units
+from reporting.metrics import (
+    MEANINGS,
+    Metric,
+    is_headline,
+    is_judged,
+    is_mean,
+    metric_of,
+    reference_of,
+    subject,
+    title_of,
+    units,
+)
 
 Records = list[dict[str, Any]]
 # Seed -> factor -> record.
@@ -97,11 +108,6 @@ def group(records: Iterable[dict[str, Any]], pool: bool = False) -> dict[Key, Se
 def of_weights(records: Iterable[dict[str, Any]], wanted: Callable[[str], bool] = is_judged) -> Records:
     """Return the records of last and best weights in those metrics whose names are wanted."""
     return [row for row in records if row["checkpoint"] in WEIGHTS and wanted(row["metric"])]
-
-
-def title_of(dataset: str, factor: str, split: str, factors: int = 1) -> str:
-    """Return what tables and figures call a test set, pooled over several factors or not."""
-    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
 
 
 def title(key: Key, seeds: Seeds) -> str:

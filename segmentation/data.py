@@ -44,11 +44,9 @@ class Frames(Opened):
 
 def open_evaluation_frames(config: SegmentationConfig, device: torch.device) -> list[Frames]:
     """Open the evaluation datasets of a config; UserError where two would share their records."""
-    opened: list[Frames] = []
-    for section in config.evaluation_datasets():
-        frames = Frames(section, config.dataset.classes, config.dataset.cache, device)
-        check_apart(frames, opened)
-        opened.append(frames)
+    opened = [Frames(section, config.dataset.classes, config.dataset.cache, device)
+              for section in config.evaluation_datasets()]
+    check_apart(opened)
     return opened
 
 

@@ -103,15 +103,10 @@ class SegmentationJudge:
         return [row for found in self.outcomes() for row in found.rows]
 
 
-def chosen(frames: Frames, count: int = SHOWN) -> Tensor:
-    """Return images for a picture, evenly spread over the dataset."""
-    return torch.linspace(0, len(frames) - 1, min(count, len(frames)), device=frames.device).round().long()
-
-
 def draw_frames(frames: Frames, folder: Path) -> Path:
     """Write `data_<dataset>.png`, images beside their label maps; return its path."""
     path = folder / f"data_{frames.file_name}.png"
-    images, labels = (part.cpu().numpy() for part in frames.take(chosen(frames, 8)))
+    images, labels = (part.cpu().numpy() for part in frames.take(frames.spread(8)))
     label_sheet(path, images, {"label map": labels}, frames.classes, frames.colours,
                 f"{frames.title}, {frames.split}: {len(frames)} images")
     return path
@@ -120,7 +115,7 @@ def draw_frames(frames: Frames, folder: Path) -> Path:
 @torch.inference_mode()
 def draw_segmented(model: nn.Module, frames: Frames, path: Path, title: str) -> None:
     """Draw images, truth and prediction."""
-    images, labels = frames.take(chosen(frames))
+    images, labels = frames.take(frames.spread(SHOWN))
     predicted = model(images).argmax(dim=1)
     label_sheet(path, images.cpu().numpy(), {"truth": labels.cpu().numpy(), "prediction": predicted.cpu().numpy()},
                 frames.classes, frames.colours, f"{title}: {frames.title}, {frames.split}")

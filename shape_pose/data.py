@@ -85,13 +85,12 @@ def open_training(section: Dataset, model: Model, device: torch.device, split: s
 
 def open_evaluation_shapes(config: ShapePoseConfig, device: torch.device) -> list[Shapes]:
     """Open the evaluation datasets of a config; UserError where two would share their records."""
-    opened: list[Shapes] = []
-    for section in config.evaluation_datasets():
-        shapes = Shapes(section, config.dataset.image_size, config.dataset.cache, device)
+    opened = [Shapes(section, config.dataset.image_size, config.dataset.cache, device)
+              for section in config.evaluation_datasets()]
+    check_apart(opened)
+    for shapes in opened:
         if shapes.posed:
             shapes.check_camera(config.model)
-        check_apart(shapes, opened)
-        opened.append(shapes)
     return opened
 
 

@@ -64,7 +64,7 @@ def test_records_hold_losses_and_accuracies_of_every_epoch_and_of_both_checkpoin
     assert set(scores) == {("epoch", 1), ("epoch", 2), best, ("last", 3), ("best", first_best)}
     assert scores["last", 3]["value"] == by_epoch[3]
     assert scores["best", first_best]["value"] == max(by_epoch.values())
-    assert scores["best", first_best]["selection"] == "oracle: highest accuracy on handwritten"
+    assert scores["best", first_best]["selection"] == "oracle: highest accuracy on handwritten, all"
     assert scores["last", 3]["n"] == 60
 
 
@@ -291,7 +291,7 @@ def test_eval_on_other_datasets_by_override_keeps_the_judge_that_chose_the_best_
         assert (row["dataset"], row["split"], row["classifier"], row["checkpoint"], row["n"]) == (
             "glyphs", "test", "knn", checkpoint, 300)
         assert (row["seed"], row["experiment"]) == (1, "tiny_extractor_tae")
-    assert row["selection"] == "oracle: highest accuracy on handwritten"
+    assert row["selection"] == "oracle: highest accuracy on handwritten, all"
 
 
 def test_a_run_without_targets_has_no_best_checkpoint_and_can_be_evaluated_later(succeed, fail, finished, tmp_path):

@@ -174,6 +174,12 @@ def test_a_stopped_copy_goes_on_and_another_translation_does_not(trained, tmp_pa
     gone.unlink()
     said = fail("translate_dataset.py", trained, "--out", tmp_path / "copy", "--set", "dataset.limit=3")
     assert "was left by a translation with other dataset" in said
+    note = partial / "translation.json"
+    about = note.read_text()
+    note.write_text(about[:-1])
+    assert "no translation that was left (no readable translation.json)" in fail(
+        "translate_dataset.py", trained, "--out", tmp_path / "copy")
+    note.write_text(about)
     succeed("translate_dataset.py", trained, "--out", tmp_path / "copy")
     assert not partial.exists()
     assert (tmp_path / "copy" / kept.relative_to(partial)).read_bytes() == b"as it was"

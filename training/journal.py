@@ -7,7 +7,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from experiment import records
 from experiment.run import Run
-from reporting.metrics import is_judged, is_news, metric_of, shown, subject
+from reporting.metrics import is_judged, is_news, metric_of, shown, subject, title_of
 from utils import open_log
 
 LAST = "last epoch"
@@ -78,4 +78,4 @@ def selection(run: Run, checkpoint: str) -> str:
 
 
 def _title(row: dict[str, Any]) -> str:
-    return f"{row['dataset']} ({row['factor']})" if row["factor"] else row["dataset"]
+    return title_of(row["dataset"], row["factor"], row["split"])

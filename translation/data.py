@@ -69,10 +69,6 @@ class Domain(Opened):
         layers = self.rows.take(index)
         return self.images_of(layers), self.masks_of(layers)
 
-    def spread(self, count: int) -> Tensor:
-        """Return at most so many images (n,), evenly spread over all."""
-        return torch.linspace(0, len(self) - 1, min(count, len(self)), device=self.device).round().long()
-
 
 class Truth:
     """What a recogniser has to find in the images of a domain: a class number per pixel or image, as it counts them.
@@ -156,11 +152,8 @@ def open_evaluation(config: TranslationConfig, device: torch.device) -> tuple[li
     """
     section, (_, wanted) = config.dataset, config.targets()
     target = Domain(wanted, section.classes, section.cache, device)
-    domains: list[Domain] = []
-    for each in config.evaluation_datasets():
-        domain = Domain(each, section.classes, section.cache, device)
-        check_apart(domain, domains)
-        domains.append(domain)
+    domains = [Domain(each, section.classes, section.cache, device) for each in config.evaluation_datasets()]
+    check_apart(domains)
     return domains, target
 
 

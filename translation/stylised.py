@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from experiment.chain import NOTE
-from files import parse_json, read_text, replacing, write_text
+from files import read_object, replacing, write_text
 from readers.base import is_image
 from readers.digits import Mnist
 from translation.data import Domain
@@ -42,15 +42,16 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
     partial = out.with_name(out.name + PARTIAL)
     partial.mkdir(parents=True, exist_ok=True)
     note = partial / NOTE
-    if note.exists():
-        left = parse_json(read_text(note))
+    if any(partial.iterdir()):
+        try:
+            left = read_object(note)
+        except (OSError, ValueError):
+            raise UserError(f"{partial}: exists, but is no translation that was left (no readable {NOTE}); delete it, "
+                            "or choose another --out") from None
         differing = [key for key in ("weights", "dataset", "texture") if left.get(key) != about.get(key)]
         if differing:
             raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
                             "another --out")
-    elif any(partial.iterdir()):
-        raise UserError(f"{partial}: exists, but is no translation that was left (no {NOTE}); delete it, or choose "
-                        "another --out")
     write_text(note, json.dumps(about, indent=2))
     for name, text in domain.reader.tables(domain.names, domain.splits).items():
         write_text(partial / name, text)

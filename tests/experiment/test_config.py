@@ -325,6 +325,9 @@ def test_evaluation_takes_the_root_that_is_trained_on_and_of_several_the_first(t
     for kept in (False, True):
         config = load(tmp_path, FULL, f"dataset.skip_bad={kept}".lower())
         assert [target.skip_bad for target in config.evaluation_datasets()] == [kept, kept]
+        own = f"evaluation.datasets=[{{name='sviro', skip_bad={not kept}}}, {{name='mnist'}}]".lower()
+        config = load(tmp_path, FULL, f"dataset.skip_bad={kept}".lower(), own)
+        assert [target.skip_bad for target in config.evaluation_datasets()] == [not kept, kept]
     one, other, both = (load(tmp_path, FULL, f"dataset.root={roots}") for roots in ('"a"', '["b"]', '["a", "b"]'))
     assert (one.dataset.root, other.dataset.root, both.dataset.root) == ("a", "b", ["a", "b"])
     assert [each.dataset.roots for each in (one, other, both)] == [["a"], ["b"], ["a", "b"]]

@@ -11,7 +11,7 @@ from torch import nn
 from errors import UserError
 from segmentation.config import Dataset
 from segmentation.data import Frames
-from segmentation.judge import SegmentationJudge, chosen, confusion_of
+from segmentation.judge import SegmentationJudge, confusion_of
 
 CPU = torch.device("cpu")
 NAMES = ["sky", "building", "pole", "road", "sidewalk", "vegetation", "sign", "fence", "vehicle", "person", "bicyclist"]
@@ -110,5 +110,5 @@ def test_label_maps_that_say_nothing_are_refused_before_a_run_is_made(frames, tm
 
 
 def test_pictures_are_of_images_spread_over_the_dataset(frames):
-    assert chosen(frames, 3).tolist() == [0, 4, 8]
-    assert chosen(frames, 20).tolist() == list(range(9))
+    assert frames.spread(3).tolist() == [0, 4, 8]
+    assert frames.spread(20).tolist() == list(range(9))
