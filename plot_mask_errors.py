@@ -28,8 +28,10 @@ def main() -> None:
     curves = {}
     for run in map(open_run, expand(arguments.runs)):
         for name, values in errors_of(run, arguments.of).items():
-            at = np.linspace(0, MOST, 300)
-            curves[f"{run.experiment} ({run.config.training.seed}): {name}"] = at, smooth_cumulative(values, at)
+            at, title = np.linspace(0, MOST, 300), f"{run.experiment} ({run.config.training.seed}): {name}"
+            if title in curves:
+                raise UserError(f"several runs have errors of the same: {title}; name the runs to use")
+            curves[title] = at, smooth_cumulative(values, at)
     for path in cumulative_figure(Path(arguments.out), curves, "mask error (XOR by true pixels)"):
         print(path)
 

@@ -9,7 +9,7 @@ import argparse
 import hashlib
 import shlex
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from reporting.graph import Arrow, Box
 from reporting.graph import draw as draw_graph
 from reporting.inventory import RunFacts, by_experiment
 from reporting.layers import in_order
-from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_mean, is_news, reference_of, title_of
+from reporting.metrics import CLASSIFIERS, IGNORANT, families, is_judged, is_news, reference_of, title_of
 from reporting.options import create_parser, write_or_print
 from reporting.page import REPORT, Section
 from reporting.tables import Records
@@ -59,8 +59,9 @@ def main() -> None:
     arguments = parse()
     runs = [open_run(folder) for folder in expand(arguments.runs)]
     warn_of_mixture(runs, ("dataset.factor", "evaluation.datasets"))
-    kept = {run.folder: predictions.read(run.folder) for run in tqdm(runs, "predictions", unit="run", disable=None)}
-    facts = [describe(run, len(kept[run.folder])) for run in runs]
+    found = [predictions.read(run.folder) for run in tqdm(runs, "predictions", unit="run", disable=None)]
+    facts = [describe(run, len(each)) for run, each in zip(runs, found, strict=True)]
+    kept = [each for one in found for each in one]
     check(facts, arguments)
     rows = [row for each in facts for row in each.records]
     entries = [entry for run, each in zip(runs, facts, strict=True) for entry in place(run, each.records)]
@@ -72,11 +73,9 @@ def main() -> None:
     sections = [
         Section("What fed what", what_fed_what(chain)),
         Section("What was run", what_was_run(runs, facts)),
-        Section("Accuracy" if metrics <= {"accuracy"} else "Results", results(facts, entries, arguments, [
-            row for found in kept.values() for each in found for row in commonest(each)])),
+        Section("Accuracy" if metrics <= {"accuracy"} else "Results", results(facts, entries, arguments, kept)),
         Section("Curves over the epochs", drawn_curves(facts)),
-        *([Section("Classes and seats", classes([each for found in kept.values() for each in found]))]
-          if predicting else []),
+        *([Section("Classes and seats", classes(kept))] if predicting else []),
         *([Section("Domain gap in the latent space", gaps.render(rows, "html") or page.paragraph(
             "Not recorded. recon_and_save_latent_space.py saves latents; plot_extracted_and_saved_latent_space.py "
             "measures how far apart their domains are."))] if AUTOENCODER.title in systems(facts) else []),
@@ -117,7 +116,7 @@ def describe(run: Run, kept: int) -> RunFacts:
     """Gather what a run folder says of itself; kept: number of its predictions."""
     config, environment, system = run.config, run.environment, BY_TYPE[run.config.model.type]
     values = {key: in_words(value) for key, value in flatten(config.model_dump()).items()
-              if key not in ("training.seed", *PLACES) or isinstance(value, list)}
+              if key not in ("training.seed", *PLACES) or (key == "dataset.root" and any(run.translated_by))}
     marker = run.folder / "done"
     # A link to what is no file is no date.
     finished = read_text(marker, errors="replace").strip() if marker.is_file() else ""
@@ -135,13 +134,18 @@ def model_of(config: Config) -> str:
     return paper_name(config)[0] + ("" if model.type == "conv" else f", {model.extractor}")
 
 
-def commonest(kept: predictions.Predictions) -> Records:
-    """Return the accuracy of what says of every test image that it is of the commonest class, as a record."""
-    counts = np.unique(kept.true, axis=0, return_counts=True)[1]
-    return [store.record(experiment=kept.experiment, seed=kept.seed, dataset=kept.dataset, factor=kept.factor,
-                         split=kept.split, classifier="commonest", checkpoint=kept.checkpoint, epoch=None,
-                         metric="accuracy", selection="none", value=float(counts.max() / counts.sum()),
-                         n=int(counts.sum()))] if len(kept.true) else []
+def commonest(kept: Iterable[predictions.Predictions], pool: bool) -> Records:
+    """Return the accuracies of what says of every image of a test set that it is of the commonest class, as records."""
+    rows = [vars(each) | {"metric": "accuracy", "classifier": "commonest", "epoch": None, "value": each.true.tobytes()}
+            for each in kept if len(each.true)]
+    found = []
+    for key, seeds in tables.group(rows, pool).items():
+        for seed, factors in seeds.items():
+            true = np.concatenate([row["true"] for row in factors.values()])
+            counts = np.unique(true, axis=0, return_counts=True)[1]
+            found.append(store.record(**key._asdict() | {"epoch": None}, seed=seed, selection="none",
+                                      value=float(counts.max() / len(true)), n=len(true)))
+    return found
 
 
 def systems(facts: Iterable[RunFacts]) -> dict[str, list[RunFacts]]:
@@ -202,14 +206,15 @@ def what_was_run(runs: list[Run], facts: list[RunFacts]) -> Markup:
     return REPORT.what_was_run(inventory.overview(facts, "html"), inventory.lacking(facts, "html"), contrasts)
 
 
-def results(facts: list[RunFacts], entries: list[Entry], arguments: argparse.Namespace, floors: Records) -> Markup:
+def results(facts: list[RunFacts], entries: list[Entry], arguments: argparse.Namespace,
+            kept: list[predictions.Predictions]) -> Markup:
     """Return the tables of results of each system, those of papers, and the comparison of two experiments."""
     groups, parts = systems(facts), []
     for name, found in groups.items():
         own, experiments = tables.of_weights(row for each in found for row in each.records), by_experiment(found)
         parts += [page.heading(name.capitalize())] if len(groups) > 1 else []
         evaluate = next(system.evaluate for system in BY_TYPE.values() if system.title == name)
-        parts += tabulated(own, [row for row in floors if row["experiment"] in experiments]) if own else [
+        parts += tabulated(own, [each for each in kept if each.experiment in experiments]) if own else [
             page.paragraph(f"No results of last or best weights are recorded: run {evaluate} on these runs.")]
     if used := {entry.table for entry in entries}:
         published = paper_text.render([name for name in TABLES if name in used], entries, "html")
@@ -225,23 +230,22 @@ def results(facts: list[RunFacts], entries: list[Entry], arguments: argparse.Nam
     return page.join(parts)
 
 
-def tabulated(rows: Records, floors: Records) -> list[Markup]:
-    """Return the tables of results of a system; floors: of what always names the commonest class."""
-    several = has_factors(rows)
-
-    def summary(rows: Records, pool: bool) -> Markup:
-        with suppress(UserError):
-            return tables.render(tables.summarise([*rows, *floors], pool), "html")
+def tabulated(rows: Records, kept: list[predictions.Predictions]) -> list[Markup]:
+    """Return the tables of results of a system, with what always names the commonest class; kept: predictions."""
+    def summary(pool: bool, alone: Collection[str] = ()) -> Markup:
+        found = tables.summarise(rows, pool)
         # Predictions need not be kept of all.
-        return tables.render(tables.summarise(rows, pool), "html")
+        with suppress(UserError):
+            found = tables.summarise([*rows, *commonest(kept, pool)], pool)
+        return tables.render([row for row in found if not alone or row.dataset in alone], "html")
 
-    if not several:
-        return [summary(rows, False)]
+    if not has_factors(rows):
+        return [summary(False)]
+    parts = {title_of(row["dataset"], row["factor"], row["split"]) for row in rows if row["factor"]}
     try:
-        return [summary(rows, True), page.heading("By factor, one by one"),
-                summary([row for row in rows if row["factor"]], False)]
+        return [summary(True), page.heading("By factor, one by one"), summary(False, parts)]
     except UserError as error:
-        return [page.note(f"Factors are not pooled. {error}"), summary(rows, False)]
+        return [page.note(f"Factors are not pooled. {error}"), summary(False)]
 
 
 def comparison(rows: Records, first: str, second: str) -> Markup:
@@ -364,11 +368,7 @@ def reproduction(runs: list[Run], facts: list[RunFacts], chain: Chain, arguments
 
 def has_factors(rows: Records) -> bool:
     """Say whether an experiment was tested on several factors of a dataset, in what can be pooled."""
-    seen: dict[tuple[str, ...], set[str]] = {}
-    for row in rows:
-        if is_judged(row["metric"]) and is_mean(row["metric"]):
-            seen.setdefault((row["experiment"], row["dataset"], row["split"]), set()).add(row["factor"])
-    return any(len(factors) > 1 for factors in seen.values())
+    return bool(tables.pools(row for row in rows if is_judged(row["metric"])))
 
 
 def pooled(several: bool, make: Callable[[bool], Any]) -> Any:

@@ -13,12 +13,10 @@ from typing import Any
 
 from errors import UserError, reason
 from experiment.config import flatten
+from experiment.copies import NOTE, maker, read_note
 from experiment.run import Run, open_run
 from experiment.systems import BY_TYPE
-from files import read_object
 
-# What a translated copy of a dataset says of itself, in its root.
-NOTE = "translation.json"
 # Keys that may name another run -> what it is there for, and weights of which one has to be above zero.
 HELPERS = {"training.semantic": ("semantic", ("training.lambda_semantic", "training.lambda_out")),
            "training.features": ("features", ("training.lambda_feature_g", "training.lambda_feature_f")),
@@ -197,7 +195,7 @@ class Chain:
         made_by = None if published else self._run(note["run"], str(root / NOTE))
         how = ("published weights" if published else f"{note.get('checkpoint')} weights" if made_by else
                "its run is gone")
-        key: Key = ("copy", name, how, made_by or str(note.get("weights" if published else "experiment")))
+        key: Key = ("copy", name, how, made_by or maker(note))
         node = self._node(key, "copy", _named(source), str(root))
         node.notes[how] = None
         node.commands.append(note.get("command"))
@@ -242,22 +240,3 @@ def datasets_in(values: dict[str, Any], root: str, key: str = "") -> Iterator[tu
         for each in value if isinstance(value, (list, tuple)) else [value]:
             if isinstance(each, dict):
                 yield from datasets_in(each, root, f"{key}.{name}" if key else name)
-
-
-def read_note(root: Path) -> dict[str, Any] | None:
-    """Return what a translated copy of a dataset says of itself, None where there is no note.
-
-    OSError, ValueError where there is one that does not say from which dataset, or by which run.
-    """
-    try:
-        note = read_object(root / NOTE)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    source = note.get("dataset")
-    if not isinstance(source, dict) or not all(isinstance(source.get(key), str) for key in ("name", "root")):
-        raise ValueError("it names no dataset")
-    if not isinstance(note.get("run", ""), str) or "\0" in note.get("run", "") + source["root"]:
-        raise ValueError("it names no run")
-    factors = source.get("factor")
-    parts = [str(each) for each in factors] if isinstance(factors, list) else []
-    return note | {"dataset": source | {"factor": parts, "split": str(source.get("split") or "")}}

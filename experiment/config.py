@@ -381,8 +381,12 @@ def _keys_beside(location: tuple[int | str, ...], kind: type[Section]) -> list[s
         return [*kind.model_fields, *(
             f"{section}.{location[0]}" for section, field in kind.model_fields.items()
             if location[0] in getattr(field.annotation, "model_fields", ()))]
-    below = kind.model_fields[location[0]].annotation
-    if location[:2] == ("evaluation", "datasets"):
-        below = get_args(below.model_fields["datasets"].annotation)[0]
+    below = kind
+    for part in location[:-1]:
+        if isinstance(part, str):
+            # A section, one that may be missing, or a list of them.
+            found = below.model_fields[part].annotation
+            below = next((each for each in get_args(found) if isinstance(each, type)
+                          and issubclass(each, Section)), found)
     prefix = ".".join(str(part) for part in location[:-1])
     return [f"{prefix}.{name}" for name in below.model_fields]

@@ -82,4 +82,4 @@ def _fits(name: str, value: Any) -> bool:
     """Say whether a field of a row has the type that `record` names; JSON's true and false are no numbers."""
     if isinstance(value, bool) or (isinstance(value, int) and not -(2**63) <= value < 2**63):
         return False
-    return isinstance(value, NUMBERS.get(name, str))
+    return isinstance(value, NUMBERS.get(name, str)) and (name != "n" or value > 0) and "\0" not in str(value)

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from itertools import chain, product
 from pathlib import Path
 
-from errors import UserError, check_range
+from errors import UserError, check_range, shortened
 from experiment import slurm, sweep
 from experiment.config import PLACES, Config, differences, dump_config, load_config
+from experiment.copies import translated_by
 from experiment.run import Run, experiment_name, find_runs, stamp
 from experiment.systems import BY_TYPE, System
 
 PROJECT = Path(__file__).parent.parent
 # What file systems allow, less what the names of a run's files may add.
 LONGEST_NAME = 200
+MOST_SEEDS = 10_000
+# Begins an attempt in the log of a seed.
+STARTED = "=== started\n"
 
 
 @dataclass(frozen=True)
@@ -35,9 +39,11 @@ class Experiment:
         return self.folder / "repeat_logs"
 
     def runs(self) -> dict[int, Run]:
-        """Return the runs of this config that there are, by seed."""
+        """Return the runs of this config that there are, by seed; those on another copy of the data are others."""
+        translated = translated_by(self.config.dataset)
         same = [run for run in find_runs(self.folder)
-                if not differences(self.config, run.config, ("training.seed", *PLACES))]
+                if not differences(self.config, run.config, ("training.seed", *PLACES))
+                and run.translated_by == translated]
         # Finished runs last, so that they win over stopped ones of the same seed.
         return {run.config.training.seed: run for run in sorted(same, key=lambda run: run.done)}
 
@@ -77,10 +83,13 @@ def parse_seeds(text: str) -> list[int]:
     with suppress(ValueError):
         parts = [part.partition("-") for part in text.split(",")]
         ranges = [range(int(first), int(last if dash else first) + 1) for first, dash, last in parts]
-        seeds = list(chain.from_iterable(ranges))
-        if all(ranges) and len(set(seeds)) == len(seeds):
-            return seeds
-    raise UserError(f"--seeds: found '{text}'; allowed: different numbers such as 1-10 or 1,3,7-9")
+        # Before they are counted out: nobody waits for more, and memory has an end.
+        if sum(map(len, ranges)) <= MOST_SEEDS and all(each and each[-1] < 2**31 for each in ranges):
+            seeds = list(chain.from_iterable(ranges))
+            if len(set(seeds)) == len(seeds):
+                return seeds
+    raise UserError(f"--seeds: found '{shortened(text)}'; allowed: different numbers such as 1-10 or 1,3,7-9, up to "
+                    f"{MOST_SEEDS} of them, below 2^31")
 
 
 def repeat_command(description: str, system: System | None = None) -> None:
@@ -274,12 +283,16 @@ def _start(task: Task, gpus: list[str], environment: dict[str, str]) -> subproce
     print(f"{task}: {'resumed' if task.run else 'started'}{where}, output in {task.output}", flush=True)
     given = {"CUDA_VISIBLE_DEVICES": ",".join(gpus)} if gpus else {}
     with task.output.open("ab") as file:
+        file.write(STARTED.encode())
+        file.flush()
         return subprocess.Popen(task.command(), stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                 env=environment | given)
 
 
 def _succeeded(task: Task, code: int) -> bool:
-    lines = task.output.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
+    # Of this attempt alone.
+    text = task.output.read_text(encoding="utf-8", errors="replace").rpartition(STARTED)[2]
+    lines = text.strip().splitlines() or ["no output"]
     state = "finished" if code == 0 else f"FAILED (exit code {code})"
     told = [line for line in lines if line.startswith("epoch " if code == 0 else "error: ")]
     print(f"{task}: {state}: {(told or lines)[-1]}", flush=True)

@@ -17,6 +17,7 @@ from errors import UserError, nearest, printable
 from experiment import published_run as published
 from experiment import records
 from experiment.config import PLACES, Config, differences, dump_config, load_config
+from experiment.copies import translated_by
 from files import TEMPORARY, read_object, write_text
 
 FOLDERS = ("checkpoints", "logs", "images")
@@ -72,6 +73,13 @@ class Run:
             return {}
 
     @property
+    def translated_by(self) -> list[str]:
+        """What translated the data of each root before the run trained on them, see `experiment.copies`."""
+        told = self.environment.get("translated_by")
+        known = isinstance(told, list) and all(isinstance(each, str) for each in told)
+        return told if known else translated_by(self.config.dataset)
+
+    @property
     def done(self) -> bool:
         return (self.folder / "done").exists()
 
@@ -125,7 +133,8 @@ def create(config: Config, experiment: str, device: str, out: Path | None = None
         raise UserError(f"{folder}: cannot be made: {error.strerror}") from None
     run = Run(folder, experiment, config)
     run.lock()
-    write_text(folder / "environment.json", json.dumps(describe_environment(experiment, device), indent=2) + "\n")
+    environment = describe_environment(experiment, device) | {"translated_by": translated_by(config.dataset)}
+    write_text(folder / "environment.json", json.dumps(environment, indent=2) + "\n")
     # Written last: a folder without cfg.toml is not a run, so a kill up to here leaves nothing that is taken for one.
     write_text(folder / "cfg.toml", dump_config(config))
     return run
@@ -196,13 +205,16 @@ def expand(patterns: list[str]) -> list[Path]:
 def warn_of_mixture(runs: list[Run], ignore: tuple[str, ...] = ()) -> None:
     """Say on stderr when runs of one experiment differ in more than seed, place and the keys in `ignore`.
 
-    Runs that differ from the experiment's first one in the same keys share a line.
+    A translated copy of a dataset is no mere place of it. Runs that differ from the experiment's first one in the same
+    keys share a line.
     """
     first: dict[str, Run] = {}
     found: dict[tuple[str, str], list[Path]] = {}
     for run in runs:
         reference = first.setdefault(run.experiment, run)
         keys = differences(reference.config, run.config, ("training.seed", *PLACES, *ignore))
+        if "dataset.root" not in keys and reference.translated_by != run.translated_by:
+            keys.append("dataset.root")
         if keys:
             found.setdefault((run.experiment, ", ".join(keys)), []).append(run.folder)
     for (experiment, keys), others in found.items():

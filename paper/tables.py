@@ -150,6 +150,8 @@ def place(run: Run, records: list[dict[str, Any]]) -> list[Entry]:
                       [row for row in records if row["dataset"] == title]) for title in sorted(tested)]
     if not found:
         return []
+    if not run.published:
+        departs = (*(f"dataset.root = a copy by {maker} (rendered)" for maker in run.translated_by if maker), *departs)
     entries = [Entry(run.experiment, config.training.seed, *found, departs, records)]
     for row, kind in BESIDE.items() if found[0] == "4.3" else ():
         same = [record | {"metric": record["metric"].replace(kind, "/translated")} for record in records
@@ -200,12 +202,12 @@ def _line(table: Table, column: Column, entries: list[Entry]) -> Line:
     notes = [f"departs from the published runs (theirs in brackets): {departures}"] if departures else []
     scores, sizes, chosen = {}, set(), ""
     groups = group(row for entry in entries for row in entry.records if column.holds(row))
-    parts = list(dict.fromkeys(key.factor for key in groups))
+    parts = list(dict.fromkeys((key.dataset, key.factor) for key in groups))
     if len(parts) > 1:
-        notes.append(f"{column.name}: tested on several parts of {column.dataset}, shown is {parts[0]}, not "
-                     f"{', '.join(parts[1:])}")
+        named = [f"{data} ({factor})" if factor else data for data, factor in parts]
+        notes.append(f"{column.name}: tested on several, shown is {named[0]}, not {', '.join(named[1:])}")
     for key, seeds in groups.items():
-        if key.factor != parts[0]:
+        if (key.dataset, key.factor) != parts[0]:
             continue
         rows = {seed: row for seed, factors in seeds.items() for row in factors.values()}
         finite = {seed: row for seed, row in rows.items() if math.isfinite(row["value"])}

@@ -10,8 +10,8 @@ import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import CLASSIFIERS, METRICS
-from reporting.tables import Key, Records, Seeds, cell, group, span, title, weights_title
+from reporting.metrics import CLASSIFIERS, METRICS, title_of
+from reporting.tables import Key, Records, Seeds, cell, group, span, weights_title
 
 SEATS = {1: ("",), 3: ("left", "middle", "right")}
 
@@ -90,7 +90,7 @@ def _count(key: Key, seeds: Seeds, weights: str) -> Classwise:
                        .reshape(len(classes), -1) for seat in range(seats)])
         whole.append((true == predicted).all(axis=1).mean())
     names = SEATS.get(seats) or tuple(f"seat {number}" for number in range(1, seats + 1))
-    return Classwise(key.experiment, title(key, seeds), CLASSIFIERS.get(key.classifier, key.classifier),
+    return Classwise(key.experiment, title_of(*key[:3]), CLASSIFIERS.get(key.classifier, key.classifier),
                      weights, classes, names, np.array(counts), np.array(whole))
 
 

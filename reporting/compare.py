@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from errors import UserError
 from reporting.formats import FORMATS
-from reporting.metrics import IGNORANT, METRICS, Metric, is_judged, metric_of, subject, units
-from reporting.tables import Records, group, of_weights, seed_values, title, weights_title
+from reporting.metrics import IGNORANT, METRICS, Metric, is_judged, metric_of, subject, title_of, units
+from reporting.tables import Records, group, of_weights, samples_of, seed_values, span, weights_title
 
 LEVEL = 0.05
 # Two differences leave a t-test one degree of freedom: it then sees next to nothing, and normality is all it goes by.
@@ -24,7 +24,8 @@ class Comparison:
 
     low, high: 95 % confidence interval of the mean difference (t distribution); p_t: paired t-test; p_wilcoxon:
     Wilcoxon's signed-rank test; effect: Cohen's d of paired samples, the mean difference over its standard deviation
-    (n - 1). All tests are two-sided; NaN where there are too few seeds, or nothing varies.
+    (n - 1); samples: how many test images, of A and of B where they differ. All tests are two-sided; NaN where there
+    are too few seeds, or nothing varies.
     """
 
     seeds: int
@@ -36,6 +37,7 @@ class Comparison:
     p_t: float = math.nan
     p_wilcoxon: float = math.nan
     effect: float = math.nan
+    samples: str = "-"
 
 
 def paired(a: list[float], b: list[float]) -> Comparison:
@@ -59,6 +61,11 @@ def paired(a: list[float], b: list[float]) -> Comparison:
 
 def in_words(found: Comparison, a: str, b: str, metric: Metric = METRICS["accuracy"]) -> str:
     """Say what a comparison of the experiments named `a` and `b` tells."""
+    other = f"; not the same test images ({found.samples})" if "/" in found.samples else ""
+    return _told(found, a, b, metric) + other
+
+
+def _told(found: Comparison, a: str, b: str, metric: Metric) -> str:
     if found.seeds < LEAST_SEEDS:
         return f"too few common seeds: {found.seeds}, at least {LEAST_SEEDS} needed"
     higher, lower = (a, b) if found.difference > 0 else (b, a)
@@ -77,7 +84,7 @@ def _size(effect: float) -> str:
 
 
 HEADER = ("dataset", "classifier", "weights", "in words", "A", "B", "A - B", "95 % interval", "p (t-test)",
-          "p (Wilcoxon)", "effect d", "seeds")
+          "p (Wilcoxon)", "effect d", "seeds", "test images")
 
 
 def comparisons(records: Records, a: str, b: str, pool: bool = False,
@@ -102,7 +109,9 @@ def comparisons(records: Records, a: str, b: str, pool: bool = False,
                   if math.isfinite(ours[seed]) and math.isfinite(theirs[seed])]
         pair = paired([scale * ours[seed] for seed in common], [scale * theirs[seed] for seed in common])
         what = " / ".join(dict.fromkeys(subject(each._asdict()) for each in (key, other)))
-        found.append((title(key, groups[key]), what, key.checkpoint, key.metric, pair))
+        images = [span(samples_of(groups[each])[seed] for seed in common) for each in (key, other)]
+        pair = replace(pair, samples="/".join(dict.fromkeys(images)) or "-")
+        found.append((title_of(*key[:3]), what, key.checkpoint, key.metric, pair))
     return sorted(found, key=lambda each: (each[0], each[3] != "accuracy", each[3], each[1], each[2] != "last"))
 
 
@@ -126,7 +135,7 @@ def _cells(found: Comparison, metric: Metric) -> list[str]:
     interval = f"{metric.text(found.low, sign='+')} to {metric.text(found.high, sign='+')}"
     numbers = (metric.text(found.mean_a), metric.text(found.mean_b), metric.text(found.difference, sign="+"), interval,
                f"{found.p_t:.2g}", f"{found.p_wilcoxon:.2g}", f"{found.effect:+.2f}")
-    return ["-" if text.endswith("nan") else text for text in numbers] + [str(found.seeds)]
+    return ["-" if text.endswith("nan") else text for text in numbers] + [str(found.seeds), found.samples]
 
 
 def _note(a: str, b: str, shown: str, tests: int) -> str:

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullFormatter
 
-from reporting.metrics import CLASSIFIERS, metric_of, reference_of
+from reporting.metrics import CLASSIFIERS, metric_of, reference_of, title_of
 from reporting.style import PAGE_INCHES, line_style, new_figure, save
-from reporting.tables import Records, cell, group, seed_values, span, title
+from reporting.tables import Records, cell, group, seed_values, span
 
 COLUMNS = 3
 PANEL_HEIGHT = 1.85
@@ -55,7 +55,7 @@ def curves(records: Records, metric: str, pool: bool = False) -> Panels:
         shown = metric_of(key.metric)
         what = key.metric.partition("/")[2] or CLASSIFIERS.get(key.classifier, key.classifier) or shown.title
         mean, std, _, count = cell(seed_values(seeds).values(), shown)
-        points[(what, title(key, seeds)), key.experiment].append((key.epoch, mean, std, count))
+        points[(what, title_of(*key[:3])), key.experiment].append((key.epoch, mean, std, count))
     panels: Panels = defaultdict(list)
     for (panel, experiment), found in sorted(points.items(), key=lambda each: (each[0][0][0] != "total", each[0])):
         panels[panel].append(Curve(experiment, *(np.array(values) for values in zip(*found, strict=True))))

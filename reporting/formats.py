@@ -29,7 +29,8 @@ def terminal(header: Sequence[str], lines: Lines, texts: int, note: str = "") ->
     for line in lines:
         table.add_row(*line)
     text = io.StringIO()
-    Console(file=text, width=500, markup=False, emoji=False, highlight=False).print(table)
+    # Wider than any: what does not fit is cut off.
+    Console(file=text, width=100_000, markup=False, emoji=False, highlight=False).print(table)
     return "\n".join([*(line.rstrip() for line in text.getvalue().splitlines()), *textwrap.wrap(note, 110), ""])
 
 

@@ -156,9 +156,9 @@ def units(names: Iterable[str]) -> str:
                                    for metric in shown))
 
 
-def title_of(dataset: str, factor: str, split: str, factors: int = 1) -> str:
-    """Return what tables and figures call a test set, pooled over several factors or not."""
-    return dataset + (" (pooled)" if factors > 1 else f" ({factor})" if factor else "") + f", {split}"
+def title_of(dataset: str, factor: str, split: str) -> str:
+    """Return what tables and figures call a test set."""
+    return f"{dataset} ({factor}), {split}" if factor else f"{dataset}, {split}"
 
 
 def subject(row: dict[str, Any]) -> str:

@@ -27,6 +27,7 @@ Records = list[dict[str, Any]]
 Seeds = dict[int, dict[str, dict[str, Any]]]
 
 WEIGHTS = ("last", "best")
+POOLED = "pooled"
 # What tables call best weights, by what chose them, and what notes say of them.
 ORACLE, ON_SOURCE = "oracle", "best on source"
 MEANT = {
@@ -37,7 +38,7 @@ MEANT = {
 
 
 class Key(NamedTuple):
-    """What the records of a group share. factor: empty where factors are pooled; epoch: of a curve, else 0."""
+    """What the records of a group share. factor: where factors are pooled, see `pools`; epoch: of a curve, else 0."""
 
     dataset: str
     factor: str
@@ -59,7 +60,8 @@ class Cell(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A metric in its unit over the seeds of one experiment on one dataset; see `Cell`. samples: test images."""
+    """A metric in its unit over the seeds of one experiment on one dataset; see `Cell`. samples: test images, from
+    which to which number where seeds differ."""
 
     experiment: str
     dataset: str
@@ -70,26 +72,51 @@ class Row(NamedTuple):
     std: float
     best: float
     seeds: int
-    samples: int
+    samples: str
     metric: str
+
+
+def pools(records: Iterable[dict[str, Any]]) -> dict[Key, str]:
+    """Return key without factor and epoch -> what its factors are called as one test set, where there are several.
+
+    `pooled`, and which, where experiments were tested on different ones. Only what is a mean over samples is pooled,
+    and no factor that holds part of another, or that is empty and stands for all: images would count twice.
+    """
+    found: dict[Key, set[str]] = defaultdict(set)
+    for row in records:
+        if row["factor"] and is_mean(row["metric"]):
+            found[_key(row)._replace(factor="", epoch=0)].add(row["factor"])
+    parts = {key: [part for factor in factors for part in factor.split(", ")] for key, factors in found.items()}
+    tests: dict[tuple[str, ...], set[frozenset[str]]] = defaultdict(set)
+    several = {key: sorted(factors) for key, factors in found.items()
+               if len(factors) > 1 and len(set(parts[key])) == len(parts[key])}
+    for key, factors in several.items():
+        tests[key.dataset, key.split].add(frozenset(factors))
+    return {key: POOLED if len(tests[key.dataset, key.split]) == 1 else f"{POOLED}: {', '.join(factors)}"
+            for key, factors in several.items()}
+
+
+def _key(row: dict[str, Any]) -> Key:
+    return Key(*(row[name] for name in Key._fields[:-1]), row["epoch"] or 0 if row["checkpoint"] == "epoch" else 0)
 
 
 def group(records: Iterable[dict[str, Any]], pool: bool = False) -> dict[Key, Seeds]:
     """Group records over seeds, sorted: accuracy before other metrics, last weights before best ones, by epoch.
 
-    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set in those metrics
-    that are means over samples. Raises UserError where a seed has several values for the same cell, which would count
-    it twice, or seeds have not the same factors.
+    With `pool`, the factors of a dataset (the cars of a leave-one-out, say) count as one test set, see `pools`. Raises
+    UserError where a seed has several values for the same cell, which would count it twice, or seeds have not the same
+    factors.
     """
+    records = list(records)
+    whole = pools(records) if pool else {}
     groups: dict[Key, Seeds] = defaultdict(lambda: defaultdict(dict))
     repeated: dict[str, None] = {}
     for row in records:
-        epoch = row["epoch"] or 0 if row["checkpoint"] == "epoch" else 0
-        key = Key(*(row[name] for name in Key._fields[:-1]), epoch)
-        pooled = pool and is_mean(key.metric)
-        other = groups[key._replace(factor="") if pooled else key][row["seed"]].setdefault(row["factor"], row)
+        key = _key(row)
+        pooled = row["factor"] and whole.get(key._replace(factor="", epoch=0))
+        other = groups[key._replace(factor=pooled) if pooled else key][row["seed"]].setdefault(row["factor"], row)
         if (other["epoch"], str(other["value"])) != (row["epoch"], str(row["value"])):
-            when = f"epoch {epoch}" if epoch else key.checkpoint
+            when = f"epoch {key.epoch}" if key.epoch else key.checkpoint
             repeated[f"{key.experiment}, seed {row['seed']}, {title_of(*key[:3])}, {subject(row)}, {when}"] = None
     if repeated:
         raise UserError(f"several runs hold different values for the same cell: {next(iter(repeated))}"
@@ -110,10 +137,6 @@ def of_weights(records: Iterable[dict[str, Any]], wanted: Callable[[str], bool] 
     return [row for row in records if row["checkpoint"] in WEIGHTS and wanted(row["metric"])]
 
 
-def title(key: Key, seeds: Seeds) -> str:
-    return title_of(*key[:3], len(next(iter(seeds.values()))))
-
-
 def seed_values(seeds: Seeds) -> dict[int, float]:
     """Return the value of each seed; over several factors the mean over all their samples.
 
@@ -125,6 +148,11 @@ def seed_values(seeds: Seeds) -> dict[int, float]:
         total = sum(row["value"] * row["n"] for row in rows.values()) / sum(row["n"] for row in rows.values())
         found[seed] = total if others else first["value"]
     return found
+
+
+def samples_of(seeds: Seeds) -> dict[int, int]:
+    """Return how many samples are behind the value of each seed."""
+    return {seed: sum(row["n"] for row in rows.values()) for seed, rows in seeds.items()}
 
 
 def cell(values: Iterable[float], metric: Metric) -> Cell:
@@ -140,9 +168,9 @@ def summarise(records: Records, pool: bool = False, wanted: Callable[[str], bool
     rows = []
     for key, seeds in group(of_weights(records, wanted), pool).items():
         chosen = "; ".join(dict.fromkeys(row["selection"] for each in seeds.values() for row in each.values()))
-        rows.append(Row(key.experiment, title(key, seeds), key.classifier, key.checkpoint, chosen,
+        rows.append(Row(key.experiment, title_of(*key[:3]), key.classifier, key.checkpoint, chosen,
                         *cell(seed_values(seeds).values(), metric_of(key.metric)),
-                        sum(row["n"] for row in next(iter(seeds.values())).values()), key.metric))
+                        span(samples_of(seeds).values()), key.metric))
     return rows
 
 
@@ -154,7 +182,7 @@ def beside(rows: Iterable[Any], names: Collection[str], across: str) -> dict[tup
     return lines
 
 
-def slashed(values: Iterable[int]) -> str:
+def slashed(values: Iterable[int | str]) -> str:
     return "/".join(map(str, sorted(set(values))))
 
 
@@ -242,7 +270,7 @@ def grid(rows: list[Row]) -> list[tuple[str, ...]]:
             (text(*found[weights][5:7]), text(found[weights].best)) if weights in found else "--")]
         # Of what else, stands in the other columns.
         lines.append((data, what.removesuffix(" translated").rstrip(",") if near else what, name, *cells,
-                      slashed(row.seeds for row in found.values()), str(next(iter(found.values())).samples)))
+                      slashed(row.seeds for row in found.values()), slashed(row.samples for row in found.values())))
     return lines
 
 

@@ -9,12 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from markupsafe import escape
 from report_runs import CARS, paint, rows, section, table_lines, write
 from small_records import row
 
-from experiment import records
+from experiment import predictions, records
+from report import commonest
 from reporting import page
 from reporting.formats import FORMATS
 
@@ -76,6 +78,16 @@ def test_numbers_are_those_of_the_tables(report, results, succeed):
     (compared,) = markdown_lines(succeed("calculate_mean_and_var_accuracy.py", results, "--pool", "--compare", FIRST,
                                          HOSTILE, "--format", "markdown"))
     assert compared in found
+
+
+def test_the_commonest_class_is_one_of_all_factors_where_these_are_pooled():
+    """The floor of two cars, one of three empty seats of four, the other of three children of four."""
+    classes = np.array(["empty", "child"])
+    kept = [predictions.Predictions("a", 1, "sviro", car, "all", "knn", "last", true, true, classes)
+            for car, true in zip(CARS, np.uint8([[[0], [0], [0], [1]], [[1], [1], [1], [0]]]), strict=True)]
+    assert {(each["factor"], each["value"], each["n"]) for each in commonest(kept, False)} == {
+        ("x5", 0.75, 4), ("i3", 0.75, 4)}
+    assert [(each["factor"], each["value"], each["n"]) for each in commonest(kept, True)] == [("pooled", 0.5, 8)]
 
 
 def test_what_is_unfinished_or_lacking_is_listed(report, results):

@@ -18,7 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from errors import UserError
-from experiment.chain import NOTE
+from experiment.copies import NOTE
 from files import read_object, replacing, write_text
 from readers.base import is_image
 from readers.digits import Mnist

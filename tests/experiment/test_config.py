@@ -113,6 +113,12 @@ def test_what_a_file_leaves_out_is_what_the_paper_used(tmp_path):
     assert config.evaluation_datasets() == []
 
 
+def test_keys_of_a_section_that_may_be_missing_are_named():
+    found = refused(load_config, PROJECT / "cfg" / "sviro_cyclegan.toml", ["evaluation.target.nam='sviro'"])
+    assert "allowed: evaluation.target.name, " in found
+    assert "did you mean 'evaluation.target.name'" in found
+
+
 @pytest.mark.parametrize(("change", "pieces"), [
     ("training.epoch=3", ["training.epoch", "training.epochs", "did you mean 'training.epochs'"]),
     ("dataset.nmae='x'", ["dataset.nmae", "dataset.factor", "did you mean 'dataset.name'"]),

@@ -61,7 +61,7 @@ def test_a_whole_last_line_without_its_newline_counts(tmp_path):
     "hello", "[1, 2]", "null", '"text"', "{}", '{"seed": 1}', "<<<<<<< HEAD", json.dumps(row() | {"more": 1}),
     *(json.dumps(row(**changes)) for changes in (
         {"experiment": ["a"]}, {"value": None}, {"value": "0.75"}, {"value": True}, {"seed": "1"}, {"seed": None},
-        {"n": 1.5}, {"epoch": "30"}, {"experiment": 3}, {"factor": None}))])
+        {"n": 1.5}, {"n": 0}, {"metric": "a\0b"}, {"epoch": "30"}, {"experiment": 3}, {"factor": None}))])
 def test_a_foreign_line_is_refused_with_its_number(tmp_path, line):
     put(tmp_path, f"{json.dumps(row(seed=1))}\n{line}\n{json.dumps(row(seed=2))}\n")
     with pytest.raises(UserError, match=f"{tmp_path / FILE_NAME}: line 2 is no record$"):

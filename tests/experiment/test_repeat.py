@@ -32,11 +32,13 @@ def test_repeat_skips_finished_resumes_stopped_reports_failed_seeds(script, succ
         (runs[seed] / "done").unlink()
     busy = open_run(runs[3])
     busy.lock()
+    (out / "repeat_logs").mkdir()
+    (out / "repeat_logs" / "seed-3.log").write_text("error: of an earlier attempt\n")
     command = ("repeat_train_ae.py", config_file(), "--jobs", "2", "--out", out, "--set", *fast, "--seeds")
     code, text, err = script(*command, "1-3")
     assert code == 2
     for told in ("1: finished earlier, skipped", "2: resumed", "2: finished: ", "3: resumed",
-                 "3: FAILED (exit code 2)"):
+                 f"3: FAILED (exit code 2): error: {runs[3]}: another process is training this run"):
         assert f"tiny_extractor_tae seed {told}" in text
     assert "1 of 3 runs failed: tiny_extractor_tae seed 3 " in err
     assert same(weights(finished("extractor", "tae", "training.seed=2", *fast)), weights(runs[2]))
@@ -208,5 +210,5 @@ def test_gpus_are_named_as_the_user_has_named_them(monkeypatch, given, count, na
 def test_seeds_are_numbers_and_ranges_each_once():
     assert parse_seeds("4-6") == [4, 5, 6]
     assert parse_seeds("9,1-3,0") == [9, 1, 2, 3, 0]
-    for text in ("", "one", "3-1", "1,3-1", "1,1", "2-", "-2", "1,"):
+    for text in ("", "one", "3-1", "1,3-1", "1,1", "2-", "-2", "1,", "1-100000000000", "3000000000"):
         assert f"--seeds: found '{text}'; allowed: different numbers" in refused(parse_seeds, text)

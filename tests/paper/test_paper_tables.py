@@ -190,10 +190,11 @@ def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling(
     records = [row(experiment="ours", dataset="carla", factor="Town07", split="test", classifier="", checkpoint="last",
                    n=400, metric=f"agreement/{kind}", value=value) for kind, value in kinds.items()]
     config = load_config(CFG / "carla_cityscapes_in5_out1.toml")
-    run = SimpleNamespace(config=config, experiment="ours", published=False)
+    run = SimpleNamespace(config=config, experiment="ours", published=False, translated_by=[""])
     entries = place(run, records)
     # What is no translation is none of those of which one is the best.
-    other = SimpleNamespace(config=load_config(CFG / "carla_cityscapes_in0_out1.toml"), experiment="x", published=False)
+    other = SimpleNamespace(config=load_config(CFG / "carla_cityscapes_in0_out1.toml"), experiment="x", published=False,
+                            translated_by=[])
     both = [*entries, *place(other, [each | {"value": 0.5} for each in records])]
     assert render(["4.3"], both, "markdown").count("70.0 * | 70.0") == 1
     assert "90.0 *" not in render(["4.3"], both, "markdown")
@@ -210,4 +211,4 @@ def test_a_swapping_autoencoder_stands_beside_its_row_its_floor_and_its_ceiling(
     line = lines(TABLES["4.3"], TABLES["4.3"].columns[0], towns)
     [ours] = [each for each in line if each.row == ("1", "5")]
     assert ours.scores["last"].mean == pytest.approx(70)
-    assert ours.notes[-1] == "overall accuracy: tested on several parts of carla, shown is Town07, not Town10"
+    assert ours.notes[-1] == "overall accuracy: tested on several, shown is carla (Town07), not carla (Town10)"

@@ -102,6 +102,18 @@ def test_pooling_compares_all_factors_at_once():
     assert len(comparisons(rows, "a", "b")) == 2
 
 
+def test_other_test_images_are_not_compared_or_it_is_said():
+    tested = (("a", "x5"), ("a", "i3"), ("b", "x5"), ("b", "tesla"))
+    rows = [record(name, seed, 0.1 * seed, factor=factor, n=30) for seed in range(3) for name, factor in tested]
+    with pytest.raises(UserError, match="no test set"):
+        comparisons(rows, "a", "b", pool=True)
+    assert [title for title, *_ in comparisons(rows, "a", "b")] == ["digit_photos (x5), all"]
+    rows = [record(name, seed, value, n=n) for seed in range(3) for name, value, n in (("a", 0.5, 10), ("b", 0.4, 400))]
+    [(*_, found)] = comparisons(rows, "a", "b")
+    assert found.samples == "10/400"
+    assert in_words(found, "a", "b").endswith("; not the same test images (10/400)")
+
+
 def test_a_network_is_compared_with_each_classifier_in_a_latent_space():
     rows = [each for each in records(A, B) if each["experiment"] == "a"]
     rows += [{**each, "classifier": "svm", "value": each["value"] / 2} for each in rows]
