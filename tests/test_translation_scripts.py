@@ -139,7 +139,7 @@ def test_labels_that_are_found_count_under_a_judge_of_its_own(config, finished, 
 
 def test_a_translated_copy_has_names_labels_and_what_the_network_makes(trained, tmp_path, succeed, fail, config):
     said = succeed("translate_dataset.py", trained, "--out", tmp_path / "copy")
-    assert f"--set dataset.root={tmp_path / 'copy'}" in said
+    assert f"train on them with --set dataset.root={tmp_path / 'copy'}; it holds this split alone" in said
     note = json.loads((tmp_path / "copy" / "translation.json").read_text())
     assert (note["run"], note["checkpoint"], note["images"], note["epoch"]) == (str(trained), "last", 40, 2)
     original, copy = (prepare(create_reader("glyphs", root, [], "train"), 16, tmp_path / "cache", 4)

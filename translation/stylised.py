@@ -20,7 +20,7 @@ from tqdm import tqdm
 from errors import UserError
 from experiment.chain import NOTE
 from files import read_object, replacing, write_text
-from readers.base import is_image
+from readers.base import Reader, is_image
 from readers.digits import Mnist
 from translation.data import Domain
 from translation.judge import PIXELS, Translate, to_bytes
@@ -54,6 +54,7 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
                             "another --out")
     write_text(note, json.dumps(about, indent=2))
     for name, text in domain.reader.tables(domain.names, domain.splits).items():
+        (partial / name).parent.mkdir(exist_ok=True)
         write_text(partial / name, text)
     for file in domain.reader.companions(domain.sources):
         copy = partial / file.relative_to(domain.reader.root)
@@ -91,25 +92,16 @@ def _write_files(domain: Domain, translate: Translate, folder: Path) -> None:
     waiting: deque = deque()
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
         for place, image in translated(domain, translate, wanted.to(domain.device)):
-            waiting.append(pool.submit(_write, image, domain.sources[place], paths[place], bool(domain.maps)))
+            waiting.append(pool.submit(_write, image, reader, domain.sources[place], paths[place]))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
         for each in waiting:
             each.result()
 
 
-def _write(image: np.ndarray, source: str, path: Path, fitting: bool) -> None:
-    """Write an image uint8 (c, h, w), whole or not at all.
-
-    fitting: as large as the source, as there are maps beside it; with the source's own alpha, where it has such.
-    """
-    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-    if fitting:
-        with Image.open(source) as original:
-            if picture.size != original.size:
-                picture = picture.resize(original.size, Image.Resampling.LANCZOS)
-            if "A" in original.getbands():
-                picture.putalpha(original.getchannel("A"))
+def _write(image: np.ndarray, reader: Reader, source: str, path: Path) -> None:
+    """Write an image uint8 (c, h, w) as the copy of a source, whole or not at all."""
+    picture = reader.copied(Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)), source)
     temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
     picture.save(temporary, **(QUALITY if path.suffix.lower() in (".jpg", ".jpeg") else {}))
     os.replace(temporary, path)
