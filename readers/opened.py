@@ -14,7 +14,7 @@ from errors import UserError
 from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
-from readers.base import Size, width_height
+from readers.base import Reader, Size, width_height
 from readers.joined import join
 from readers.labels import label_text
 from readers.prepare import CHUNK, prepare
@@ -59,7 +59,7 @@ class Opened:
             self.readers, prepared, place.split([len(each.images) for each in prepared]), strict=True)]
         self.labels, self.names, self.splits = whole.labels, whole.names, whole.splits
         self.dropped, self.sources = whole.dropped, whole.sources
-        self.name = " + ".join(dict.fromkeys(part.name for part in self.parts))
+        self.name = joined_title(self.readers)
         self.split, self.factor = reader.split, ", ".join(section.factor)
         self.channels, self.maps, self.classes = reader.channels, reader.maps, reader.classes
 
@@ -98,6 +98,11 @@ class Opened:
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people, see `label_text`."""
         return label_text(label, self.classes)
+
+
+def joined_title(readers: Sequence[Reader]) -> str:
+    """Return what records and tables call the dataset of several roots, given by their readers."""
+    return " + ".join(dict.fromkeys(reader.title for reader in readers))
 
 
 def check_apart(datasets: Sequence[Opened]) -> None:
