@@ -171,6 +171,15 @@ def test_what_is_right_but_for_its_axes_is_right(folders):
     assert judge.rows()[3]["value"] == 1
 
 
+def test_test_views_that_are_trained_on_are_told(folders, capsys):
+    section, device = config(folders), torch.device("cpu")
+    open_evaluation_shapes(section, device)
+    assert capsys.readouterr().err == ""
+    section.evaluation.datasets[0] = section.evaluation.datasets[0].model_copy(update={"split": "all"})
+    open_evaluation_shapes(section, device)
+    assert "warning: 21 of 30 test images of views data, all, are trained on" in capsys.readouterr().err
+
+
 def test_the_constant_has_the_axes_of_the_data(folders):
     section, device = config(folders), torch.device("cpu")
     shapes = open_training(section.dataset, section.model, device)
