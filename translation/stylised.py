@@ -22,6 +22,7 @@ from experiment.chain import NOTE
 from files import read_object, replacing, write_text
 from readers.base import Reader, is_image
 from readers.digits import Mnist
+from readers.prepare import UNREADABLE
 from translation.data import Domain
 from translation.judge import PIXELS, Translate, to_bytes
 
@@ -35,10 +36,15 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
     """Write a translated copy of a dataset to a new folder; return the number of its images.
 
     about: what it is made of and with, for `translation.json`. The folder is `<out>.partial` until it is whole; one
-    that was left is gone on with. Raises UserError where `out` exists, or what was left is of another translation.
+    that was left is gone on with. Raises UserError where `out` exists, what was left is of another
+    translation, or images are left out without which splits are others.
     """
     if out.exists():
         raise UserError(f"{out}: exists; allowed: a folder that does not")
+    tables, lost = domain.reader.tables(domain.names, domain.splits), domain.dropped.get(UNREADABLE)
+    if lost and domain.reader.splits_by_place and not tables:
+        raise UserError(f"{lost[0]}: cannot be read and is left out, but the splits of {domain.title} follow from the "
+                        "place among all, so that those of the copy would be others; remove it first")
     partial = out.with_name(out.name + PARTIAL)
     partial.mkdir(parents=True, exist_ok=True)
     note = partial / NOTE
@@ -53,7 +59,7 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
             raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
                             "another --out")
     write_text(note, json.dumps(about, indent=2))
-    for name, text in domain.reader.tables(domain.names, domain.splits).items():
+    for name, text in tables.items():
         (partial / name).parent.mkdir(exist_ok=True)
         write_text(partial / name, text)
     for file in domain.reader.companions(domain.sources):

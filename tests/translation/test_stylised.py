@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from refusals import refused
 from small_views import write_shapenet
 
 from readers import create_reader
@@ -82,3 +83,18 @@ def test_a_copy_of_what_stays_as_it_is_reads_as_the_original_does(tmp_path, kind
             assert np.array_equal(readers[1].camera(other).quaternion, readers[0].camera(one).quaternion)
         for model in before.names:
             assert np.array_equal(readers[1].cloud(model), readers[0].cloud(model))
+
+
+def test_what_is_left_out_must_not_move_others_into_other_splits(tmp_path):
+    for kind, file in (("alpha", "0.png"), ("shapenet", "renders/02958343/m7/render_0.png")):
+        name, root, size = write(kind, tmp_path / kind)
+        (root / file).write_bytes(b"x")
+        section = Target(name=name, root=str(root), split="all", image_size=size, skip_bad=True)
+        domain = Domain(section, "street11", str(tmp_path / "cache"), CPU)
+        arguments = domain, lambda images, *_: images, tmp_path / f"{kind}_copy", {}
+        if kind == "alpha":
+            assert f"{root / file}: cannot be read and is left out" in refused(write_stylised, *arguments)
+            assert not list(tmp_path.glob("*_copy*"))
+        else:
+            # Its lists of splits are copied.
+            assert write_stylised(*arguments) == 49
