@@ -1,6 +1,5 @@
 """What a model is fed: sceneries with variants and labels, and batches drawn from them by index arithmetic."""
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from errors import UserError
 from experiment.config import Config, EvaluationDataset
 from readers import check_name
 from readers.labels import label_codes, labels_of
-from readers.opened import Opened, check_apart
+from readers.opened import Opened, check_apart, warn_of_trained
 from utils import mix_seed
 
 
@@ -85,12 +84,9 @@ def open_evaluation_datasets(config: Config, train: Scenes) -> list[Scenes]:
         if scenes.channels != train.channels:
             raise UserError(f"evaluation.datasets: {scenes.title} has {scenes.channels} channels, "
                             f"{train.title} {train.channels}")
-        shared = len(set(scenes.sources) & set(train.sources)) if scenes.name == train.name else 0
-        if shared:
-            print(f"warning: {shared} of {len(scenes.rows)} test images of {scenes.title}, {scenes.split}, "
-                  "are trained on", file=sys.stderr)
         opened.append(scenes)
     check_apart(opened)
+    warn_of_trained(opened, train.origins)
     return opened
 
 

@@ -69,8 +69,9 @@ def main() -> None:
         if arguments.textures and folder.exists():
             continue
         count = write_stylised(source, translate, folder, about | texture)
+        others = "" if source.split == "all" else "; it holds this split alone, for all use --set dataset.split=all"
         print(f"{folder}: {count} translated images of {source.title}, {source.split}; train on them with "
-              f"--set dataset.root={folder}")
+              f"--set dataset.root={folder}{others}")
 
 
 def copies(arguments: argparse.Namespace, model: nn.Module, target: Domain,

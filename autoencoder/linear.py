@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
+from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
 
@@ -87,8 +88,8 @@ LINEAR: dict[str, type[Linear]] = {"logistic": Logistic, "svm": Svm}
 
 
 def kept_linear(name: str, folder: Path, checkpoint: str, train: SavedLatents) -> Linear:
-    """Return a linear classifier by name (LINEAR) that a run folder keeps, fitted where it keeps none of these latents'
-    weights. Raises UserError for a file that is damaged.
+    """Return a linear classifier by name (LINEAR) that a run folder keeps, fitted where it keeps none of these latents.
+    Raises UserError for a file that is damaged.
     """
     kind, dimension = LINEAR[name], train.latents.shape[1]
 
@@ -98,7 +99,8 @@ def kept_linear(name: str, folder: Path, checkpoint: str, train: SavedLatents) -
         return np.array_equal(found["classes_"], codes) and all(
             found[key].shape == shape and found[key].dtype.kind == "f" for key, shape in shapes.items())
 
-    arrays = kept(folder, f"{name}_{checkpoint}", train.about["weights"],
+    content = sha256(train.latents.tobytes() + train.codes.tobytes())
+    arrays = kept(folder, f"{name}_{checkpoint}", [f"{train.about['weights']} {content.hexdigest()}"],
                   lambda: asdict(kind.of(fit(name, train.latents, train.codes, 1, train.about["seed"]))),
                   [field.name for field in fields(kind)], fits)
     return kind(**arrays)

@@ -15,13 +15,14 @@ from autoencoder.saved_latents import LARGEST, SavedLatents, load, path_of, save
 from dataset import Scenes
 from errors import UserError
 from evaluation.embedding import in_chunks
-from evaluation.kept import warn_of_other_weights
+from evaluation.kept import warn_of_others
 from evaluation.predictor import Described, Predictor, class_values, percent, reader_of
 from experiment.run import Run
 from files import dataset_file_name
 from frozen.inputs import create_inputs, features_of
 from model import Autoencoder, FrozenFeatures, check_fits
 from readers.labels import label_text, labels_of
+from readers.opened import joined_title
 from reporting.pictures import pair_sheet
 
 # Those that plain arrays can hold.
@@ -59,14 +60,15 @@ class AutoencoderPredictor(Predictor):
 
         Raises UserError for a file that is damaged, and where they are not there and neither is the training data.
         """
-        reader = reader_of(self.run.config.dataset)
-        name = dataset_file_name(reader.title, ", ".join(reader.factor), reader.split)
+        section = self.run.config.dataset
+        readers = [reader_of(section.model_copy(update={"root": root})) for root in section.roots]
+        name = dataset_file_name(joined_title(readers), ", ".join(section.factor), readers[0].split)
         path = path_of(self.run.folder, name, self.checkpoint)
         if path.exists():
             saved = load(path)
             if (saved.about["weights"], saved.about["role"]) == (self.weights, "training"):
                 return saved
-            warn_of_other_weights(path)
+            warn_of_others(path)
         saved = self._embed_training()
         save(path, saved)
         return saved

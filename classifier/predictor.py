@@ -11,6 +11,7 @@ from errors import UserError
 from evaluation.embedding import in_chunks
 from evaluation.kept import kept
 from evaluation.predictor import Described, Predictor, class_values, percent
+from evaluation.trained import restore
 from pretrained_model import Classifier
 from readers.labels import label_text
 from reporting.pictures import sample_sheet
@@ -25,7 +26,7 @@ class ClassifierPredictor(Predictor):
     shown = 20
 
     def build(self) -> Classifier:
-        found = kept(self.run.folder, f"classes_{self.checkpoint}", self.weights, self._find_classes,
+        found = kept(self.run.folder, f"classes_{self.checkpoint}", self.made_of, self._find_classes,
                      ("labels", "classes"), _are_classes)
         self.labels, self.classes = found["labels"], found["classes"].tolist()
         return rebuild_classifier(self.run.config, len(self.labels), self.device)
@@ -33,6 +34,8 @@ class ClassifierPredictor(Predictor):
     def _find_classes(self) -> dict[str, np.ndarray]:
         section = self.run.config.dataset
         train = Scenes(section, self.size, section.cache, self.device)
+        # Classes of data that the weights are not of are not kept.
+        restore(rebuild_classifier(self.run.config, len(train.class_labels), self.device), self.run, self.checkpoint)
         return {"labels": train.class_labels, "classes": np.array(train.classes, dtype=np.str_)}
 
     def classify(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

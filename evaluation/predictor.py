@@ -78,6 +78,13 @@ class Predictor(ABC):
         """The fingerprint of the weights file."""
         return fingerprint_file(self.run.weights(self.checkpoint))
 
+    @cached_property
+    def made_of(self) -> tuple[str, ...]:
+        """What says of which weights and training data something is: of those that are named now, and of the run's own.
+        """
+        return tuple(f"{self.weights} {run.config.dataset.model_dump_json(exclude={'cache'})}"
+                     for run in (self.run, open_run(self.run.folder)))
+
     def read(self, files: Iterable[str | Path]) -> np.ndarray:
         """Return image files, prepared as those of the run's dataset are: uint8 (n, channels, height, width).
 

@@ -31,6 +31,12 @@ class AlphaImages(Reader):
         opaque = image.getextrema()[3][0] == 255
         return layers_of(squared(image, "white" if opaque else (0, 0, 0, 0)), size, path)
 
+    def copied(self, picture: Image.Image, source: str) -> Image.Image:
+        original = open_rgba(source)
+        picture = unsquared(picture, original.size)
+        picture.putalpha(original.getchannel("A"))
+        return picture
+
     def wants(self, split: str | None) -> bool:
         """Say whether something of a split is asked for; None: what is in no split."""
         return split is not None and self.split in (split, "all")
@@ -59,3 +65,11 @@ def squared(image: Image.Image, around: str | tuple[int, ...] = (0, 0, 0, 0)) ->
     square = Image.new("RGBA", (side, side), around)
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
+
+
+def unsquared(square: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """Return the image of a width and height that `squared` has put into a square, which may have been resized since.
+    """
+    (width, height), side = size, max(size)
+    left, top = (side - width) // 2, (side - height) // 2
+    return square.resize((side, side), Image.Resampling.LANCZOS).crop((left, top, left + width, top + height))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+from PIL import Image
 
 from errors import UserError, choice_error, printable
 from readers.listing import Listing
@@ -105,6 +106,10 @@ class Reader(ABC):
         """Return where a copy of the dataset has a source, below its root."""
         return Path(source).relative_to(self.root)
 
+    def copied(self, picture: Image.Image, source: str) -> Image.Image:
+        """Return a picture, as large as prepared images are, as a copy has it in a source's place; here as it is."""
+        return picture
+
     def companions(self, sources: list[str]) -> list[Path]:
         """Return the files that a copy of the dataset needs as they are, beside images of sources; here none."""
         return []
@@ -166,8 +171,12 @@ def find_folder(reader: Reader, candidates: list[Path]) -> Path:
 
 
 def find_dataset(reader: Reader, name: str) -> Path:
-    """Return the folder `name` in the reader's root, or the root itself where that is its name."""
-    return find_folder(reader, [reader.root / name, *([reader.root] if reader.root.name == name else [])])
+    """Return the folder `name` in the reader's root, or the root itself where that is its name: its parent is the root.
+    """
+    base = find_folder(reader, [reader.root / name, *([reader.root] if reader.root.name == name else [])])
+    # So that names of sceneries, and places in a copy, are the same whichever was given.
+    reader.root = base.parent
+    return base
 
 
 def subfolders(folder: Path, what: str) -> list[Path]:

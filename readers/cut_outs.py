@@ -5,8 +5,9 @@ from os import DirEntry
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from readers.alpha import AlphaImages, layers_of, squared
+from readers.alpha import AlphaImages, layers_of, squared, unsquared
 from readers.base import BadImage, Size, choose_parts, find_folder, is_image
 from readers.images import open_colour, open_grey, open_rgba, scan
 from readers.listing import Listing, stamp
@@ -51,7 +52,7 @@ class CutOuts(AlphaImages):
                 listing.reject(masks / name, f"mask without a photo in {self.root / 'photos' / part}")
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
-        if Path(source).parent.parent != self.root / "photos":
+        if not self._has_mask(source):
             return layers_of(squared(open_rgba(source)), size, source)
         image, mask = open_colour(source), open_grey(_mask_of(source))
         if image.size != mask.size:
@@ -59,6 +60,18 @@ class CutOuts(AlphaImages):
                                              f"{image.width}x{image.height} ({source})")
         image.putalpha(mask)
         return layers_of(squared(image), size, source)
+
+    def copied(self, picture: Image.Image, source: str) -> Image.Image:
+        if not self._has_mask(source):
+            return super().copied(picture, source)
+        return unsquared(picture, open_colour(source).size)
+
+    def companions(self, sources: list[str]) -> list[Path]:
+        return [_mask_of(source) for source in sources if self._has_mask(source)]
+
+    def _has_mask(self, source: str) -> bool:
+        """Say whether the alpha of a source is in a file beside it."""
+        return Path(source).parent.parent == self.root / "photos"
 
 
 def _mask_of(photo: str) -> Path:

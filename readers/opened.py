@@ -1,8 +1,11 @@
 """A prepared dataset, opened: its images and maps on the device or the disk, and what it is called."""
 
 import math
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from errors import UserError
 from files import dataset_file_name
 from memory import check_memory
 from readers import create_reader
-from readers.base import Size, width_height
+from readers.base import Reader, Size, width_height
 from readers.joined import join
 from readers.labels import label_text
 from readers.prepare import CHUNK, prepare
@@ -59,7 +62,7 @@ class Opened:
             self.readers, prepared, place.split([len(each.images) for each in prepared]), strict=True)]
         self.labels, self.names, self.splits = whole.labels, whole.names, whole.splits
         self.dropped, self.sources = whole.dropped, whole.sources
-        self.name = " + ".join(dict.fromkeys(part.name for part in self.parts))
+        self.name = joined_title(self.readers)
         self.split, self.factor = reader.split, ", ".join(section.factor)
         self.channels, self.maps, self.classes = reader.channels, reader.maps, reader.classes
 
@@ -81,6 +84,11 @@ class Opened:
         return {"dataset": self.name, "factor": self.factor, "split": self.split}
 
     @property
+    def origins(self) -> set[str]:
+        """Return what tells its images from all others: paths, or the reader's name with what it draws or keeps."""
+        return _origins(self.reader, self.sources)
+
+    @property
     def file_name(self) -> str:
         """Return name, factor and split for use in file names."""
         return dataset_file_name(self.name, self.factor, self.split)
@@ -98,6 +106,40 @@ class Opened:
     def class_text(self, label: np.ndarray) -> str:
         """Return a label (seats,) for people, see `label_text`."""
         return label_text(label, self.classes)
+
+
+def origins_of(section: Any, **options: Any) -> set[str]:
+    """Return the origins (see `Opened`) of what a config section names, listed alone; of what is out of reach none.
+
+    options: what its reader takes beside.
+    """
+    found: set[str] = set()
+    for root in section.roots:
+        reader = create_reader(section.name, root, section.factor, section.split, True, **options)
+        try:
+            listing = reader.listing().limited(section.limit)
+        except UserError:
+            continue
+        found |= _origins(reader, chain.from_iterable(listing.sources))
+    return found
+
+
+def _origins(reader: Reader, sources: Iterable[str]) -> set[str]:
+    return {source if os.path.isabs(source) else f"{reader.name} {source}" for source in sources}
+
+
+def warn_of_trained(datasets: Sequence[Opened], trained: set[str]) -> None:
+    """Say on stderr how many images of evaluation datasets are among the origins of what is trained on."""
+    for opened in datasets:
+        shared = len(opened.origins & trained)
+        if shared:
+            print(f"warning: {shared} of {len(opened.rows)} test images of {opened.title}, {opened.split}, are trained "
+                  "on", file=sys.stderr)
+
+
+def joined_title(readers: Sequence[Reader]) -> str:
+    """Return what records and tables call the dataset of several roots, given by their readers."""
+    return " + ".join(dict.fromkeys(reader.title for reader in readers))
 
 
 def check_apart(datasets: Sequence[Opened]) -> None:

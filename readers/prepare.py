@@ -23,6 +23,8 @@ from readers.parallel import in_processes
 
 # Images of one job.
 CHUNK = 64
+# Why images are left out that a listing still has.
+UNREADABLE = "image cannot be read"
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -
         if not reader.skip_bad:
             first, problem = next(iter(unreadable.items()))
             raise UserError(too_bad(sources[first], problem, len(unreadable)))
-        listing = listing.without(unreadable, "image cannot be read")
+        listing = listing.without(unreadable, UNREADABLE)
         labels = np.array(listing.labels, dtype=np.int64)
         key = hashlib.sha256(f"{key} without {sorted(unreadable)}".encode()).hexdigest()
     count = np.fromiter(map(len, listing.sources), dtype=np.int64)

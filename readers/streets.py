@@ -61,6 +61,10 @@ class Streets(Reader):
                 if is_image(other.name) and self.is_label(other) and other.name not in wanted:
                     listing.reject(other, f"label map without an image in {images}")
 
+    def copied(self, picture: Image.Image, source: str) -> Image.Image:
+        # As large as the label map beside it.
+        return picture.resize(open_colour(source).size, Image.Resampling.LANCZOS)
+
     def companions(self, sources: list[str]) -> list[Path]:
         return [self.label_of(source) for source in sources]
 

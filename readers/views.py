@@ -141,6 +141,19 @@ class ShapeNetViews(PosedViews):
         if views:
             listing.add_files(model, (), views, split)
 
+    def companions(self, sources: list[str]) -> list[Path]:
+        models = sorted({Path(source).parent.relative_to(self.root / "renders") for source in sources})
+        clouds = [self._cloud_of(str(model)) for model in models]
+        return [*map(_mat_of, sources), *(cloud for cloud in clouds if cloud.exists())]
+
+    def tables(self, names: list[str], splits: list[str]) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        for name, split in zip(names, splits, strict=True):
+            synset, _, model = name.partition("/")
+            texts.setdefault(file := f"splits/{synset}_{split}.txt", "")
+            texts[file] += f"{model}\n"
+        return texts
+
     def camera(self, source: str) -> Camera:
         path = _mat_of(source)
         position = _mat(path, "pos").reshape(-1)
@@ -150,8 +163,11 @@ class ShapeNetViews(PosedViews):
         return Camera(look_at(position[None])[0], distance=float(length))
 
     def cloud(self, model: str) -> np.ndarray | None:
-        path = self.root / "gt" / "downsampled" / f"{model}.mat"
+        path = self._cloud_of(model)
         return _points(path, lambda _: _mat(path, "points")) if path.exists() else None
+
+    def _cloud_of(self, model: str) -> Path:
+        return self.root / "gt" / "downsampled" / f"{model}.mat"
 
 
 def _mat_of(source: str) -> Path:

@@ -13,7 +13,7 @@ from errors import UserError
 from readers import check_name
 from readers.class_maps import IGNORE
 from readers.crop import crop
-from readers.opened import Opened, check_apart
+from readers.opened import Opened, check_apart, origins_of, warn_of_trained
 from segmentation.config import EvaluationDataset, SegmentationConfig, Training
 from training.passes import Passes
 from utils import mix_seed
@@ -47,6 +47,8 @@ def open_evaluation_frames(config: SegmentationConfig, device: torch.device) -> 
     opened = [Frames(section, config.dataset.classes, config.dataset.cache, device)
               for section in config.evaluation_datasets()]
     check_apart(opened)
+    section = config.dataset
+    warn_of_trained(opened, origins_of(section, class_map=section.class_map, classes=section.classes))
     return opened
 
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from errors import UserError
 from readers import check_name
-from readers.opened import Opened, check_apart
+from readers.opened import Opened, check_apart, origins_of, warn_of_trained
 from readers.views import PosedViews
 from shape_pose.config import Dataset, EvaluationDataset, Model, ShapePoseConfig, Training
 from training.passes import Passes
@@ -88,6 +88,7 @@ def open_evaluation_shapes(config: ShapePoseConfig, device: torch.device) -> lis
     opened = [Shapes(section, config.dataset.image_size, config.dataset.cache, device)
               for section in config.evaluation_datasets()]
     check_apart(opened)
+    warn_of_trained(opened, origins_of(config.dataset))
     for shapes in opened:
         if shapes.posed:
             shapes.check_camera(config.model)

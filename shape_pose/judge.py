@@ -116,18 +116,21 @@ class Judged:
     @property
     def rows(self) -> list[dict[str, Any]]:
         """The metrics as parts of records, the Chamfer distance first; of images without poses those of masks."""
-        values, found = self.values, {}
+        values, found, n = self.values, {}, {}
         if "precision" in values and np.isfinite(values["precision"]).any():
             precision, coverage = (float(np.nanmean(values[name])) for name in ("precision", "coverage"))
             found |= {"chamfer": precision + coverage, "precision": precision, "coverage": coverage}
+            # Images of models without a cloud say nothing of shapes.
+            n = dict.fromkeys(found, int(np.isfinite(values["precision"]).sum()))
         if "angle" in values:
             angle, up_to = values["angle"], values["angle_half_turn"]
             found |= {"pose_accuracy": np.mean(angle < RIGHT), "pose_median": median(angle),
                       "pose_accuracy_half_turn": np.mean(up_to < RIGHT), "pose_median_half_turn": median(up_to),
                       "half_turns": np.mean((angle > HALF_TURNED) & (up_to < RIGHT))}
         found |= {"mask_xor": np.mean(values["xor"]), "mask_iou": np.mean(values["iou"])}
-        common = {**self.shapes.identity, "classifier": self.predictor.name, "n": len(values["xor"])}
-        return [{**common, "metric": name, "value": float(value)} for name, value in found.items()]
+        common, images = {**self.shapes.identity, "classifier": self.predictor.name}, len(values["xor"])
+        return [{**common, "metric": name, "value": float(value), "n": n.get(name, images)}
+                for name, value in found.items()]
 
     def keep(self, run: Run, checkpoint: str) -> None:
         """Keep the values of all images, `errors/<dataset>_<predictor>_<checkpoint>.npz`, and draw figures."""

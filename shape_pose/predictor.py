@@ -68,7 +68,7 @@ class ShapePosePredictor(Predictor):
         None, with a warning, where it is not there and neither are the clouds that it is found by.
         """
         try:
-            found = kept(self.run.folder, f"alignment_{self.checkpoint}", self.weights, self._align, ("quaternion",),
+            found = kept(self.run.folder, f"alignment_{self.checkpoint}", self.made_of, self._align, ("quaternion",),
                          lambda found: found["quaternion"].shape == (4,) and found["quaternion"].dtype.kind == "f")
         except Unaligned as error:
             print("warning: clouds and poses are in axes of the network's own, without azimuth and elevation, as those "

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy.io import savemat
 from scipy.spatial.transform import Rotation
 
 
@@ -30,6 +31,23 @@ def write_views(root: Path, models: int, views: int = 3) -> Path:
             poses.append({"file": f"{view}.png", "distance": 2.0, "fov_y": 29.0, "R": rotation.tolist()})
         (folder / "cameras.json").write_text(json.dumps(poses))
         np.save(root / "points" / f"car_{number}.npy", rng.normal(size=(20, 3)).astype(np.float16))
+    return root
+
+
+def write_shapenet(root: Path, models: list[str], views: int = 6) -> Path:
+    """Write the layout of the published renderings, without lists of splits; return its root."""
+    rng = np.random.default_rng(2)
+    for model in models:
+        folder = root / "renders/02958343" / model
+        folder.mkdir(parents=True)
+        for view in range(views):
+            coloured_disc(rng).save(folder / f"render_{view}.png")
+            angle = np.radians(50 * view)
+            savemat(folder / f"camera_{view}.mat", {"pos": 2 * np.array([[np.cos(angle), np.sin(angle), 0]]),
+                                                    "extrinsic": np.eye(4)})
+        clouds = root / "gt/downsampled/02958343"
+        clouds.mkdir(parents=True, exist_ok=True)
+        savemat(clouds / f"{model}.mat", {"points": rng.normal(size=(30, 3))})
     return root
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 from shape_views import write_views
 
+from autoencoder.judge import TrainedAutoencoder
 from autoencoder.saved_latents import load
 from evaluation.segmentation_metrics import confusion
 from evaluation.shape_metrics import pose_errors
@@ -189,7 +190,7 @@ def test_a_changed_checkpoint_and_damaged_kept_files_are_noticed(script, fail, a
     code, _, err = script(*arguments, tmp_path / "second.csv")
     assert code == 0, err
     for place in ("latents/glyphs_train_last.npz", "kept/logistic_last.npz"):
-        assert f"{autoencoder / place}: is of other weights than the checkpoint now has, and is made anew" in err
+        assert f"{autoencoder / place}: is of other weights or training data than the run now has, and is" in err
     first, second = (rows_of(tmp_path / f"{name}.csv") for name in ("first", "second"))
     assert all(float(b["distance"]) > 1.01 * float(a["distance"]) for a, b in zip(first, second, strict=True))
     assert "warning" not in script(*arguments, tmp_path / "third.csv")[2]
@@ -207,6 +208,46 @@ def test_a_changed_checkpoint_and_damaged_kept_files_are_noticed(script, fail, a
     latents.write_bytes(latents.read_bytes()[:300])
     assert f"{latents}: no file of saved latents, or a damaged one" in fail(*arguments, tmp_path / "no.csv")
     assert not [path for path in tmp_path.iterdir() if "no" in path.name]
+
+
+def write_classes(root, names):
+    for number, name in enumerate(names):
+        (root / name).mkdir(parents=True)
+        for place in range(3):
+            Image.new("L", (32, 32), 80 * number + 9 * place).save(root / name / f"{place}.png")
+    return root
+
+
+def test_classes_of_other_data_that_were_named_once_are_not_those_of_later_calls(script, fail, finished, tmp_path):
+    own, other, more = (write_classes(tmp_path / name, names) for name, names in (
+        ("own", "ab"), ("other", "cd"), ("more", "cde")))
+    changes = ("dataset.name=folder", f"dataset.root={own}", "evaluation.datasets=[]", "training.epochs=1")
+    run = finished("classifier", "scratch", *changes, copy=tmp_path / "run")
+    arguments = ("predict.py", run, own, "--out")
+    said = fail(*arguments, tmp_path / "no.csv", "--set", f"dataset.root={more}")
+    assert "a classifier has an output per class of its training data" in said
+    assert not (run / "kept").exists()
+    found = {}
+    for place, root in enumerate((other, own, own, other)):
+        code, _, err = script(*arguments, tmp_path / f"{place}.csv", "--set", f"dataset.root={root}")
+        assert (code, "warning" in err) == (0, place == 1), err
+        found[place] = [row["class"] for row in rows_of(tmp_path / f"{place}.csv")]
+    assert set(found[0]) <= {"c", "d"}
+    assert found[1] == found[2] == found[3] == [{"c": "a", "d": "b"}[each] for each in found[0]]
+
+
+def test_training_latents_of_several_roots_are_named_as_all_of_them(succeed, finished, tmp_path):
+    roots = [str(write_classes(tmp_path / name, "ab")) for name in ("one", "two")]
+    Image.new("L", (32, 32), 255).save(tmp_path / "two" / "a" / "0.png")
+    changes = ("model.variation=features", "model.features=mean", "dataset.name=folder", f"dataset.root={roots}")
+    run = finished("extractor", "tae", *changes, f'evaluation.datasets=[{{name="folder", root="{roots[0]}"}}]',
+                   copy=tmp_path / "run")
+    succeed("predict.py", run, roots[0], "--out", tmp_path / "found.csv")
+    [latents] = (run / "latents").iterdir()
+    # As recon_and_save_latent_space.py names them, which those of the evaluation dataset lie beside.
+    assert latents.name == f"{TrainedAutoencoder(open_run(run), CPU).train.file_name}_last.npz"
+    assert "one" in latents.name
+    assert "two" in latents.name
 
 
 def test_kept_classes_that_are_damaged_are_refused(succeed, fail, classifier, standins, tmp_path):

@@ -126,8 +126,10 @@ def test_labels_that_are_found_count_under_a_judge_of_its_own(config, finished, 
     semantic, judge = (finished("classifier", "scratch", "dataset.image_size=16", "training.epochs=1",
                                 *changes) for changes in ((), ("training.learning_rate=2e-3",)))
     changes = [f"training.semantic={semantic}", "training.lambda_semantic=2", f"evaluation.judge={judge}"]
-    said = fail("train_translation.py", config, "--set", *changes[:2], f"evaluation.judge={semantic}")
-    assert f"{semantic} is training.semantic, too" in said
+    (tmp_path / "link").symlink_to(semantic)
+    for same in (semantic, f"{semantic}/", tmp_path / "link"):
+        said = fail("train_translation.py", config, "--set", *changes[:2], f"evaluation.judge={same}")
+        assert f"{same} is training.semantic, too" in said
     succeed("train_translation.py", config, "--out", tmp_path / "run", "--set", *changes)
     assert rows_of(tmp_path / "run", checkpoint="epoch", epoch=1)["loss/semantic"] > 0
     found = rows_of(tmp_path / "run", checkpoint="last")
@@ -139,7 +141,7 @@ def test_labels_that_are_found_count_under_a_judge_of_its_own(config, finished, 
 
 def test_a_translated_copy_has_names_labels_and_what_the_network_makes(trained, tmp_path, succeed, fail, config):
     said = succeed("translate_dataset.py", trained, "--out", tmp_path / "copy")
-    assert f"--set dataset.root={tmp_path / 'copy'}" in said
+    assert f"train on them with --set dataset.root={tmp_path / 'copy'}; it holds this split alone" in said
     note = json.loads((tmp_path / "copy" / "translation.json").read_text())
     assert (note["run"], note["checkpoint"], note["images"], note["epoch"]) == (str(trained), "last", 40, 2)
     original, copy = (prepare(create_reader("glyphs", root, [], "train"), 16, tmp_path / "cache", 4)
@@ -192,6 +194,9 @@ def test_alpha_keeps_outlines_and_copies_have_alpha_poses_and_clouds(config, cac
     succeed("train_translation.py", config, "--out", tmp_path / "run", "--set", *changes)
     found = rows_of(tmp_path / "run", checkpoint="last")
     assert found["outline/translated"] == 0
+    counts = {row["metric"]: row["n"] for row in records.read(tmp_path / "run") if row["checkpoint"] == "last"}
+    # Six views are tested; floors are of eight of the cut-outs.
+    assert (counts["kernel/translated"], counts["kernel/untranslated"], counts["kernel/floor"]) == (6, 6, 8)
     moved = f"target.root={real.rename(tmp_path / 'moved')}"
     succeed("eval_translation.py", tmp_path / "run", "--checkpoint", "last", "--set", moved)
     assert rows_of(tmp_path / "run", checkpoint="last") == pytest.approx(found, rel=1e-4)

@@ -1,5 +1,6 @@
 """The configs of translations: `[dataset]` is rendered, `[target]` real; images of one get the look of the other."""
 
+import os
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -131,7 +132,8 @@ class TranslationConfig(shared.Config):
     def _judges_apart(self) -> "TranslationConfig":
         for key in ("judge", "second_judge"):
             folder = getattr(self.evaluation, key)
-            if folder and folder == self.training.semantic:
+            semantic = self.training.semantic
+            if folder and semantic and os.path.realpath(folder) == os.path.realpath(semantic):
                 raise ValueError(f"evaluation.{key}: {folder} is training.semantic, too, and so no judge of what came "
                                  "of it; allowed: another run")
         if self.evaluation.second_judge and not self.evaluation.judge:

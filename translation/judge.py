@@ -179,8 +179,10 @@ class TranslationJudge:
         if self.recognisers:
             values |= {f"{name}/real": value for name, value in self.ceiling.items()}
         common, n = {**domain.identity, "classifier": ""}, min(self.samples, len(domain))
-        times = {name: len(self.translate) if name.endswith("/translated") else 1 for name in values}
-        rows = [{**common, "metric": name, "value": value, "n": times[name] * n} for name, value in values.items()]
+        real = len(self.reference.index)
+        images = {"translated": len(self.translate) * n, "untranslated": n, "floor": real, "real": real}
+        rows = [{**common, "metric": name, "value": value, "n": images[name.rpartition("/")[2]]}
+                for name, value in values.items()]
         return Translated(domain, rows, lambda path, title: self._draw(domain, path, title))
 
     def _values(self, place: int, translations: list[Translate]) -> dict[str, float]:

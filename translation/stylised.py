@@ -20,8 +20,9 @@ from tqdm import tqdm
 from errors import UserError
 from experiment.copies import NOTE
 from files import read_object, replacing, write_text
-from readers.base import is_image
+from readers.base import Reader, is_image
 from readers.digits import Mnist
+from readers.prepare import UNREADABLE
 from translation.data import Domain
 from translation.judge import PIXELS, Translate, to_bytes
 
@@ -35,10 +36,15 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
     """Write a translated copy of a dataset to a new folder; return the number of its images.
 
     about: what it is made of and with, for `translation.json`. The folder is `<out>.partial` until it is whole; one
-    that was left is gone on with. Raises UserError where `out` exists, or what was left is of another translation.
+    that was left is gone on with. Raises UserError where `out` exists, what was left is of another
+    translation, or images are left out without which splits are others.
     """
     if out.exists():
         raise UserError(f"{out}: exists; allowed: a folder that does not")
+    tables, lost = domain.reader.tables(domain.names, domain.splits), domain.dropped.get(UNREADABLE)
+    if lost and domain.reader.splits_by_place and not tables:
+        raise UserError(f"{lost[0]}: cannot be read and is left out, but the splits of {domain.title} follow from the "
+                        "place among all, so that those of the copy would be others; remove it first")
     partial = out.with_name(out.name + PARTIAL)
     partial.mkdir(parents=True, exist_ok=True)
     note = partial / NOTE
@@ -53,7 +59,8 @@ def write_stylised(domain: Domain, translate: Translate, out: Path, about: dict[
             raise UserError(f"{partial}: was left by a translation with other {differing[0]}; delete it, or choose "
                             "another --out")
     write_text(note, json.dumps(about, indent=2))
-    for name, text in domain.reader.tables(domain.names, domain.splits).items():
+    for name, text in tables.items():
+        (partial / name).parent.mkdir(exist_ok=True)
         write_text(partial / name, text)
     for file in domain.reader.companions(domain.sources):
         copy = partial / file.relative_to(domain.reader.root)
@@ -91,25 +98,16 @@ def _write_files(domain: Domain, translate: Translate, folder: Path) -> None:
     waiting: deque = deque()
     with ThreadPoolExecutor(joblib.cpu_count()) as pool:
         for place, image in translated(domain, translate, wanted.to(domain.device)):
-            waiting.append(pool.submit(_write, image, domain.sources[place], paths[place], bool(domain.maps)))
+            waiting.append(pool.submit(_write, image, reader, domain.sources[place], paths[place]))
             if len(waiting) > WAITING:
                 waiting.popleft().result()
         for each in waiting:
             each.result()
 
 
-def _write(image: np.ndarray, source: str, path: Path, fitting: bool) -> None:
-    """Write an image uint8 (c, h, w), whole or not at all.
-
-    fitting: as large as the source, as there are maps beside it; with the source's own alpha, where it has such.
-    """
-    picture = Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
-    if fitting:
-        with Image.open(source) as original:
-            if picture.size != original.size:
-                picture = picture.resize(original.size, Image.Resampling.LANCZOS)
-            if "A" in original.getbands():
-                picture.putalpha(original.getchannel("A"))
+def _write(image: np.ndarray, reader: Reader, source: str, path: Path) -> None:
+    """Write an image uint8 (c, h, w) as the copy of a source, whole or not at all."""
+    picture = reader.copied(Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)), source)
     temporary = path.with_name(f".{path.name}.tmp{path.suffix}")
     picture.save(temporary, **(QUALITY if path.suffix.lower() in (".jpg", ".jpeg") else {}))
     os.replace(temporary, path)

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from small_views import write_cut_outs, write_views
 
 from dataset import Batches, Scenes
 from experiment.config import Dataset
-from readers.opened import Opened
+from readers.opened import Opened, origins_of, warn_of_trained
 from segmentation.config import Dataset as StreetDataset
 from segmentation.config import Training
 from segmentation.data import Crops, Frames
@@ -131,6 +132,31 @@ def test_partially_impossible_targets_cross_looks_where_a_root_alone_has_one_var
     torch.testing.assert_close(inputs, 1 - wanted, atol=1.01 / 255, rtol=0)
     every = Batches(both, both.gather, 4, 1, every_variant=True)
     assert (every.samples, every.identity["n"]) == (12, 12)
+
+
+def test_test_images_of_a_root_that_is_trained_on_are_told_whatever_the_name(opened, original, tmp_path, capsys):
+    root = original("folder")
+    roots = [str(root), str(write_inverted("folder", root, tmp_path / "copy"))]
+    Path(tmp_path / "link").symlink_to(root)
+    train = opened("folder", roots, limit=4)
+    section = SimpleNamespace(name="folder", roots=roots, factor=[], split=None, limit=4)
+    assert origins_of(section) == train.origins == set(train.sources)
+    tests = [opened("folder", roots[1]), opened("colour_folder", tmp_path / "link")]
+    warn_of_trained(tests, train.origins)
+    assert capsys.readouterr().err.splitlines() == [
+        f"warning: 4 of 6 test images of {title}, all, are trained on"
+        for title in ("folder copy", "colour_folder own")]
+    # What is drawn, or lies in one file, has no paths.
+    for name in ("glyphs", "handwritten", "mnist"):
+        split = {each: opened(name, original(name), split=each, limit=2) for each in ("train", "test", "all")}
+        others = [opened("letters", tmp_path, split="train", limit=2), split["test"]]
+        warn_of_trained(others, split["train"].origins)
+        assert capsys.readouterr().err == ""
+        warn_of_trained([split["train"]], split["train"].origins)
+        assert f"of {name}, train, are trained on" in capsys.readouterr().err
+    # Data that have moved say nothing.
+    section.roots = [str(tmp_path / "nowhere")]
+    assert origins_of(section) == set()
 
 
 def test_a_pass_over_label_maps_sees_the_images_of_all_roots(original, tmp_path):

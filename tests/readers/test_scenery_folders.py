@@ -132,7 +132,7 @@ def config(tmp_path, target):
     })
 
 
-def test_classes_are_matched_by_name_between_synthetic_and_real_folders(tmp_path):
+def test_classes_are_matched_by_name_between_synthetic_and_real_folders(tmp_path, capsys):
     for name in ("hammer", "pliers", "saw"):
         draw(tmp_path / "synthetic" / name / "0.png")
     for name in ("hammer", "saw"):
@@ -143,5 +143,8 @@ def test_classes_are_matched_by_name_between_synthetic_and_real_folders(tmp_path
     [real] = open_evaluation_datasets(section, train)
     assert [real.label_text(i) for i in range(2)] == ["hammer", "saw"]
     assert real.labels.tolist() == [[0], [2]]
+    assert capsys.readouterr().err == ""
+    [same] = open_evaluation_datasets(config(tmp_path, "synthetic"), train)
+    assert f"3 of 3 test images of {same.title}, all, are trained on" in capsys.readouterr().err
     with pytest.raises(UserError, match=r"other classes \(spoon\) than .* \(hammer, pliers, saw\)"):
         open_evaluation_datasets(config(tmp_path, "other"), train)

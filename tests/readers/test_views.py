@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusals import refused
-from scipy.io import savemat
 from scipy.spatial.transform import Rotation
+from small_views import write_shapenet
 
 from readers import create_reader
 from readers.cameras import azimuth_elevation, look_at
@@ -207,20 +207,6 @@ def test_a_cloud_that_is_none_is_named(tmp_path, array, problem):
     message = refused(opened(tmp_path).cloud, "a")
     assert problem in message
     assert message.startswith(f"{tmp_path / 'points/a.npy'}: ")
-
-
-def write_shapenet(root, models, views=6):
-    for model in models:
-        folder = root / "renders/02958343" / model
-        folder.mkdir(parents=True)
-        for view in range(views):
-            Image.fromarray(disc()).save(folder / f"render_{view}.png")
-            angle = np.radians(50 * view)
-            savemat(folder / f"camera_{view}.mat", {"pos": 2 * np.array([[np.cos(angle), np.sin(angle), 0]]),
-                                                    "extrinsic": np.eye(4)})
-        clouds = root / "gt/downsampled/02958343"
-        clouds.mkdir(parents=True, exist_ok=True)
-        savemat(clouds / f"{model}.mat", {"points": RNG.normal(size=(30, 3))})
 
 
 def test_the_published_layout_is_read_and_its_lists_of_splits_rule(tmp_path):

@@ -198,7 +198,7 @@ def test_what_does_not_fit_is_refused_in_a_line(frames):
     assert crops_of(frames, crop=None).draw(torch.arange(3), torch.Generator()).labels.shape == (3, HEIGHT, WIDTH)
 
 
-def test_two_evaluation_datasets_of_one_name_are_refused(frames):
+def test_two_evaluation_datasets_of_one_name_are_refused_and_training_images_told(frames, capsys):
     root = str(frames.reader.root)
     section = {"name": "street_folder", "class_map": f"{root}/own.csv", "root": root}
     config = SegmentationConfig(dataset=section | {"classes": "mine", "cache": f"{root}/cache"},
@@ -209,3 +209,4 @@ def test_two_evaluation_datasets_of_one_name_are_refused(frames):
     config.evaluation.datasets.pop(0)
     [opened] = open_evaluation_frames(config, CPU)
     assert opened.pixels(torch.arange(COUNT)).shape == (COUNT, 3, 32, 32)
+    assert f"warning: 11 of 11 test images of {opened.title}, all, are trained on\n" == capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from experiment.config import load_config
 from experiment.run import open_run
 from shape_pose.config import ShapePoseConfig
 from shape_pose.data import open_evaluation_shapes, open_training
-from shape_pose.judge import Predictor, ShapePoseJudge, constant, disc_masks
+from shape_pose.judge import Judged, Predictor, ShapePoseJudge, constant, disc_masks
 from training.loop import Loop
 
 CFG = Path(__file__).parent.parent.parent / "cfg"
@@ -169,6 +170,26 @@ def test_what_is_right_but_for_its_axes_is_right(folders):
     # Half a turn: the alignment takes it away, as axes are the network's own.
     judge.predictor = oracle([test, validation], Rotation.from_rotvec([0, np.pi, 0]))
     assert judge.rows()[3]["value"] == 1
+
+
+def test_test_views_that_are_trained_on_are_told(folders, capsys):
+    section, device = config(folders), torch.device("cpu")
+    open_evaluation_shapes(section, device)
+    assert capsys.readouterr().err == ""
+    section.evaluation.datasets[0] = section.evaluation.datasets[0].model_copy(update={"split": "all"})
+    open_evaluation_shapes(section, device)
+    assert "warning: 21 of 30 test images of views data, all, are trained on" in capsys.readouterr().err
+
+
+def test_a_metric_counts_the_images_that_it_is_of():
+    errors = np.array([0.1, np.nan, 0.3])
+    names = ("precision", "coverage", "angle", "angle_half_turn", "xor", "iou")
+    values = {name: errors if name in names[:2] else np.ones(3) for name in names}
+    rows = Judged(Predictor("network", None), SimpleNamespace(identity={}), values, []).rows
+    assert {row["metric"]: row["n"] for row in rows} == dict.fromkeys(("chamfer", "precision", "coverage"), 2) | (
+        dict.fromkeys(("pose_accuracy", "pose_median", "pose_accuracy_half_turn", "pose_median_half_turn", "half_turns",
+                       "mask_xor", "mask_iou"), 3))
+    assert rows[0]["value"] == pytest.approx(0.4)
 
 
 def test_the_constant_has_the_axes_of_the_data(folders):
