@@ -68,14 +68,14 @@ class ClassMap:
         return classes.astype(np.uint8)
 
 
-def load_class_map(name: str, classes: str) -> ClassMap:
+def load_class_map(name: str, classes: str, order: tuple[str, ...] = ()) -> ClassMap:
     """Return the class map of a source version into a set of classes.
 
     name: of a file in `readers/class_maps`, or the path of one of the same kind: a table with columns `id`, `name`, one
     for each set of classes (the name of the class, or `ignore`), and, where label maps are coloured, `red`, `green`,
     `blue`; classes: name of such a column. Order and colours of the classes are in `readers/class_sets`, or follow
-    from the column.
-    Raises UserError for a file that is absent, not such a table, or has a hole.
+    from the column; order: another map's classes into the same set, which then have the numbers that they have there.
+    Raises UserError for a file that is absent, not such a table, has a hole, or a class that `order` has not.
     """
     path = MAPS / f"{name}.csv" if "/" not in name and not name.endswith(".csv") else Path(name)
     known = sorted(file.stem for file in MAPS.glob("*.csv"))
@@ -83,7 +83,7 @@ def load_class_map(name: str, classes: str) -> ClassMap:
         raise choice_error("dataset.class_map", name, [*known, "the path of a .csv file"])
     rows = _table(path, ("id", "name", classes))
     where = f"{path}: column {classes}"
-    names, colours = _class_set(classes, [row[classes] for row in rows.values()], path)
+    names, colours = _class_set(classes, [row[classes] for row in rows.values()], path, order)
     to_class = np.full(256, _UNKNOWN, np.int16)
     for number, row in rows.items():
         if row[classes] not in (*names, "ignore"):
@@ -98,13 +98,20 @@ def load_class_map(name: str, classes: str) -> ClassMap:
     return ClassMap(path.stem, names, colours, to_class, codes, ids)
 
 
-def _class_set(name: str, used: list[str], source: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return names and colours of a set of classes: those of its file, or else those that a map uses, in its order."""
+def _class_set(name: str, used: list[str], source: Path,
+               order: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Return names and colours of a set of classes: those of its file, or else those that a map uses, in its order or
+    in that of another."""
     path = SETS / f"{name}.csv"
     if not path.is_file():
         names = tuple(dict.fromkeys(each for each in used if each != "ignore"))
         if not names:
             raise UserError(f"{source}: column {name}: every id is ignored; expected at least one class")
+        for other in names if order else ():
+            if other not in order:
+                raise choice_error(f"{source}: column {name}, of the classes that the training data have", other,
+                                   [*order, "ignore"])
+        names = order or names
         # Further rounds are darker.
         rounds, place = np.divmod(np.arange(len(names)), len(COLOURS))
         return names, (np.array(COLOURS)[place] * 0.75 ** rounds[:, None]).astype(np.uint8)

@@ -9,7 +9,7 @@ import train_translation
 from errors import UserError
 from evaluation.recogniser import Recogniser
 from experiment.config import load_config
-from readers.class_maps import load_class_map
+from readers.class_maps import MAPS, load_class_map
 from standin import write_standin
 from training.command import create_fabric
 
@@ -109,6 +109,17 @@ def test_what_does_not_go_together_is_refused(change, streets, cache):
         load_config(PROJECT / "cfg/town07_camvid_small_out0.toml", overrides(streets, cache, *changes, change))
     assert BAD[change] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_inner_network_learns_from_real_label_maps_with_the_same_classes_alone(streets, cache, tmp_path):
+    changes = ["dataset.classes=mine", "training.lambda_in=1"]
+    for section, name in (("dataset", "carla13"), ("target", "camvid")):
+        table = tmp_path / f"{name}.csv"
+        table.write_text((MAPS / f"{name}.csv").read_text().replace("street11", "mine"))
+        changes.append(f"{section}.class_map={table}")
+    config = load_config(PROJECT / "cfg/town07_camvid_small_out0.toml", overrides(streets, cache, *changes))
+    with pytest.raises(UserError, match=r"target.class_map: camvid has the classes sky, building, .*; allowed: the"):
+        train_translation.build(config, create_fabric(torch.device("cpu")))
 
 
 def test_images_without_label_maps_have_no_inner_loss_and_grey_ones_no_swapping(cache):
