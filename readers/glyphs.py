@@ -42,6 +42,7 @@ class Glyphs(Reader):
     """
 
     name = "glyphs"
+    square = True
     characters: ClassVar[str] = "".join(DIGITS)
     classes = DIGITS
     default_split = "train"
