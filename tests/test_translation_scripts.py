@@ -342,7 +342,7 @@ def small(name, run, root):
         return [f"dataset.root={root}", f"target.root={root}", "dataset.image_size=32"]
     if name.startswith("town07"):
         write_standin("carla", root, sceneries=20, factors=["Town07"])
-        write_standin("camvid", root, sceneries=12)
+        write_standin("camvid", root, sceneries=20)
         return [f"dataset.root={root}", "dataset.image_size=[32,16]"]
     real = 'name="handwritten", limit=20'
     if name.startswith("digits"):

@@ -29,7 +29,7 @@ def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp("streets")
     write_standin("carla", root, sceneries=10, factors=["Town07"])
     for name in ("camvid", "cityscapes"):
-        write_standin(name, root, sceneries=12)
+        write_standin(name, root, sceneries=20)
     return root
 
 
@@ -85,6 +85,15 @@ def test_the_rows_of_table_4_3_have_their_configs_at_the_published_size():
         assert (model.texture, model.structure, model.downsamplings, training.learning_rate) == (2048, 8, 4, 0.002)
         assert {model.encoder_capacity, model.generator_capacity, model.discriminator_capacity,
                 model.patch_capacity} == {1.0}
+
+
+@pytest.mark.parametrize("path", [*CONFIGS, PROJECT / "cfg/town07_camvid_cyclegan.toml"], ids=lambda path: path.stem)
+def test_judges_are_not_measured_on_the_real_images_that_they_are_trained_on(path):
+    trained, judged = load_config(path).targets()
+    judges = ("camvid_small_efficientnet",) if trained.name == "camvid" else ("cityscapes_resnet50",
+                                                                              "cityscapes_mobilenet")
+    assert all(load_config(PROJECT / f"cfg/{judge}.toml").dataset.split == "train" for judge in judges)
+    assert (trained.split, judged.split, judged.name) == ("train", "val", trained.name)
 
 
 BAD = {
