@@ -91,7 +91,7 @@ def test_copies_of_a_dataset_with_fixed_textures(run, streets, succeed, fail, tm
         assert Image.open(tmp_path / "video" / name).tobytes() == Image.open(copies[1] / name).tobytes()
     assert "--fixed-texture: found 40; allowed: 0 to 11, as camvid has 12 images" in fail(
         "translate_dataset.py", run, "--out", tmp_path / "none", "--fixed-texture", 40)
-    assert "--textures: found 0; allowed: 1 to 7" in fail(
+    assert "--textures: found 0; allowed: 1 to 12" in fail(
         "translate_dataset.py", run, "--out", tmp_path / "none", "--textures", 0)
     assert not (tmp_path / "none").exists()
 
