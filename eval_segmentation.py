@@ -6,7 +6,7 @@ from errors import run_script
 from evaluation.command import Evaluation, create_parser, eval_command
 from experiment.run import Run
 from experiment.systems import SEGMENTATION
-from segmentation.data import open_evaluation_frames
+from segmentation.data import open_evaluation_frames, trained_classes
 from segmentation.deeplab import create_deeplab
 from segmentation.judge import SegmentationJudge
 
@@ -20,7 +20,7 @@ def build(run: Run, device: torch.device) -> Evaluation:
     config = run.config
     datasets = open_evaluation_frames(config, device)
     section = config.model.model_copy(update={"weights": "none"})
-    model = create_deeplab(section, len(datasets[0].classes)).to(device)
+    model = create_deeplab(section, len(trained_classes(config.dataset))).to(device)
     return Evaluation(model, SegmentationJudge(model, datasets).outcomes)
 
 

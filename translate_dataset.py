@@ -52,6 +52,7 @@ def main() -> None:
     if len(config.dataset.roots) > 1:
         raise UserError(f"dataset.root: found {len(config.dataset.roots)} roots; a copy is made of one, for example "
                         f"--set dataset.root={config.dataset.roots[0]}")
+    READERS[config.dataset.name].check_copy()
     if READERS[config.dataset.name].splits_by_place:
         # The same images are the training ones in the copy only where it has all.
         config = config.model_copy(update={"dataset": config.dataset.model_copy(update={"split": "all",

@@ -8,9 +8,12 @@ def confusion(predicted: Tensor, true: Tensor, classes: int) -> Tensor:
     """Count pixels by class: int64 (classes, classes), rows the truth, columns the prediction, on the input's device.
 
     predicted, true: whole numbers of the same shape. Pixels whose truth is no class, such as 255, are left out;
-    predictions have to be classes. Matrices of several batches add up.
+    predictions have to be classes, else ValueError. Matrices of several batches add up.
     """
     predicted, true = predicted.flatten().long(), true.flatten().long()
+    # Counted anywhere else, or nowhere, they would raise what is measured. `bincount` waits for the device, too.
+    if ((predicted < 0) | (predicted >= classes)).any():
+        raise ValueError(f"a prediction is none of the classes 0 to {classes - 1}")
     # Counted in one bin more, which is dropped; a mask would copy what is left.
     pairs = torch.where((true >= 0) & (true < classes), true * classes + predicted, classes**2)
     return torch.bincount(pairs, minlength=classes**2 + 1)[:-1].view(classes, classes)

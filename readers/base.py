@@ -41,8 +41,9 @@ class Reader(ABC):
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
     0, 1, ...; default_split: what is used when the config names none; allowed_splits: which there are, beside `all` of
     them; splits_by_place: whether an image's split depends on which others there are, so that a copy has to be of all;
-    any_content: whether anything may lie in its root, whose name then tells what; skip_bad: leave out what cannot be
-    read.
+    one_file: whether many images are in one file, so that there can be no copy; square: whether images are prepared as
+    squares alone; any_content: whether anything may lie in its root, whose name then tells what; skip_bad: leave out
+    what cannot be read.
     """
 
     name: ClassVar[str]
@@ -56,6 +57,8 @@ class Reader(ABC):
     default_split: ClassVar[str] = "all"
     allowed_splits: ClassVar[tuple[str, ...]] = ("train", "test")
     splits_by_place: ClassVar[bool] = False
+    one_file: ClassVar[bool] = False
+    square: ClassVar[bool] = False
     any_content: ClassVar[bool] = False
     rule = ""
 
@@ -109,6 +112,13 @@ class Reader(ABC):
     def copied(self, picture: Image.Image, source: str) -> Image.Image:
         """Return a picture, as large as prepared images are, as a copy has it in a source's place; here as it is."""
         return picture
+
+    @classmethod
+    def check_copy(cls) -> None:
+        """Refuse a dataset of which no copy can be written."""
+        if cls.one_file:
+            raise UserError(f"dataset.name: {cls.name} keeps many images in one file, which cannot be copied; allowed: "
+                            "datasets of image files, and mnist")
 
     def companions(self, sources: list[str]) -> list[Path]:
         """Return the files that a copy of the dataset needs as they are, beside images of sources; here none."""

@@ -11,7 +11,6 @@ from readers.base import choose_parts, find_dataset, find_folder
 from readers.listing import Listing
 from readers.streets import Streets
 
-SKY = 13
 # Of each folder's frames, in their order: neighbours look alike, so a random split would test on what it trained on.
 TRAIN_SHARE = 0.8
 
@@ -21,7 +20,8 @@ class Carla(Streets):
 
     Label maps are the raw ones (the tag in red) or in the colours of CARLA's CityScapesPalette. class_map: by version,
     `carla13` (up to 0.9.9), `carla23` (0.9.10 to 0.9.13) or `carla29` (from 0.9.14 on). The first has no sky: pixels
-    without a tag that hang together with the top row, over their edges, count as sky, what else has no tag is ignored.
+    without a tag that hang together with the top row, over their edges, count as sky, what else has no tag is ignored;
+    so with any table that has a row of that name, see `readers.class_maps.HIDDEN_SKY`.
     split: all frames, the first 80 % of each town (train), or the rest (test).
     """
 
@@ -48,14 +48,14 @@ class Carla(Streets):
                     listing.add(whole.sceneries[i], whole.labels[i], whole.sources[i], [whole.stamps[i]], split)
 
     def raw_ids(self, pixels: np.ndarray) -> np.ndarray:
-        ids = super().raw_ids(pixels)
-        if self.class_map.name != "carla13":
+        ids, sky = super().raw_ids(pixels), self.class_map.sky
+        if sky is None:
             return ids
         from scipy import ndimage
 
         parts, _ = ndimage.label(ids == 0)
         top = np.unique(parts[0])
-        return np.where(np.isin(parts, top[top > 0]), SKY, ids).astype(np.uint8)
+        return np.where(np.isin(parts, top[top > 0]), sky, ids).astype(np.uint8)
 
 
 def _by_number(name: str) -> list[str | int]:

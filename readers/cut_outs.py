@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from readers.alpha import AlphaImages, layers_of, squared, unsquared
-from readers.base import BadImage, Size, choose_parts, find_folder, is_image
+from readers.base import BadImage, Size, choose_parts, find_folder, is_image, subfolders
 from readers.images import open_colour, open_grey, open_rgba, scan
 from readers.listing import Listing, stamp
 from readers.splits import permuted_splits
@@ -18,7 +18,7 @@ class CutOuts(AlphaImages):
     """`<root>/*.png` (or `<root>/cut_outs/*.png`) with alpha; or `<root>/photos/<part>/*` and
     `<root>/masks/<part>/*.png` of the same names, where `factor` selects parts.
 
-    What is not square is put into the middle of one. Splits are a permutation of all.
+    What is not square is put into the middle of one. Splits are a permutation of all, whatever `factor` selects.
     """
 
     name = "cut_outs"
@@ -29,7 +29,7 @@ class CutOuts(AlphaImages):
         found = list(self._photos(listing) if (self.root / "photos").is_dir() else self._images(listing))
         splits = self.split_of = permuted_splits([name for name, *_ in found])
         for name, entry, stamps in found:
-            if self.wants(splits[name]):
+            if self.wants(splits[name]) and (not self.factor or name.partition("/")[0] in self.factor):
                 listing.add(name, (), [entry.path], [stamps], splits[name])
 
     def _images(self, listing: Listing) -> Iterator[tuple[str, DirEntry[str], str]]:
@@ -38,18 +38,23 @@ class CutOuts(AlphaImages):
             yield entry.name, entry, stamp(entry)
 
     def _photos(self, listing: Listing) -> Iterator[tuple[str, DirEntry[str], str]]:
-        for part in choose_parts(self, self.root / "photos", "part"):
-            masks = find_folder(self, [self.root / "masks" / part])
-            left = {path.name for path in masks.iterdir() if is_image(path.name)}
-            for entry in scan(self.root / "photos" / part, listing):
+        photos = self.root / "photos"
+        chosen = choose_parts(self, photos, "part")
+        for part in (path.name for path in subfolders(photos, "part")):
+            masks, noted = self.root / "masks" / part, Listing()
+            # What is wrong in the others is nothing to this dataset: only their names count, for the splits.
+            if part in chosen:
+                masks, noted = find_folder(self, [masks]), listing
+            left = {path.name for path in masks.glob("*") if is_image(path.name)}
+            for entry in scan(photos / part, noted):
                 mask = _mask_of(entry.path)
                 if not mask.is_file():
-                    listing.reject(entry.path, f"no mask; looked for {mask}")
+                    noted.reject(entry.path, f"no mask; looked for {mask}")
                     continue
                 left.discard(mask.name)
                 yield f"{part}/{entry.name}", entry, f"{stamp(entry)} {stamp(mask)}"
             for name in sorted(left):
-                listing.reject(masks / name, f"mask without a photo in {self.root / 'photos' / part}")
+                noted.reject(masks / name, f"mask without a photo in {photos / part}")
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         if not self._has_mask(source):

@@ -101,6 +101,8 @@ class Handwritten(Halves):
     """
 
     name = "handwritten"
+    one_file = True
+    square = True
 
     def fill(self, listing: Listing) -> None:
         import sklearn

@@ -4,6 +4,7 @@ A scenery is a glyph in a shape, a variant is what light, background and camera 
 """
 
 import math
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -36,10 +37,12 @@ class Glyphs(Reader):
     factor: `bright`, variants with ink brighter than the paper alone, or `dark`, the others; by default both.
 
     Where there is a folder `<root>/glyphs`, the images in it are read instead, which a translation made of drawn ones:
-    `<root>/glyphs/{train,test}/<scenery>_<class>/<variant>.png`.
+    `<root>/glyphs/{train,test}/<scenery>_<class>/<variant>.png`. Their ink is that of the drawn ones, by scenery and
+    variant.
     """
 
     name = "glyphs"
+    square = True
     characters: ClassVar[str] = "".join(DIGITS)
     classes = DIGITS
     default_split = "train"
@@ -68,8 +71,16 @@ class Glyphs(Reader):
                     listing.reject(folder, f"class '{name}' in the name; allowed: {', '.join(self.classes)}")
                 elif not (images := scan(folder, listing)):
                     listing.reject(folder, NO_IMAGES)
-                else:
+                elif images := [image for image in images if self._has_ink(split, int(number), image, listing)]:
                     listing.add_files(f"{split}-{int(number)}", (self.classes.index(name),), images, split)
+
+    def _has_ink(self, split: str, scenery: int, image: os.DirEntry[str], listing: Listing) -> bool:
+        """Say whether an image is made of a variant that `factor` selects."""
+        variant = Path(image.name).stem
+        if self.factor and not variant.isdecimal():
+            listing.reject(image.path, f"variant '{variant}' in the name, which says no ink; expected a number")
+            return False
+        return not self.factor or ink_of(_SEEDS[split], scenery, int(variant)) in self.factor
 
     def prepare(self, source: str, size: Size) -> np.ndarray:
         if Path(source).is_absolute():

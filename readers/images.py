@@ -41,7 +41,7 @@ def scan(folder: Path, listing: Listing) -> list[os.DirEntry[str]]:
 def open_deep_grey(path: str | Path) -> np.ndarray:
     """Decode an image file to grey values (H, W) of its own depth, uint8 or uint16. Raises BadImage like open_grey."""
     image = _decode(path)
-    return np.asarray(image).astype(np.uint16) if image.mode in _DEEP_MODES else np.asarray(_grey(image, path))
+    return _deep(image, path).astype(np.uint16) if image.mode in _DEEP_MODES else np.asarray(_grey(image, path))
 
 
 def open_grey(path: str | Path) -> Image.Image:
@@ -165,13 +165,19 @@ def _told(error: Exception) -> str:
     return reason(error)
 
 
+def _deep(image: Image.Image, path: str | Path) -> np.ndarray:
+    """Return the values (H, W) of an image of a deep mode, from 0 to 65535."""
+    values = np.asarray(image)
+    if values.max() > 65535:
+        raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
+    return values.clip(0)
+
+
 def _grey(image: Image.Image, path: str | Path) -> Image.Image:
     if image.mode in _DEEP_MODES:
-        if np.asarray(image).max() > 65535:
-            raise BadImage(path, "image holds values beyond 16 bit; allowed: 8 or 16 bit")
         # Full scale of 16 bits onto full scale of 8: 65535 / 257 = 255.
         # In whole numbers, which take less memory: 257 is odd, so nothing lies halfway.
-        return Image.fromarray(((np.asarray(image).clip(0).astype(np.uint32) + 128) // 257).astype(np.uint8))
+        return Image.fromarray(((_deep(image, path).astype(np.uint32) + 128) // 257).astype(np.uint8))
     if image.mode == "F":
         raise BadImage(path, "image holds floating-point values; allowed: 8 or 16 bit")
     return _on_black(image).convert("L")

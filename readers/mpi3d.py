@@ -33,6 +33,8 @@ class Mpi3d(Reader):
     """
 
     name = "mpi3d"
+    one_file = True
+    square = True
     channels = CHANNELS
     classes = tuple(str(value) for value in range(256))
 

@@ -62,8 +62,11 @@ def prepare(reader: Reader, size: Size, cache: Path, limit: int | None = None) -
 
     The folder is written under another name and renamed when whole, so that it is never half there; it is named
     after everything that determines its content, so that a changed source or rule leads to another one.
-    Raises UserError when the dataset is empty or an image cannot be read.
+    Raises UserError when the dataset is empty, has no images of such a shape, or one that cannot be read.
     """
+    if reader.square and not isinstance(size, int):
+        raise UserError(f"dataset.image_size: found {size[0]}x{size[1]}; allowed for {reader.name}: squares, for "
+                        f"example {min(size)}")
     listing = reader.listing().limited(limit)
     if not listing.sceneries:
         dropped = "".join(f"; {len(sources)} left out: {reason}" for reason, sources in listing.dropped.items())

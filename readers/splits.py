@@ -31,7 +31,11 @@ def read_splits(path: Path) -> dict[str, str]:
         if rows.fieldnames is None or not {"model", "split"} <= set(rows.fieldnames):
             found = ", ".join(rows.fieldnames or ()) or "nothing"
             raise UserError(f"{path}: columns: found {found}; expected model, split")
-        pairs = [(row["model"], row["split"]) for row in rows]
+        pairs = []
+        for row in rows:
+            if not row["model"] or not row["split"]:
+                raise UserError(f"{path}, line {rows.line_num}: a model or its split is missing; expected both")
+            pairs.append((row["model"], row["split"]))
     except (OSError, ValueError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read: {reason(error)}") from None
     return checked_splits(pairs, path)

@@ -18,11 +18,11 @@ class StreetFolder(Streets):
     any_content = True
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False,
-                 class_map: str | None = None, classes: str = "street11"):
+                 class_map: str | None = None, classes: str = "street11", order: tuple[str, ...] = ()):
         if class_map is None:
             raise UserError("dataset.class_map: street_folder has none of its own; name one that is there or a .csv "
                             f"file with the columns id, name and {classes}")
-        super().__init__(root, factor, split, skip_bad, class_map, classes)
+        super().__init__(root, factor, split, skip_bad, class_map, classes, order)
 
     def pairs(self) -> Iterator[tuple[Path, Path, str]]:
         self.no_factor()

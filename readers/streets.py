@@ -16,7 +16,8 @@ from readers.listing import Listing, stamp
 class Streets(Reader):
     """Base of readers with an image in colour and a map `labels`, a class number per pixel, 255 where it is ignored.
 
-    class_map: how raw ids are read, see `readers.class_maps`, by default the reader's own; classes: the set of classes.
+    class_map: how raw ids are read, see `readers.class_maps`, by default the reader's own; classes: the set of classes;
+    order: of the classes, that of other data in the same set.
     A subclass yields its folders in `pairs` and says in `label_path` where an image's label map is.
     """
 
@@ -26,9 +27,9 @@ class Streets(Reader):
     allowed_splits = ("train", "val", "test")
 
     def __init__(self, root: Path, factor: list[str], split: str | None, skip_bad: bool = False,
-                 class_map: str | None = None, classes: str = "street11"):
+                 class_map: str | None = None, classes: str = "street11", order: tuple[str, ...] = ()):
         super().__init__(root, factor, split, skip_bad)
-        self.class_map: ClassMap = load_class_map(class_map or self.default_map, classes)
+        self.class_map: ClassMap = load_class_map(class_map or self.default_map, classes, order)
         self.classes = self.class_map.classes
 
     @property

@@ -24,6 +24,7 @@ class Ticam(Seats):
     """
 
     name = "ticam"
+    square = True
     version = 2
     mirrors_in_test = True
 

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from errors import UserError
-from readers import check_name
-from readers.class_maps import IGNORE
+from readers import READERS, check_name
+from readers.class_maps import IGNORE, load_class_map
 from readers.crop import crop
 from readers.opened import Opened, check_apart, origins_of, warn_of_trained
-from segmentation.config import EvaluationDataset, SegmentationConfig, Training
+from segmentation.config import Dataset, EvaluationDataset, SegmentationConfig, Training
 from training.passes import Passes
 from utils import mix_seed
 
@@ -22,10 +22,15 @@ from utils import mix_seed
 class Frames(Opened):
     """A prepared dataset of images with label maps; colours: uint8 (classes, 3) for pictures."""
 
-    def __init__(self, section: EvaluationDataset, classes: str, cache: str, device: torch.device):
-        """Prepare and open the dataset that a config section names, its labels in a set of classes."""
+    def __init__(self, section: EvaluationDataset, classes: str, cache: str, device: torch.device,
+                 order: tuple[str, ...] = ()):
+        """Prepare and open the dataset that a config section names, its labels in a set of classes.
+
+        order: of the classes, that of the training data; by default of the dataset's own class map.
+        """
         check_name(section.name, maps=("labels",))
-        super().__init__(section, section.image_size, cache, device, class_map=section.class_map, classes=classes)
+        super().__init__(section, section.image_size, cache, device, class_map=section.class_map, classes=classes,
+                         order=order)
         self.colours = self.reader.class_map.colours
 
     def __len__(self) -> int:
@@ -42,9 +47,18 @@ class Frames(Opened):
         return np.append(counts[: len(self.classes)], counts[IGNORE]) / counts.sum()
 
 
+def trained_classes(section: Dataset) -> tuple[str, ...]:
+    """Return what the class numbers of a network are called that is trained on a dataset."""
+    return load_class_map(section.class_map or READERS[section.name].default_map, section.classes).classes
+
+
 def open_evaluation_frames(config: SegmentationConfig, device: torch.device) -> list[Frames]:
-    """Open the evaluation datasets of a config; UserError where two would share their records."""
-    opened = [Frames(section, config.dataset.classes, config.dataset.cache, device)
+    """Open the evaluation datasets of a config, their classes in the numbers that the network gives them.
+
+    Raises UserError for one with a class that the network is not trained on, and where two would share their records.
+    """
+    order = trained_classes(config.dataset)
+    opened = [Frames(section, config.dataset.classes, config.dataset.cache, device, order)
               for section in config.evaluation_datasets()]
     check_apart(opened)
     section = config.dataset

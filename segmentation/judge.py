@@ -15,10 +15,8 @@ from evaluation.recogniser import Recogniser
 from evaluation.segmentation_metrics import confusion, iou, mean_accuracy, miou, miou_published, overall_accuracy
 from experiment.run import Run
 from pretrained_model import folded
-from readers import READERS
-from readers.class_maps import load_class_map
 from reporting.streets import class_figure, label_sheet
-from segmentation.data import Frames
+from segmentation.data import Frames, trained_classes
 from segmentation.deeplab import create_deeplab
 
 # Pixels that go through the network at a time.
@@ -28,8 +26,7 @@ SHOWN = 6
 
 def recogniser(run: Run, device: torch.device) -> Recogniser:
     """Return a run's network, which waits for its weights; its classes are those of the config's set."""
-    config, section = run.config, run.config.dataset
-    classes = load_class_map(section.class_map or READERS[section.name].default_map, section.classes).classes
+    config, classes = run.config, trained_classes(run.config.dataset)
     model = create_deeplab(config.model.model_copy(update={"weights": "none"}), len(classes)).to(device)
     return Recogniser(model, lambda images: model.backbone(model.scale(images))[1], classes, per_pixel=True)
 

@@ -166,6 +166,21 @@ def test_a_translated_copy_has_names_labels_and_what_the_network_makes(trained, 
     assert [path.read_bytes() for path in one] == [path.read_bytes() for path in other]
 
 
+@pytest.mark.parametrize(("name", "factor"), [("handwritten", "[]"), ("mpi3d", "real")])
+def test_what_cannot_be_copied_is_refused_before_anything_is_written(config, tmp_path, fail, name, factor):
+    said = fail("translate_dataset.py", config, "--generator", tmp_path / "none.pth", "--out", tmp_path / "copy",
+                "--set", f"dataset.name={name}", f"dataset.factor={factor}")
+    assert f"dataset.name: {name} keeps many images in one file, which cannot be copied; allowed: datasets of" in said
+    assert [path.name for path in tmp_path.iterdir()] == [config.name]
+
+
+@pytest.mark.parametrize("name", ["glyphs", "handwritten"])
+def test_images_that_are_squares_alone_are_refused_in_another_shape(config, tmp_path, fail, name):
+    said = fail("train_translation.py", config, "--out", tmp_path / "run", "--set", f"dataset.name={name}",
+                "dataset.image_size=[64, 32]")
+    assert f"dataset.image_size: found 64x32; allowed for {name}: squares, for example 32" in said
+
+
 def test_a_stopped_copy_goes_on_and_another_translation_does_not(trained, tmp_path, succeed, fail):
     succeed("translate_dataset.py", trained, "--out", tmp_path / "copy")
     partial = (tmp_path / "copy").rename(tmp_path / "copy.partial")
@@ -332,7 +347,7 @@ def small(name, run, root):
         return [f"dataset.root={root}", f"target.root={root}", "dataset.image_size=32"]
     if name.startswith("town07"):
         write_standin("carla", root, sceneries=20, factors=["Town07"])
-        write_standin("camvid", root, sceneries=12)
+        write_standin("camvid", root, sceneries=20)
         return [f"dataset.root={root}", "dataset.image_size=[32,16]"]
     real = 'name="handwritten", limit=20'
     if name.startswith("digits"):

@@ -88,7 +88,8 @@ class Truth:
         if self.per_pixel:
             if domain.classes != recogniser.classes:
                 raise UserError(f"{key}: its classes are {_shortened(recogniser.classes)}, those of {domain.title} "
-                                f"{_shortened(domain.classes)}; allowed: a run with dataset.classes of the same name")
+                                f"{_shortened(domain.classes)}; allowed: a run with the same ones in the same order, "
+                                "see dataset.classes and dataset.class_map")
             return
         if not domain.labels.shape[1]:
             raise UserError(f"{key}: {domain.title} has no labels that its run could find; allowed: none")

@@ -53,6 +53,10 @@ def open_truths(config: TranslationConfig, source: Domain, target: Domain,
     if not getattr(config.training, "lambda_in", 0):
         return truth, None
     real = config.training.real_labels and LABELS in target.maps
+    if real and source.classes != target.classes:
+        raise UserError(f"target.class_map: {target.title} has the classes {', '.join(target.classes)}, {source.title} "
+                        f"{', '.join(source.classes)}; allowed: the same in the same order, or training.real_labels = "
+                        "false")
     return Truth(source), Truth(target) if real else None
 
 

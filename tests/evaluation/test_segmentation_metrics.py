@@ -89,3 +89,9 @@ def test_counts_add_up_over_batches_and_types(maps):
 def test_large_counts_stay_exact():
     matrix = torch.tensor([[2**40 + 1, 0], [0, 2**40]])
     assert overall_accuracy(matrix) == miou(matrix) == 1
+
+
+@pytest.mark.parametrize("prediction", [2, 3, -1])
+def test_a_prediction_that_is_no_class_is_never_left_out_or_taken_for_another(prediction):
+    with pytest.raises(ValueError, match="none of the classes 0 to 1"):
+        confusion(torch.tensor([0, prediction]), torch.tensor([0, 1]), 2)

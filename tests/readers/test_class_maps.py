@@ -99,6 +99,19 @@ def test_colours_of_the_palette_and_tags_in_red_are_the_same_classes(tmp_path):
         own.ids_of(np.array([[[9, 0, 0], [0, 0, 70]]], np.uint8))
 
 
+def test_what_may_be_colours_is_colours_and_red_alone_is_ids_where_the_table_has_no_such_colours(tmp_path):
+    path = tmp_path / "own.csv"
+    path.write_text("id,name,mine,red,green,blue\n0,thing,thing,255,255,255\n1,ground,ground,0,0,0\n")
+    own = load_class_map(str(path), "mine")
+    # Black alone, as where nothing is seen, means what it means beside white.
+    assert own.ids_of(np.zeros((2, 2, 3), np.uint8)).tolist() == [[1, 1], [1, 1]]
+    assert own.ids_of(np.array([[[0, 0, 0], [255, 255, 255]]], np.uint8)).tolist() == [[1, 0]]
+    # No tag of CARLA's, alone in a map, is taken for a colour of another one.
+    for name, tags in SOURCES.items():
+        for tag in tags:
+            assert (load_class_map(name, "street11").ids_of(np.full((1, 1, 3), (tag, 0, 0), np.uint8)) == tag).all()
+
+
 def test_an_own_map_has_own_classes_in_its_own_order_and_any_order_of_rows(tmp_path):
     lines = ["7,zebra,two", "200,ant,one", "0,x,ignore", "3,bee,two"]
     path = tmp_path / "own.csv"

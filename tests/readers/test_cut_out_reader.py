@@ -17,15 +17,15 @@ def rgba(size=(20, 12)):
     return pixels
 
 
-def write(root, layout, names=("a", "b", "c")):
+def write(root, layout, names=("a", "b", "c"), part="kerb"):
     """Write cut-outs of 20x12 pixels; returns their pixels."""
     found = []
     for name in names:
         pixels = rgba()
         if layout == "photos":
             for folder, values, suffix in (("photos", pixels[..., :3], "png"), ("masks", pixels[..., 3], "png")):
-                (root / folder / "kerb").mkdir(parents=True, exist_ok=True)
-                Image.fromarray(values).save(root / folder / "kerb" / f"{name}.{suffix}")
+                (root / folder / part).mkdir(parents=True, exist_ok=True)
+                Image.fromarray(values).save(root / folder / part / f"{name}.{suffix}")
         else:
             folder = root / layout
             folder.mkdir(parents=True, exist_ok=True)
@@ -57,6 +57,22 @@ def test_splits_share_nothing_and_parts_are_chosen_by_name(tmp_path):
     assert len(opened(tmp_path, factor=["kerb"]).listing().sceneries) == 20
     assert "did you mean 'kerb'?" in refused(opened(tmp_path, factor=["kerbs"]).listing)
     assert "no parts to choose from" in refused(opened(tmp_path / "photos/kerb", factor=["kerb"]).listing)
+
+
+def test_an_image_is_in_one_split_whichever_parts_are_chosen(tmp_path):
+    for part in ("kerb", "lane", "yard"):
+        write(tmp_path, "photos", [f"{i:02}" for i in range(10)], part)
+    for split in ("train", "val", "test"):
+        whole = opened(tmp_path, split).listing().sceneries
+        for factor in (["kerb"], ["lane", "yard"]):
+            assert opened(tmp_path, split, factor).listing().sceneries == [
+                name for name in whole if name.partition("/")[0] in factor]
+    # A part that is not chosen may be without masks.
+    for mask in (tmp_path / "masks/yard").iterdir():
+        mask.unlink()
+    (tmp_path / "masks/yard").rmdir()
+    assert len(opened(tmp_path, factor=["kerb"]).listing().sceneries) == 10
+    assert "looked for folder" in refused(opened(tmp_path).listing)
 
 
 # Layout, what is done, and what is said.

@@ -2,6 +2,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import matplotlib
@@ -131,6 +132,22 @@ def test_folders_of_glyphs_that_are_no_sceneries_are_named_and_left_out_on_reque
     assert f"{folder / name}: {problem}" in refused(create_reader("glyphs", tmp_path, [], None).listing)
     found = create_reader("glyphs", tmp_path, [], None, skip_bad=True).listing()
     assert (found.sceneries, found.labels) == (["train-0"], [(3,)])
+
+
+def test_a_copy_has_the_inks_of_what_is_drawn(tmp_path):
+    drawn = create_reader("glyphs", "nowhere", [], "test")
+    found = drawn.listing()
+    for source in chain.from_iterable(found.sources[:12]):
+        path = tmp_path / drawn.place(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn.prepare(source, 16)[0]).save(path)
+    for factor in (["bright"], ["dark"], ["dark", "bright"]):
+        whole, copy = (create_reader("glyphs", root, factor, "test") for root in ("nowhere", tmp_path))
+        wanted, copied = (chain.from_iterable(each.listing().sources[:12]) for each in (whole, copy))
+        assert [copy.place(source) for source in copied] == [whole.place(source) for source in wanted]
+    assert 30 < len(create_reader("glyphs", tmp_path, ["bright"], "test").listing().stamps) < 90
+    path.rename(path.with_stem("last"))
+    assert "variant 'last' in the name, which says no ink" in refused(copy.listing)
 
 
 @pytest.mark.parametrize("name", FONTS)

@@ -12,7 +12,7 @@ from torchvision.transforms import CenterCrop
 
 from errors import UserError
 from readers.base import BadImage
-from readers.images import centre_crop, open_grey, scan, to_array
+from readers.images import centre_crop, open_deep_grey, open_grey, scan, to_array
 from readers.listing import Listing, stamp
 
 RNG_SEED = 7
@@ -80,6 +80,13 @@ def test_16_bit_is_scaled_from_full_range_to_full_range(tmp_path, write):
     values = deep_noise()
     write(values, tmp_path / "image")
     np.testing.assert_array_equal(grey_of(tmp_path / "image"), eighth_bits(values))
+    np.testing.assert_array_equal(open_deep_grey(tmp_path / "image"), values)
+
+
+@pytest.mark.parametrize("opened", [open_grey, open_deep_grey])
+def test_more_than_16_bit_are_refused(tmp_path, opened):
+    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "a.tif")
+    assert "a.tif: image holds values beyond 16 bit" in refused(opened, tmp_path / "a.tif")
 
 
 def test_transparent_pixels_are_laid_over_black(tmp_path):

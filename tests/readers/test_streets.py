@@ -11,6 +11,7 @@ from PIL import Image
 
 from errors import UserError
 from readers import check_name, create_reader
+from readers.class_maps import MAPS
 from readers.prepare import prepare
 from segmentation.data import Frames
 
@@ -139,6 +140,13 @@ def test_up_to_0_9_9_what_has_no_tag_up_to_the_top_row_is_sky(tmp_path, seed, to
     sky, road = (open_reader(tmp_path, "carla").classes.index(name) for name in ("sky", "road"))
     found = prepare(open_reader(tmp_path, "carla"), SIZE, tmp_path / "cache").images[0, 3]
     assert np.array_equal(found, np.where(ids == 7, road, np.where(flooded(ids), sky, 255)))
+    # A copy of the table, for classes of one's own, says so, too.
+    own = tmp_path / "own.csv"
+    own.write_text((MAPS / "carla13.csv").read_text().replace("street11", "mine"))
+    copy = create_reader("carla", tmp_path, [], None, class_map=str(own), classes="mine")
+    number = copy.classes.index("sky")
+    labels = prepare(copy, SIZE, tmp_path / "cache").images[0, 3]
+    assert np.array_equal(labels == number, flooded(ids))
     # Later versions have a tag for it.
     later = prepare(open_reader(tmp_path, "carla", class_map="carla23"), SIZE, tmp_path / "cache").images[0, 3]
     assert np.array_equal(later == 255, ids == 0)

@@ -86,6 +86,9 @@ def test_a_table_of_splits_rules_and_its_mistakes_are_named(tmp_path):
     table.write_text("model,split\na,tests\n")
     assert "split of a: 'tests' is not known; allowed: train, val, test; did you mean 'test'?" in said(tmp_path,
                                                                                                       tmp_path)
+    for short in ("split,model\ntrain,a\ntest\n", "model,split\nb,train\na\n", "model,split\nb,train\n,test\n"):
+        table.write_text(short)
+        assert f"{table}, line 3: a model or its split is missing" in said(tmp_path, tmp_path)
     table.write_text("name,split\n")
     assert "columns: found name, split; expected model, split" in said(tmp_path, tmp_path)
     odd = {"sedan, 1998": "train", 'a "quoted" one': "test"}

@@ -210,3 +210,29 @@ def test_two_evaluation_datasets_of_one_name_are_refused_and_training_images_tol
     [opened] = open_evaluation_frames(config, CPU)
     assert opened.pixels(torch.arange(COUNT)).shape == (COUNT, 3, 32, 32)
     assert f"warning: 11 of 11 test images of {opened.title}, all, are trained on\n" == capsys.readouterr().err
+
+
+def test_a_class_has_the_number_that_training_data_give_the_one_of_its_name(tmp_path):
+    # Sky above the road in each root, coded and listed otherwise; the colours of the images say which is which.
+    sections, tables = [], {"one": "0,a,road\n1,b,sky\n2,c,car", "two": "0,a,sky\n1,b,road",
+                            "three": "0,a,sky\n1,b,bus"}
+    for name, rows in tables.items():
+        root, path = tmp_path / name, tmp_path / f"{name}.csv"
+        path.write_text(f"id,name,mine\n{rows}\n")
+        sky = np.arange(32)[:, None] < np.full(32, 12)
+        for folder, pixels in (("images", np.where(sky[..., None], (90, 150, 250), (80, 80, 80)).astype(np.uint8)),
+                               ("labels", (sky if name == "one" else ~sky).astype(np.uint8))):
+            (root / folder).mkdir(parents=True)
+            Image.fromarray(pixels).save(root / folder / "0.png")
+        sections.append({"name": "street_folder", "root": str(root), "class_map": str(path), "image_size": (32, 32)})
+    train, *tests = sections
+    configs = [SegmentationConfig(dataset=train | {"classes": "mine", "cache": str(tmp_path / "cache")},
+                                  model={"type": "deeplab"}, training={"epochs": 1},
+                                  evaluation={"datasets": [section]}) for section in tests]
+    [opened] = open_evaluation_frames(configs[0], CPU)
+    assert opened.classes == ("road", "sky", "car")
+    images, labels = opened.take(torch.arange(1))
+    assert torch.equal(labels[0], (images[0, 2] > 0.9).long())
+    assert opened.shares().tolist() == [20 / 32, 12 / 32, 0, 0]
+    with pytest.raises(UserError, match=r"three.csv: column mine, .*: 'bus' is not known; allowed: road, sky, car"):
+        open_evaluation_frames(configs[1], CPU)

@@ -47,7 +47,7 @@ def test_each_image_has_a_texture_of_its_own_or_all_have_the_same():
 def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp("hybrid_streets")
     write_standin("carla", root, sceneries=10, factors=["Town07"])
-    write_standin("camvid", root, sceneries=12)
+    write_standin("camvid", root, sceneries=20)
     return root
 
 
@@ -89,9 +89,9 @@ def test_copies_of_a_dataset_with_fixed_textures(run, streets, succeed, fail, tm
     succeed("translate_dataset.py", run, "--out", tmp_path / "video", "--fixed-texture", place)
     for name in ("CARLA/Town07/rgb/standin_00000.png", "CARLA/Town07/rgb/standin_00009.png"):
         assert Image.open(tmp_path / "video" / name).tobytes() == Image.open(copies[1] / name).tobytes()
-    assert "--fixed-texture: found 40; allowed: 0 to 6, as camvid has 7 images" in fail(
+    assert "--fixed-texture: found 40; allowed: 0 to 11, as camvid has 12 images" in fail(
         "translate_dataset.py", run, "--out", tmp_path / "none", "--fixed-texture", 40)
-    assert "--textures: found 0; allowed: 1 to 7" in fail(
+    assert "--textures: found 0; allowed: 1 to 12" in fail(
         "translate_dataset.py", run, "--out", tmp_path / "none", "--textures", 0)
     assert not (tmp_path / "none").exists()
 

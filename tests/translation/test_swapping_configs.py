@@ -9,7 +9,7 @@ import train_translation
 from errors import UserError
 from evaluation.recogniser import Recogniser
 from experiment.config import load_config
-from readers.class_maps import load_class_map
+from readers.class_maps import MAPS, load_class_map
 from standin import write_standin
 from training.command import create_fabric
 
@@ -29,7 +29,7 @@ def streets(tmp_path_factory):
     root = tmp_path_factory.mktemp("streets")
     write_standin("carla", root, sceneries=10, factors=["Town07"])
     for name in ("camvid", "cityscapes"):
-        write_standin(name, root, sceneries=12)
+        write_standin(name, root, sceneries=20)
     return root
 
 
@@ -87,6 +87,15 @@ def test_the_rows_of_table_4_3_have_their_configs_at_the_published_size():
                 model.patch_capacity} == {1.0}
 
 
+@pytest.mark.parametrize("path", [*CONFIGS, PROJECT / "cfg/town07_camvid_cyclegan.toml"], ids=lambda path: path.stem)
+def test_judges_are_not_measured_on_the_real_images_that_they_are_trained_on(path):
+    trained, judged = load_config(path).targets()
+    judges = ("camvid_small_efficientnet",) if trained.name == "camvid" else ("cityscapes_resnet50",
+                                                                              "cityscapes_mobilenet")
+    assert all(load_config(PROJECT / f"cfg/{judge}.toml").dataset.split == "train" for judge in judges)
+    assert (trained.split, judged.split, judged.name) == ("train", "val", trained.name)
+
+
 BAD = {
     "evaluation.second_judge=x": "evaluation.second_judge: there is no first; allowed: with evaluation.judge",
     "training.lambda_out=1": "training: lambda_out needs a run that finds labels: semantic = ",
@@ -109,6 +118,17 @@ def test_what_does_not_go_together_is_refused(change, streets, cache):
         load_config(PROJECT / "cfg/town07_camvid_small_out0.toml", overrides(streets, cache, *changes, change))
     assert BAD[change] in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_an_inner_network_learns_from_real_label_maps_with_the_same_classes_alone(streets, cache, tmp_path):
+    changes = ["dataset.classes=mine", "training.lambda_in=1"]
+    for section, name in (("dataset", "carla13"), ("target", "camvid")):
+        table = tmp_path / f"{name}.csv"
+        table.write_text((MAPS / f"{name}.csv").read_text().replace("street11", "mine"))
+        changes.append(f"{section}.class_map={table}")
+    config = load_config(PROJECT / "cfg/town07_camvid_small_out0.toml", overrides(streets, cache, *changes))
+    with pytest.raises(UserError, match=r"target.class_map: camvid has the classes sky, building, .*; allowed: the"):
+        train_translation.build(config, create_fabric(torch.device("cpu")))
 
 
 def test_images_without_label_maps_have_no_inner_loss_and_grey_ones_no_swapping(cache):
