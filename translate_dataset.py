@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from errors import UserError, run_script
+from errors import UserError, choice_error, run_script
 from evaluation.trained import check_overrides, check_run, restore
 from experiment.checkpoint import load_state_dict, misfit
 from experiment.config import load_config
@@ -52,6 +52,8 @@ def main() -> None:
     if len(config.dataset.roots) > 1:
         raise UserError(f"dataset.root: found {len(config.dataset.roots)} roots; a copy is made of one, for example "
                         f"--set dataset.root={config.dataset.roots[0]}")
+    if config.dataset.name not in READERS:
+        raise choice_error("dataset.name", config.dataset.name, READERS)
     READERS[config.dataset.name].check_copy()
     if READERS[config.dataset.name].splits_by_place:
         # The same images are the training ones in the copy only where it has all.

@@ -41,9 +41,8 @@ class Reader(ABC):
     the label of an empty seat (a scenery with nothing but those is never a negative); classes: names of the labels
     0, 1, ...; default_split: what is used when the config names none; allowed_splits: which there are, beside `all` of
     them; splits_by_place: whether an image's split depends on which others there are, so that a copy has to be of all;
-    one_file: whether many images are in one file, so that there can be no copy; square: whether images are prepared as
-    squares alone; any_content: whether anything may lie in its root, whose name then tells what; skip_bad: leave out
-    what cannot be read.
+    no_copy: why no copy can be written, if so; square: whether images are prepared as squares alone; any_content:
+    whether anything may lie in its root, whose name then tells what; skip_bad: leave out what cannot be read.
     """
 
     name: ClassVar[str]
@@ -57,7 +56,7 @@ class Reader(ABC):
     default_split: ClassVar[str] = "all"
     allowed_splits: ClassVar[tuple[str, ...]] = ("train", "test")
     splits_by_place: ClassVar[bool] = False
-    one_file: ClassVar[bool] = False
+    no_copy: ClassVar[str] = ""
     square: ClassVar[bool] = False
     any_content: ClassVar[bool] = False
     rule = ""
@@ -116,8 +115,8 @@ class Reader(ABC):
     @classmethod
     def check_copy(cls) -> None:
         """Refuse a dataset of which no copy can be written."""
-        if cls.one_file:
-            raise UserError(f"dataset.name: {cls.name} keeps many images in one file, which cannot be copied; allowed: "
+        if cls.no_copy:
+            raise UserError(f"dataset.name: {cls.name} {cls.no_copy}, so no copy of it can be written; allowed: other "
                             "datasets of image files, and mnist")
 
     def companions(self, sources: list[str]) -> list[Path]:

@@ -101,7 +101,7 @@ class Handwritten(Halves):
     """
 
     name = "handwritten"
-    one_file = True
+    no_copy = "keeps many images in one file"
     square = True
 
     def fill(self, listing: Listing) -> None:

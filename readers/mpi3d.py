@@ -33,7 +33,7 @@ class Mpi3d(Reader):
     """
 
     name = "mpi3d"
-    one_file = True
+    no_copy = "keeps many images in one file"
     square = True
     channels = CHANNELS
     classes = tuple(str(value) for value in range(256))

@@ -25,6 +25,7 @@ class Ticam(Seats):
 
     name = "ticam"
     square = True
+    no_copy = "is equalised and cut out of larger images as it is read"
     version = 2
     mirrors_in_test = True
 

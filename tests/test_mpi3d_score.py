@@ -122,7 +122,7 @@ def test_all_metrics_of_all_checkpoints_are_recorded_and_tabulated(succeed, run,
         assert all((row["dataset"], row["factor"], row["n"], row["epoch"]) == ("mpi3d", "real", 50, 1)
                    for row in rows.values())
         assert rows["ssim/real"]["selection"] == ("last epoch" if checkpoint == "last" else
-                                                  "oracle: highest accuracy on mpi3d (real)")
+                                                  "oracle: highest accuracy on mpi3d (real), all")
     assert records.read(run)[: len(before)] == before
     lines = [line.split() for line in out.splitlines() if line.strip().startswith("mpi3d_ae")]
     assert [line[:4] for line in lines] == [["mpi3d_ae", "toy", "AE", "BCE"]] * 4

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from errors import UserError
 from experiment.copies import NOTE
 from files import read_object, replacing, write_text
-from readers.base import Reader, is_image
+from readers.base import Reader
 from readers.digits import Mnist
 from readers.prepare import UNREADABLE
 from translation.data import Domain
@@ -89,9 +89,6 @@ def _write_files(domain: Domain, translate: Translate, folder: Path) -> None:
     """Write a file per image, several at a time, and leave alone those that are there."""
     reader = domain.reader
     paths = [folder / reader.place(source) for source in domain.sources]
-    if not all(is_image(path.name) for path in paths):
-        raise UserError(f"dataset.name: {domain.name} keeps many images in one file, which cannot be copied; allowed: "
-                        "datasets of image files, and mnist")
     for parent in {path.parent for path in paths}:
         parent.mkdir(parents=True, exist_ok=True)
     wanted = torch.tensor([i for i, path in enumerate(paths) if not path.exists()], dtype=torch.int64)

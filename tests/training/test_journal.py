@@ -11,9 +11,9 @@ SOURCE = {"dataset": "cabins", "factor": "", "split": "train", "n": 8}
 
 
 @pytest.mark.parametrize(("metric", "values", "text", "on_source", "oracle"), [
-    ("miou", (0.5, 0.25), "mIoU on photos (x5) 50.0 %", False, "oracle: highest mIoU on photos (x5)"),
-    ("miou", (0.5, 0.25), "mIoU on photos (x5) 50.0 %", True, "source: highest mIoU on photos (x5)"),
-    ("fid", (20.0, 30.0), "FID on photos (x5) 20.0", False, "oracle: lowest FID on photos (x5)")])
+    ("miou", (0.5, 0.25), "mIoU on photos (x5), train 50.0 %", False, "oracle: highest mIoU on photos (x5), train"),
+    ("miou", (0.5, 0.25), "mIoU on photos (x5), train 50.0 %", True, "source: highest mIoU on photos (x5), train"),
+    ("fid", (20.0, 30.0), "FID on photos (x5), train 20.0", False, "oracle: lowest FID on photos (x5), train")])
 def test_the_first_metric_chooses_in_its_own_direction_and_all_are_kept(tmp_path, metric, values, text, on_source,
                                                                         oracle):
     training = SimpleNamespace(seed=1, epochs=2)
