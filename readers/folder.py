@@ -14,7 +14,8 @@ from readers.listing import Listing
 _SEATS = re.compile(r"_GT_(\d+(?:_\d+)*)$")
 # As many classes per seat as a label's code has room for.
 MOST = 255
-_EXPECTED = "class (one of any name for images without labels), or one per scenery named <scenery>_GT_<left>_<middle>_<right>"
+_EXPECTED = ("class (one of any name for images without labels), or one per scenery named "
+             "<scenery>_GT_<left>_<middle>_<right>")
 
 
 class Folder(Reader):
