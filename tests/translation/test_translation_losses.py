@@ -63,7 +63,7 @@ def test_semantic_loss_is_the_mean_over_what_is_not_ignored():
     expected = [-logits[n, labels[n, i, j], i, j] for n in range(2) for i in range(2) for j in range(2)
                 if labels[n, i, j] != 255]
     found = semantic_loss(Recogniser(network, network, ("a", "b", "c"), True), images, labels)
-    assert found.item() == pytest.approx(float(sum(expected)) / 5, rel=1e-6)
+    assert found.item() == pytest.approx(sum(expected).item() / 5, rel=1e-6)
     ignored = semantic_loss(Recogniser(network, network, ("a",), True), images, torch.full_like(labels, 255))
     assert ignored.item() == 0
 
